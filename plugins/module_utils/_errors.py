@@ -22,5 +22,5 @@ class ConfigError(ValueError):
         self.key = key
 
 
-class ChangedMeanwhile(ConfigError):
+class ChangedMeanwhileError(ConfigError):
     """The file is no longer the one that was read: somebody else wrote it in between."""

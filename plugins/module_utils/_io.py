@@ -16,7 +16,7 @@ import time
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.quickpull.registry.plugins.module_utils._errors import ChangedMeanwhile, ConfigError
+from ansible_collections.quickpull.registry.plugins.module_utils._errors import ChangedMeanwhileError, ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._state import State, escape_path
 
 # No configuration file of an engine is anywhere near this; a device or a log at the path must not fill the memory.
@@ -101,7 +101,9 @@ def read_file(path: str) -> FileState:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except FileNotFoundError:
         if os.path.islink(path):
-            raise ConfigError(f'{path} is a symlink to {target}, which does not exist; create the target, or remove the symlink.', path=path) from None
+            raise ConfigError(
+                f'{path} is a symlink to {target}, which does not exist; create the target, or remove the symlink.', path=path
+            ) from None
         return FileState(path=path, target=target)
     except OSError as exc:
         raise explain(exc, path, 'read') from exc
@@ -221,7 +223,7 @@ def write_atomic(
     :param like: whose owner, mode and labels the new file gets; by default those of the file that is there.
     :param default_mode: of a file that is new.
     :param expect: what was read before; when the path shows something else by now, nothing is written.
-    :raises ChangedMeanwhile: see ``expect``.
+    :raises ChangedMeanwhileError: see ``expect``.
     :raises ConfigError: when it cannot be written; the old file is intact and no temporary file is left.
     """
     before = like or expect or read_file(path)
@@ -236,7 +238,7 @@ def write_atomic(
             _dress(handle.fileno(), before, default_mode)
             os.fsync(handle.fileno())
         if expect is not None and not same_content(expect):
-            raise ChangedMeanwhile(f'{path} was changed by somebody else while it was being edited; run again.', path=path)
+            raise ChangedMeanwhileError(f'{path} was changed by somebody else while it was being edited; run again.', path=path)
         os.replace(temp, target)
         temp = ''
         fsync_dir(os.path.dirname(target))
@@ -251,10 +253,10 @@ def write_atomic(
 def delete_file(path: str, *, expect: FileState | None = None) -> None:
     """Remove a file (behind a symlink: its target). That it is gone already is fine.
 
-    :raises ChangedMeanwhile: when the path shows something else than ``expect``.
+    :raises ChangedMeanwhileError: when the path shows something else than ``expect``.
     """
     if expect is not None and not same_content(expect):
-        raise ChangedMeanwhile(f'{path} was changed by somebody else while it was being edited; run again.', path=path)
+        raise ChangedMeanwhileError(f'{path} was changed by somebody else while it was being edited; run again.', path=path)
     target = os.path.realpath(path)
     try:
         os.unlink(target)
@@ -342,7 +344,8 @@ def locked(state: State, timeout: float = 60.0) -> t.Iterator[None]:
                     raise explain(exc, state.lock, 'lock') from exc
                 if time.monotonic() >= until:
                     raise ConfigError(
-                        f'Another run of quickpull.registry has held {state.lock} for {timeout:g} s; wait until it ends and run again.', path=state.lock
+                        f'Another run of quickpull.registry has held {state.lock} for {timeout:g} s; wait until it ends and run again.',
+                        path=state.lock,
                     ) from exc
             time.sleep(0.05)
         yield
