@@ -1,0 +1,233 @@
+# Copyright (c) 2026, quickpull.registry contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the running dockerd has in force, as far as it can be known.
+
+dockerd tells a few settings in ``GET /info`` and keeps the rest to itself. Two things tell the rest:
+
+* The baseline: a configuration file that has not been touched since the daemon started is in force as it stands.
+* The record ``applied.json``: when the file is about to change, or a change was proved, the values in force are noted
+  as keyed hashes (HMAC-SHA256), so that the record holds no secret. It counts for one process of the daemon only.
+
+Values are addressed by JSON pointers (RFC 6901) of their leaves: ``/log-opts/max-size``. A list is one leaf, and so is
+an empty object.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import typing as t
+from dataclasses import dataclass, field
+
+from ansible_collections.quickpull.registry.plugins.module_utils import _snapshot
+from ansible_collections.quickpull.registry.plugins.module_utils._io import read_file, write_private
+from ansible_collections.quickpull.registry.plugins.module_utils._state import State
+
+if t.TYPE_CHECKING:
+    from ansible_collections.quickpull.registry.plugins.module_utils._engines.docker import DockerDaemon
+
+ENGINE = 'docker'
+
+# Time stamps of files have the grain of the kernel's tick, the start of a process that of USER_HZ (10 ms); a file that was
+# written this close to the start may or may not have been read by the daemon.
+MARGIN = 0.25
+
+SAME = 'same'
+DIFFERS = 'differs'
+UNKNOWN = 'unknown'
+
+# Stands for "there was no such key". Cannot be the hex digest of a value.
+ABSENT = 'absent'
+
+_FORMAT = 1
+
+
+def pointer(*parts: str) -> str:
+    """JSON pointer of a path of keys."""
+    return ''.join('/' + part.replace('~', '~0').replace('/', '~1') for part in parts)
+
+
+def pointer_parts(text: str) -> tuple[str, ...]:
+    """The path of keys that a JSON pointer names."""
+    return tuple(part.replace('~1', '/').replace('~0', '~') for part in text.split('/')[1:])
+
+
+def flatten(config: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """The leaves of a configuration by their JSON pointers."""
+    leaves: dict[str, t.Any] = {}
+
+    def walk(value: t.Any, parts: tuple[str, ...]) -> None:
+        if isinstance(value, dict) and (value or not parts):
+            for key, inner in value.items():
+                walk(inner, (*parts, key))
+        else:
+            leaves[pointer(*parts)] = value
+
+    walk(dict(config), ())
+    return leaves
+
+
+@dataclass(frozen=True)
+class InForce:
+    """What is known of the values in force.
+
+    :ivar hashes: keyed hash of the value in force, or :data:`ABSENT`, by JSON pointer.
+    :ivar complete: a pointer that is not in ``hashes`` has no value in the daemon.
+    :ivar written: pointers that this collection changed in the file and that were not proved since: they are ours to
+        apply even when they are gone from the file and the ownership record.
+    :ivar key: of the hashes.
+    """
+
+    hashes: t.Mapping[str, str] = field(default_factory=dict)
+    complete: bool = False
+    written: frozenset[str] = frozenset()
+    key: bytes = b''
+
+    def state_of(self, where: str, present: bool, value: t.Any = None) -> str:
+        """:data:`SAME`, :data:`DIFFERS` or :data:`UNKNOWN`: what is in the file, against what is in force."""
+        known = self.hashes.get(where, ABSENT if self.complete else None)
+        if known is None:
+            return UNKNOWN
+        now = hash_value(self.key, value) if present else ABSENT
+        return SAME if now == known else DIFFERS
+
+
+def hash_value(key: bytes, value: t.Any) -> str:
+    """Keyed hash of a JSON value; the order of an object's keys does not matter, that of a list does."""
+    text = json.dumps(value, sort_keys=True, separators=(',', ':'), ensure_ascii=True)
+    return hmac.new(key, text.encode('ascii'), hashlib.sha256).hexdigest()
+
+
+def in_force_from(config: t.Mapping[str, t.Any], key: bytes, written: t.Iterable[str] = ()) -> InForce:
+    """Everything in ``config`` is in force, and nothing else."""
+    return InForce({where: hash_value(key, value) for where, value in flatten(config).items()}, True, frozenset(written), key)
+
+
+def _times(path: str) -> list[float]:
+    """When the file, or the place where a file would be, was last touched (epoch seconds); a link and its target both count."""
+    times = []
+    for stat in (os.lstat, os.stat):
+        try:
+            info = stat(path)
+        except OSError:
+            continue
+        times.append(max(info.st_ctime, info.st_mtime))
+    return times
+
+
+def untouched_since(path: str, started_at: float | None) -> bool:
+    """Whether the daemon that started then (epoch seconds) has read the file as it is now.
+
+    For a file that is not there, that of its directory must be as old: a file may have been removed from it since.
+    """
+    if started_at is None:
+        return False
+    times = _times(path)
+    if not os.path.exists(path):
+        folder = os.path.dirname(os.path.abspath(path))
+        while not os.path.isdir(folder):
+            folder = os.path.dirname(folder)
+        times += _times(folder)
+    return bool(times) and max(times) + MARGIN <= started_at
+
+
+def hash_key(state: State, *, create: bool) -> bytes:
+    """The host's key for hashes. Without one and without ``create``: a key for this run alone.
+
+    :raises ConfigError: when it cannot be read or written.
+    """
+    data = read_file(state.hash_key).data
+    if data is not None and len(data) >= 32:
+        return data
+    fresh = os.urandom(32)
+    if create:
+        write_private(state.hash_key, fresh, root=state.root)
+    return fresh
+
+
+def _load_record(state: State, daemon: DockerDaemon, path: str, key: bytes) -> InForce | None:
+    """The record, None when there is none for this process of the daemon and this file."""
+    data = read_file(state.applied(ENGINE)).data
+    if data is None or daemon.start_id is None:
+        return None
+    try:
+        raw = json.loads(data.decode('utf-8'))
+        if raw['format'] != _FORMAT or raw['start_id'] != daemon.start_id or raw['config_path'] != os.path.realpath(path):
+            return None
+        hashes = {str(where): str(value) for where, value in raw['keys'].items()}
+        return InForce(hashes, raw['complete'] is True, frozenset(str(where) for where in raw['written']), key)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def record(state: State, daemon: DockerDaemon, path: str, known: InForce) -> None:
+    """Write the record for this process of the daemon.
+
+    :raises ConfigError: when it cannot be written.
+    """
+    raw = {
+        'format': _FORMAT,
+        'start_id': daemon.start_id,
+        'config_path': os.path.realpath(path),
+        'complete': known.complete,
+        'keys': dict(sorted(known.hashes.items())),
+        'written': sorted(known.written),
+    }
+    write_private(state.applied(ENGINE), json.dumps(raw, indent=1).encode(), root=state.root)
+
+
+def in_force(state: State, daemon: DockerDaemon, path: str, config: t.Mapping[str, t.Any] | None) -> InForce:
+    """What is known of the running daemon's values. Writes nothing.
+
+    :param path: of daemon.json.
+    :param config: what the file holds now; None when there is no file or it cannot be understood.
+    :raises ConfigError: when the state directory cannot be read.
+    """
+    key = hash_key(state, create=False)
+    if daemon.start_id is None:
+        return InForce(key=key)
+    if untouched_since(path, daemon.started_at):
+        return in_force_from(config or {}, key)
+    return _load_record(state, daemon, path, key) or InForce(key=key)
+
+
+def before_write(
+    state: State,
+    daemon: DockerDaemon,
+    path: str,
+    old_config: t.Mapping[str, t.Any] | None,
+    new_config: t.Mapping[str, t.Any] | None,
+    snapshot_paths: t.Iterable[str] = (),
+) -> None:
+    """Note what is in force while it is still known: to be called right before daemon.json is written (never in check mode).
+
+    Does nothing when the daemon is not running: it will read the file when it starts. While the file is still the one
+    that the daemon started with, the whole of it is noted, and it is put aside as the ``proved`` snapshot: a daemon
+    came up with it. Otherwise the old value of each leaf that changes now is noted, so that the change is seen later.
+
+    :param path: of daemon.json.
+    :param old_config: what the file holds now, None for no file.
+    :param new_config: what it will hold, None when it will be deleted.
+    :param snapshot_paths: the files of the ``proved`` snapshot: daemon.json, our drop-in, the ownership records.
+    :raises ConfigError: when the state directory cannot be written.
+    """
+    if daemon.start_id is None:
+        return
+    key = hash_key(state, create=True)
+    old, new = flatten(old_config or {}), flatten(new_config or {})
+    changed = {where for where in {*old, *new} if where not in old or where not in new or old[where] != new[where]}
+    if untouched_since(path, daemon.started_at):
+        if snapshot_paths:
+            _snapshot.save(state, ENGINE, _snapshot.PROVED, snapshot_paths)
+        known = in_force_from(old_config or {}, key)
+    else:
+        known = _load_record(state, daemon, path, key) or InForce(key=key)
+    hashes = dict(known.hashes)
+    if not known.complete:
+        for where in sorted(changed):
+            hashes.setdefault(where, hash_value(key, old[where]) if where in old else ABSENT)
+    record(state, daemon, path, InForce(hashes, known.complete, known.written | changed, key))
