@@ -10,8 +10,7 @@ dockerd tells a few settings in ``GET /info`` and keeps the rest to itself. Two 
 * The record ``applied.json``: when the file is about to change, or a change was proved, the values in force are noted
   as keyed hashes (HMAC-SHA256), so that the record holds no secret. It counts for one process of the daemon only.
 
-Values are addressed by JSON pointers (RFC 6901) of their leaves: ``/log-opts/max-size``. A list is one leaf, and so is
-an empty object.
+Values are addressed by JSON pointers (RFC 6901) of their leaves: ``/log-opts/max-size``. A list is one leaf.
 """
 
 from __future__ import annotations
@@ -57,11 +56,11 @@ def pointer_parts(text: str) -> tuple[str, ...]:
 
 
 def flatten(config: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
-    """The leaves of a configuration by their JSON pointers."""
+    """The leaves of a configuration by their JSON pointers. An empty object says nothing to dockerd, so it is no leaf."""
     leaves: dict[str, t.Any] = {}
 
     def walk(value: t.Any, parts: tuple[str, ...]) -> None:
-        if isinstance(value, dict) and (value or not parts):
+        if isinstance(value, dict):
             for key, inner in value.items():
                 walk(inner, (*parts, key))
         else:
@@ -96,10 +95,13 @@ class InForce:
         return SAME if now == known else DIFFERS
 
 
+def _text(value: t.Any) -> str:
+    return json.dumps(value, sort_keys=True, separators=(',', ':'), ensure_ascii=True)
+
+
 def hash_value(key: bytes, value: t.Any) -> str:
     """Keyed hash of a JSON value; the order of an object's keys does not matter, that of a list does."""
-    text = json.dumps(value, sort_keys=True, separators=(',', ':'), ensure_ascii=True)
-    return hmac.new(key, text.encode('ascii'), hashlib.sha256).hexdigest()
+    return hmac.new(key, _text(value).encode('ascii'), hashlib.sha256).hexdigest()
 
 
 def in_force_from(config: t.Mapping[str, t.Any], key: bytes, written: t.Iterable[str] = ()) -> InForce:
@@ -180,19 +182,56 @@ def record(state: State, daemon: DockerDaemon, path: str, known: InForce) -> Non
     write_private(state.applied(ENGINE), json.dumps(raw, indent=1).encode(), root=state.root)
 
 
-def in_force(state: State, daemon: DockerDaemon, path: str, config: t.Mapping[str, t.Any] | None) -> InForce:
+def in_force(state: State, daemon: DockerDaemon, path: str, config: t.Mapping[str, t.Any] | None, key: bytes | None = None) -> InForce:
     """What is known of the running daemon's values. Writes nothing.
 
     :param path: of daemon.json.
     :param config: what the file holds now; None when there is no file or it cannot be understood.
+    :param key: of the hashes, by default the host's.
     :raises ConfigError: when the state directory cannot be read.
     """
-    key = hash_key(state, create=False)
+    key = key or hash_key(state, create=False)
     if daemon.start_id is None:
         return InForce(key=key)
     if untouched_since(path, daemon.started_at):
         return in_force_from(config or {}, key)
     return _load_record(state, daemon, path, key) or InForce(key=key)
+
+
+def in_force_after_write(
+    state: State,
+    daemon: DockerDaemon,
+    path: str,
+    old_config: t.Mapping[str, t.Any] | None,
+    new_config: t.Mapping[str, t.Any] | None,
+) -> InForce:
+    """What will be known once the file was changed from the one to the other. Writes nothing.
+
+    This is what a plan for the new content must be made from, in check mode as well: values that change now are known
+    afterwards (see :func:`before_write`), although :func:`in_force` does not know them before.
+    """
+    return _noted(state, daemon, path, old_config, new_config, hash_key(state, create=False))
+
+
+def _noted(
+    state: State,
+    daemon: DockerDaemon,
+    path: str,
+    old_config: t.Mapping[str, t.Any] | None,
+    new_config: t.Mapping[str, t.Any] | None,
+    key: bytes,
+) -> InForce:
+    if daemon.start_id is None:
+        return InForce(key=key)
+    old, new = flatten(old_config or {}), flatten(new_config or {})
+    # Not `!=`: for Python 1, 1.0 and True are equal.
+    changed = {where for where in {*old, *new} if where not in old or where not in new or _text(old[where]) != _text(new[where])}
+    known = in_force(state, daemon, path, old_config, key)
+    hashes = dict(known.hashes)
+    if not known.complete:
+        for where in sorted(changed):
+            hashes.setdefault(where, hash_value(key, old[where]) if where in old else ABSENT)
+    return InForce(hashes, known.complete, known.written | changed, key)
 
 
 def before_write(
@@ -202,7 +241,7 @@ def before_write(
     old_config: t.Mapping[str, t.Any] | None,
     new_config: t.Mapping[str, t.Any] | None,
     snapshot_paths: t.Iterable[str] = (),
-) -> None:
+) -> InForce:
     """Note what is in force while it is still known: to be called right before daemon.json is written (never in check mode).
 
     Does nothing when the daemon is not running: it will read the file when it starts. While the file is still the one
@@ -212,22 +251,16 @@ def before_write(
     :param path: of daemon.json.
     :param old_config: what the file holds now, None for no file.
     :param new_config: what it will hold, None when it will be deleted.
-    :param snapshot_paths: the files of the ``proved`` snapshot: daemon.json, our drop-in, the ownership records.
+    :param snapshot_paths: the files of the ``proved`` snapshot: daemon.json, our drop-in, the ownership records; best
+        given by :func:`_snapshot.docker_paths`.
+    :returns: what to make the plan from.
     :raises ConfigError: when the state directory cannot be written.
     """
     if daemon.start_id is None:
-        return
-    key = hash_key(state, create=True)
-    old, new = flatten(old_config or {}), flatten(new_config or {})
-    changed = {where for where in {*old, *new} if where not in old or where not in new or old[where] != new[where]}
-    if untouched_since(path, daemon.started_at):
-        if snapshot_paths:
-            _snapshot.save(state, ENGINE, _snapshot.PROVED, snapshot_paths)
-        known = in_force_from(old_config or {}, key)
-    else:
-        known = _load_record(state, daemon, path, key) or InForce(key=key)
-    hashes = dict(known.hashes)
-    if not known.complete:
-        for where in sorted(changed):
-            hashes.setdefault(where, hash_value(key, old[where]) if where in old else ABSENT)
-    record(state, daemon, path, InForce(hashes, known.complete, known.written | changed, key))
+        return InForce()
+    known = _noted(state, daemon, path, old_config, new_config, hash_key(state, create=True))
+    paths = list(snapshot_paths)
+    if paths and untouched_since(path, daemon.started_at):
+        _snapshot.save(state, ENGINE, _snapshot.PROVED, paths)
+    record(state, daemon, path, known)
+    return known
