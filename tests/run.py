@@ -37,8 +37,12 @@ BIN = Path(sys.executable).parent
 # Collection roots must end like this for ansible-test, and it wants a real folder, not a link.
 EXPORT = CACHE / "ansible_collections" / "quickpull" / "registry"
 TARGET_PYTHONS = ("3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14")
-# Where a hung check must not hang the others; the whole is meant to take less than 20 minutes.
+# So that a hung check does not hang the others; the whole is meant to take less than 20 minutes.
 TIMEOUT = 1500
+# What pip says at length does not help whoever looks for the reason of a failure.
+NOISE = re.compile(
+    r"\s*(Collecting|Downloading|Processing|Using cached|Looking in|Attempting un|Found existing|Uninstalling|Successfully|Installing|━|WARNING: Location)"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,6 +81,7 @@ class Log:
         self.cwd = EXPORT if check.needs == "export" else ROOT
         self.env = environment(check)
         self.missing: list[str] = []
+        self.nothing_run = False
         self.path.write_text("", encoding="utf-8")
 
     def write(self, text: str) -> None:
@@ -212,7 +217,8 @@ def other_venv(name: str, group: str, oldest: str, newest: str, log: Log) -> Pat
     """The Python of another virtual environment (tests/venv.sh), or None when this machine has no Python for it."""
     code = log.run(str(ROOT / "tests" / "venv.sh"), name, group, oldest, newest)
     if code == 3:
-        log.missing.append(f"{name}: no Python from {oldest} to {newest} here")
+        log.missing.append(f"no Python from {oldest} to {newest} on this machine")
+        log.nothing_run = True
     return CACHE / name / "bin" / "python" if code == 0 else None
 
 
@@ -262,7 +268,7 @@ def other_core(name: str, group: str, oldest: str, newest: str) -> t.Callable[[L
     def check(log: Log) -> bool:
         python = other_venv(name, group, oldest, newest, log)
         if python is None:
-            return bool(log.missing)
+            return log.nothing_run
         version = subprocess.run(
             [str(python), "-c", "import sys; print('%d.%d' % sys.version_info[:2])"], check=True, capture_output=True, text=True
         ).stdout.strip()
@@ -279,7 +285,7 @@ def check_importer(log: Log) -> bool:
     python = other_venv("importer", "importer", "3.11", "3.13", log)
     archive = next((CACHE / "build").glob("*.tar.gz"))
     if python is None:
-        return bool(log.missing)
+        return log.nothing_run
     path = os.pathsep.join([str(python.parent), log.env["PATH"]])
     code = log.run(str(python), "-m", "galaxy_importer.main", str(archive), env={"PATH": path})
     complaints = [line for line in log.text().splitlines() if re.match(r"\W*(WARNING|ERROR|CRITICAL)\b", line)]
@@ -342,27 +348,29 @@ def run_check(check: Check) -> Outcome:
     started = time.monotonic()
     log = Log(check)
     outcome = Outcome(check.name)
+    (LOGS / f"{check.name}.xml").unlink(missing_ok=True)
     good = check.command(log) if callable(check.command) else log.run(*check.command) == 0
     outcome.seconds = time.monotonic() - started
     outcome.missing = log.missing
     if check.pytest:
-        outcome.passed, outcome.failed = pytest_counts(LOGS / f"{check.name}.xml")
+        outcome.passed, outcome.failed, skipped = pytest_counts(LOGS / f"{check.name}.xml")
+        outcome.missing += [f"{skipped} tests were skipped"] if skipped else []
         # No report, or none that tells why the exit code is what it is, is a failure too.
         outcome.failed = outcome.failed or int(not good or not outcome.passed)
-    elif not (good and log.missing and check.name in {f"core-{v}" for v in ("2.17", "2.20")}):
+    elif not (good and log.nothing_run):
         outcome.passed, outcome.failed = int(good), int(not good)
     report(outcome, log)
     return outcome
 
 
-def pytest_counts(path: Path) -> tuple[int, int]:
-    """Passed and failed tests in a JUnit report; (0, 0) when there is none."""
+def pytest_counts(path: Path) -> tuple[int, int, int]:
+    """Passed, failed and skipped tests in a JUnit report; zeros when there is none."""
     try:
         suites = list(ElementTree.parse(path).getroot().iter("testsuite"))
     except (OSError, ElementTree.ParseError):
-        return 0, 0
+        return 0, 0, 0
     total, bad, skipped = (sum(int(suite.get(key, 0)) for suite in suites for key in keys) for keys in (("tests",), ("failures", "errors"), ("skipped",)))
-    return total - bad - skipped, bad
+    return total - bad - skipped, bad, skipped
 
 
 def report(outcome: Outcome, log: Log) -> None:
@@ -372,7 +380,7 @@ def report(outcome: Outcome, log: Log) -> None:
     lines = [f"{word:7} {outcome.name:20} {outcome.seconds:6.1f} s{counts}"]
     lines += [f"        not run: {text}" for text in outcome.missing]
     if outcome.failed:
-        tail = log.text().splitlines()[-60:]
+        tail = [line for line in log.text().splitlines() if not NOISE.match(line)][-60:]
         lines += [f"        | {line}" for line in tail]
         lines.append(f"        all of it: {log.path.relative_to(ROOT)}")
     print("\n".join(lines), flush=True)
