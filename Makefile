@@ -13,6 +13,7 @@ YES ?=
 ARGS ?=
 PYTHON := .cache/venv/bin/python
 export PATH := $(CURDIR)/.cache/venv/bin:$(PATH)
+export PYTHONPATH := $(CURDIR)/tests
 # The clone as a collection, then the collections that an inventory of one's own may need.
 export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.cache/collections:$(or $(ANSIBLE_COLLECTIONS_PATH),$(HOME)/.ansible/collections:/usr/share/ansible/collections)
 
@@ -20,7 +21,7 @@ export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.cache/collections:$(or $(ANSIBLE_C
 
 ifeq ($(INVENTORY),)
 run: venv
-	$(PYTHON) tests/lab/lab.py up
+	$(PYTHON) -m lab up
 	$(PYTHON) tests/lab/demo.py $(ARGS)
 else
 run: venv-run
@@ -36,14 +37,14 @@ check: venv
 	@$(PYTHON) tests/run.py --fast $(ARGS)
 
 bench: venv
-	$(PYTHON) tests/lab/lab.py up
+	$(PYTHON) -m lab up
 	$(PYTHON) tests/benchmark/bench.py $(ARGS)
 
 lab-up: venv
-	$(PYTHON) tests/lab/lab.py up
+	$(PYTHON) -m lab up
 
 lab-down:
-	if [ -x $(PYTHON) ]; then $(PYTHON) tests/lab/lab.py down; fi
+	if [ -x $(PYTHON) ]; then $(PYTHON) -m lab down; fi
 
 clean: lab-down
 	rm -rf .cache .ansible collections tests/output changelogs/.plugin-cache.yaml

@@ -36,6 +36,7 @@ PYTHONS = CACHE / "pythons"
 BIN = Path(sys.executable).parent
 # Collection roots must end like this for ansible-test, and it wants a real folder, not a link.
 EXPORT = CACHE / "ansible_collections" / "quickpull" / "registry"
+LAB = [sys.executable, "-m", "lab"]
 TARGET_PYTHONS = ("3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14")
 # So that a hung check does not hang the others; the whole is meant to take less than 20 minutes.
 TIMEOUT = 1500
@@ -125,7 +126,7 @@ def environment(check: Check) -> dict[str, str]:
         PATH=os.pathsep.join([str(BIN), str(PYTHONS), *path]),
         ANSIBLE_HOME=str(CACHE / "home" / check.name),
         ANSIBLE_COLLECTIONS_PATH=str(CACHE if check.needs == "export" else CACHE / "collections"),
-        MYPYPATH=str(CACHE / "collections"),
+        PYTHONPATH=str(ROOT / "tests"),  # for the package lab
         PYTHONPYCACHEPREFIX=str(CACHE / "pyc"),
         HYPOTHESIS_STORAGE_DIRECTORY=str(CACHE / "hypothesis"),
         NO_COLOR="1",
@@ -302,7 +303,7 @@ def check_lint(log: Log) -> bool:
 
 def lab_up(log: Log) -> bool:
     """Bring the hosts up, or find them up."""
-    return log.run(sys.executable, "tests/lab/lab.py", "up") == 0
+    return log.run(*LAB, "up") == 0
 
 
 def python_tool(name: str, *arguments: str) -> list[str]:
@@ -315,11 +316,13 @@ def pytest_command(name: str, *arguments: str) -> list[str]:
     return python_tool("pytest", "-q", f"--junitxml={LOGS / name}.xml", *arguments)
 
 
+COLLECTION = "ansible_collections.quickpull.registry"
+MYPY_ARGUMENTS = ("-p", f"{COLLECTION}.plugins", "-p", f"{COLLECTION}.tests.unit", "-p", "lab", "-m", "run")
 DOCS_ARGUMENTS = ("--plugin-docs", "--validate-collection-refs=all", "--skip-rstcheck", ".")
 
 CHECKS = [
     Check("ruff", python_tool("ruff", "check", "."), fast=True),
-    Check("mypy", python_tool("mypy", "-p", "ansible_collections.quickpull.registry.plugins"), fast=True),
+    Check("mypy", python_tool("mypy", *MYPY_ARGUMENTS), fast=True),
     Check("unit", pytest_command("unit", "tests/unit"), fast=True, pytest=True),
     Check("compile", check_compile, fast=True),
     Check("yamllint", python_tool("yamllint", "--strict", "."), fast=True),
@@ -402,7 +405,7 @@ def run_all(checks: t.Sequence[Check], keep_lab: bool) -> list[Outcome]:
     elif on_lab:
         outcomes.extend(run_check(check) for check in on_lab)
     if on_lab and not keep_lab:
-        down = Check("lab-down", [sys.executable, "tests/lab/lab.py", "down"])
+        down = Check("lab-down", [*LAB, "down"])
         outcomes.append(run_check(down))
     return outcomes
 

@@ -103,7 +103,7 @@ def assert_known_options(task: t.Mapping[str, t.Any], where: str) -> None:
 
 @pytest.mark.parametrize("path", [path for path in TARGET_FILES if "module_utils" in path.parts], ids=name_of)
 def test_only_module_py_imports_ansible(path: Path) -> None:
-    imported = set()
+    imported: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             imported.update(alias.name for alias in node.names)
