@@ -12,8 +12,8 @@ INVENTORY ?=
 YES ?=
 ARGS ?=
 PYTHON := .cache/venv/bin/python
+LAB := PYTHONPATH=tests $(PYTHON) -m lab
 export PATH := $(CURDIR)/.cache/venv/bin:$(PATH)
-export PYTHONPATH := $(CURDIR)/tests
 # The clone as a collection, then the collections that an inventory of one's own may need.
 export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.cache/collections:$(or $(ANSIBLE_COLLECTIONS_PATH),$(HOME)/.ansible/collections:/usr/share/ansible/collections)
 
@@ -21,11 +21,11 @@ export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.cache/collections:$(or $(ANSIBLE_C
 
 ifeq ($(INVENTORY),)
 run: venv
-	$(PYTHON) -m lab up
+	$(LAB) up
 	$(PYTHON) tests/lab/demo.py $(ARGS)
 else
 run: venv-run
-	@$(if $(YES),:,ansible-playbook -i "$(INVENTORY)" playbooks/site.yml --list-hosts $(ARGS) && \
+	@$(if $(filter 1 y yes true,$(YES)),:,ansible-playbook -i "$(INVENTORY)" playbooks/site.yml --list-hosts $(ARGS) && \
 	printf 'Change these hosts? [y/N] ' && read answer && [ "$$answer" = y ])
 	ansible-playbook -i "$(INVENTORY)" playbooks/site.yml $(ARGS)
 endif
@@ -37,14 +37,14 @@ check: venv
 	@$(PYTHON) tests/run.py --fast $(ARGS)
 
 bench: venv
-	$(PYTHON) -m lab up
+	$(LAB) up
 	$(PYTHON) tests/benchmark/bench.py $(ARGS)
 
 lab-up: venv
-	$(PYTHON) -m lab up
+	$(LAB) up
 
 lab-down:
-	if [ -x $(PYTHON) ]; then $(PYTHON) -m lab down; fi
+	if [ -x $(PYTHON) ]; then $(LAB) down; fi
 
 clean: lab-down
 	rm -rf .cache .ansible collections tests/output changelogs/.plugin-cache.yaml

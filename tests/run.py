@@ -233,7 +233,8 @@ def check_compile(log: Log) -> bool:
         code = log.run(path, "-m", "compileall", "-q", "plugins/modules", "plugins/module_utils", env={"PYTHONPYCACHEPREFIX": str(CACHE / "pyc")})
         good = good and code == 0
         log.write(f"Python {version}: exit code {code}")
-    log.missing.extend(f"Python {version} is not on this machine" for version in TARGET_PYTHONS if version not in find_pythons_once())
+    absent = [version for version in TARGET_PYTHONS if version not in find_pythons_once()]
+    log.missing += [f"Python {', '.join(absent)}: not on this machine"] if absent else []
     return good
 
 
@@ -258,8 +259,7 @@ def ansible_test(log: Log, python: Path, *arguments: str) -> bool:
 def check_sanity(log: Log) -> bool:
     """All of sanity; compile, import and validate-modules on every target Python that is here."""
     good = ansible_test(log, BIN / "python")
-    for line in sorted(set(re.findall(r"WARNING: (Skipping .*|Required program .* not found.*)", log.text()))):
-        log.missing.append(line)
+    log.missing += sorted(set(re.findall(r"WARNING: (Skipping .*|Required program .* not found.*)", log.text())))
     return good
 
 
@@ -381,7 +381,6 @@ def report(outcome: Outcome, log: Log) -> None:
     word = "FAILED" if outcome.failed else "ok" if outcome.passed else "not run"
     counts = f"  ({outcome.passed} passed, {outcome.failed} failed)" if outcome.passed + outcome.failed > 1 else ""
     lines = [f"{word:7} {outcome.name:20} {outcome.seconds:6.1f} s{counts}"]
-    lines += [f"        not run: {text}" for text in outcome.missing]
     if outcome.failed:
         tail = [line for line in log.text().splitlines() if not NOISE.match(line)][-60:]
         lines += [f"        | {line}" for line in tail]
