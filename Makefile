@@ -12,7 +12,7 @@ INVENTORY ?=
 YES ?=
 ARGS ?=
 PYTHON := .cache/venv/bin/python
-LAB := PYTHONPATH=tests $(PYTHON) -m lab
+LAB := $(PYTHON) tests/lab/lab.py
 export PATH := $(CURDIR)/.cache/venv/bin:$(PATH)
 # The clone as a collection, then the collections that an inventory of one's own may need.
 export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.cache/collections:$(or $(ANSIBLE_COLLECTIONS_PATH),$(HOME)/.ansible/collections:/usr/share/ansible/collections)

@@ -36,7 +36,7 @@ PYTHONS = CACHE / "pythons"
 BIN = Path(sys.executable).parent
 # Collection roots must end like this for ansible-test, and it wants a real folder, not a link.
 EXPORT = CACHE / "ansible_collections" / "quickpull" / "registry"
-LAB = [sys.executable, "-m", "lab"]
+LAB = [sys.executable, "tests/lab/lab.py"]
 TARGET_PYTHONS = ("3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14")
 # So that a hung check does not hang the others; the whole is meant to take less than 20 minutes.
 TIMEOUT = 1500
