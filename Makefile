@@ -46,7 +46,9 @@ lab-up: venv
 lab-down:
 	if [ -x $(PYTHON) ]; then $(LAB) down; fi
 
-clean: lab-down
+# The lab's `clean` also removes the images that are kept outside the clone; packages that apt installed stay.
+clean:
+	if [ -x $(PYTHON) ]; then $(LAB) clean; fi
 	rm -rf .cache .ansible collections tests/output changelogs/.plugin-cache.yaml
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
