@@ -214,7 +214,7 @@ class DockerApi:
         if self._sdk is not None:
             try:
                 return with_sdk(self._sdk)
-            except Exception:  # pylint: disable=broad-except
+            except Exception:  # noqa: BLE001  # pylint: disable=broad-except
                 # Whatever the SDK's trouble is, the daemon's own answer decides; and the SDK is not tried again.
                 self._sdk = None
         return over_socket(self._http)
@@ -320,7 +320,7 @@ def _sdk_pull(sdk: t.Any, name: str, tag: str, seconds: float) -> bool:
             for event in sdk.pull(name, tag=tag, stream=True, decode=True, auth_config={}):
                 _raise_event(event)
             outcome.append(None)
-        except Exception as exc:  # pylint: disable=broad-except
+        except Exception as exc:  # noqa: BLE001  # pylint: disable=broad-except
             outcome.append(exc)
 
     thread = threading.Thread(target=run, daemon=True)
@@ -344,7 +344,7 @@ def _sdk_client(base: str, timeout: float) -> t.Any:
     try:
         docker = importlib.import_module('docker')
         return docker.APIClient(base_url=base, version='auto', timeout=timeout)
-    except Exception:  # pylint: disable=broad-except
+    except Exception:  # noqa: BLE001  # pylint: disable=broad-except
         return None  # not installed, or broken in one of a dozen known ways
 
 

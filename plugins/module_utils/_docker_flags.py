@@ -189,9 +189,14 @@ def masked_values(flag: Flag) -> t.List[str]:
     return [_masked(value) for value in flag.values]
 
 
+def is_secret_name(name: str) -> bool:
+    """Whether the value of an option of this name is nobody's business (``splunk-token``, ``fluentd-password``)."""
+    return _SECRET_NAME.search(name) is not None
+
+
 def _masked(value: str) -> str:
     name, sep, _rest = value.partition('=')
-    if sep and not _URL.search(name) and _SECRET_NAME.search(name):
+    if sep and not _URL.search(name) and is_secret_name(name):
         return f'{name}={MASKED_SECRET}'
     if sep and _URL.search(value) and not _URL.search(name):
         return f'{name}={mask_url(value[len(name) + 1:])}'

@@ -359,7 +359,8 @@ class UnitFiles:
 
     ``fragment`` is the unit file (empty: there is none), ``drop_ins`` those in force in order, ``environment`` what ``Environment=``
     and ``EnvironmentFile=`` give (the latter wins), ``unset`` the names of ``UnsetEnvironment=``, ``exec_start`` the command with
-    variables put in, ``masked`` whether the unit file is a link to /dev/null.
+    variables put in, ``resets`` the files with an ``Environment=`` that clears what was set before, ``masked`` whether the unit
+    file is a link to /dev/null.
     """
 
     fragment: str = ''
@@ -367,6 +368,7 @@ class UnitFiles:
     environment: t.Mapping[str, Variable] = dataclasses.field(default_factory=dict, repr=False)
     unset: t.Mapping[str, Origin] = dataclasses.field(default_factory=dict)
     exec_start: t.Tuple[Word, ...] = dataclasses.field(default=(), repr=False)
+    resets: t.Tuple[str, ...] = ()
     masked: bool = False
 
 
@@ -392,6 +394,7 @@ def unit_files(unit: str, *, fragment: str = '', drop_ins: t.Iterable[str] = (),
         environment=reading.whole_environment(),
         unset=reading.unset,
         exec_start=tuple(reading.command()),
+        resets=tuple(reading.resets),
         masked=masked,
     )
 
@@ -442,6 +445,7 @@ class _Reading:
         self._files: t.List[t.Tuple[str, Origin]] = []
         self._command: t.Optional[t.Tuple[str, Origin]] = None
         self.unset: t.Dict[str, Origin] = {}
+        self.resets: t.List[str] = []
 
     def read(self, origin: Origin) -> None:
         text = read_small(_under(self._root, origin.path))
@@ -465,6 +469,7 @@ class _Reading:
     def _take_environment(self, value: str, origin: Origin) -> None:
         if not value:
             self._environment = {}
+            self.resets.append(origin.path)
         for word in split_words(value):
             name, sep, content = expand_specifiers(word, self._unit).partition('=')
             if sep and _NAME.match(name):

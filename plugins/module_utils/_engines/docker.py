@@ -11,7 +11,6 @@ import typing as t
 
 from ansible_collections.quickpull.registry.plugins.module_utils import _docker_api, _docker_flags, _hub_logins, _procfs, _systemd
 from ansible_collections.quickpull.registry.plugins.module_utils._docker_flags import Flag
-from ansible_collections.quickpull.registry.plugins.module_utils._mask import mask_url
 from ansible_collections.quickpull.registry.plugins.module_utils._version import parse_version
 
 UNIT = 'docker.service'
@@ -26,6 +25,8 @@ DROPIN_MARKER = 'QUICKPULL_REGISTRY_PROXY'
 
 #: What Go looks at (golang.org/x/net/http/httpproxy): upper case first, lower case where that is empty.
 PROXY_NAMES = ('HTTP_PROXY', 'HTTPS_PROXY', 'NO_PROXY', 'http_proxy', 'https_proxy', 'no_proxy')
+
+_ANY_ADDRESS = ('', '0.0.0.0', '[::]')  # noqa: S104 - to recognise it
 
 _BINARIES = ('/usr/bin/dockerd', '/usr/sbin/dockerd', '/usr/local/bin/dockerd', '/usr/local/sbin/dockerd', '/bin/dockerd', '/opt/bin/dockerd')
 _SNAP_BINARY = '/snap/docker/current/bin/dockerd'
@@ -58,8 +59,9 @@ class Reported:
     """What ``GET /info`` tells, in one shape for all versions.
 
     ``mirrors`` end with ``/`` as dockerd writes them; ``insecure_registries`` holds the CIDRs and the names of indexes that are not
-    secure, so also the implicit ``127.0.0.0/8`` and ``::1/128``; user and password of ``http_proxy`` and ``https_proxy`` are masked by dockerd
-    (``xxxxx:xxxxx``). ``image_store`` is ``graphdriver`` or ``containerd``. ``registry_config`` is the whole of ``RegistryConfig`` (compare it before and after a reload).
+    secure, so also the implicit ``127.0.0.0/8`` and ``::1/128``; user and password of ``http_proxy`` and ``https_proxy`` are masked
+    by dockerd (``xxxxx:xxxxx``). ``image_store`` is ``graphdriver`` or ``containerd``. ``registry_config`` is the whole of
+    ``RegistryConfig`` (compare it before and after a reload).
     """
 
     mirrors: t.Tuple[str, ...]
@@ -85,16 +87,20 @@ class DockerDaemon:
     :ivar binary: path of dockerd on disk; None when there is none.
     :ivar binary_replaced: the binary on disk is not the one that runs (after an upgrade).
     :ivar unit: ``docker.service`` or snap's; empty when no systemd unit runs it.
-    :ivar active_state: systemd's ``ActiveState``; ``active`` also for a daemon that runs outside systemd. ``sub_state``, ``unit_file_state`` (``masked``...) likewise.
+    :ivar active_state: systemd's ``ActiveState``; ``active`` also for a daemon that runs outside systemd. ``sub_state`` and
+        ``unit_file_state`` (``masked``...) likewise.
     :ivar need_daemon_reload: unit files on disk differ from those systemd has loaded.
     :ivar main_pid: of dockerd, 0 when it does not run.
     :ivar start_id: boot id and process start ticks: changes if and only if dockerd was started anew. None when it does not run.
-    :ivar started_at: epoch seconds of the start, never later than the real one: see :func:`_procfs.started_at`. So a file whose ctime is older was there when dockerd started.
+    :ivar started_at: epoch seconds of the start, never later than the real one: see :func:`_procfs.started_at`. So a file whose ctime
+        is older was there when dockerd started.
     :ivar config_path: what ``inspect`` was given, else ``daemon_config_path``.
     :ivar daemon_config_path: the file that the daemon reads: ``--config-file``, else the default of its flavour.
-    :ivar flags: in force: those of the running daemon, else those that the unit would give it. ``unit_flags`` are those of the next start (after a daemon-reload). A key must clash with neither.
+    :ivar flags: in force: those of the running daemon, else those that the unit would give it. ``unit_flags`` are those of the next
+        start (after a daemon-reload). A key must clash with neither.
     :ivar argv: of the running daemon, else what the unit would run. May hold secrets.
-    :ivar environ: proxy variables of the running daemon (upper and lower case), from /proc/PID/environ, and our drop-in's own marker. Holds secrets.
+    :ivar environ: proxy variables of the running daemon (upper and lower case), from /proc/PID/environ, and our drop-in's own marker.
+        Holds secrets.
     :ivar reported: None when it does not run or does not answer; ``api_error`` then says why in a sentence.
     :ivar containers_running: how many run, paused ones included.
     :ivar containers_lost: names of those that would not surely come back after a restart without live-restore.
@@ -177,7 +183,8 @@ def inspect(
     """Look at Docker on this host. Starts nothing, changes nothing, and raises for nothing that it finds.
 
     ``config_path`` only becomes the result's ``config_path``. ``with_containers`` asks for each running container (one request each),
-    ``with_logins`` looks through the homes. The API is asked only when the service is active, since with socket activation a connection starts it.
+    ``with_logins`` looks through the homes. The API is asked only when the service is active, since with socket activation a
+    connection starts it.
     """
     host = host or Host()
     service = _find_service(host)
@@ -203,9 +210,8 @@ def inspect(
         argv=argv,
         dependents=_dependents(host, service) if process.pid else (),
         hub_logins=tuple(_hub_logins.find_hub_logins(host.root, host.docker_config)) if with_logins else (),
-        **_states(service, process),
-        **_start(host, service, process),
     )
+    daemon = dataclasses.replace(daemon, **_states(service, process), **_start(host, service, process))
     if daemon.running:
         daemon = _ask_api(daemon, host, service, with_containers)
     return _with_versions(daemon, host)
@@ -309,7 +315,7 @@ def _config_path(flags: t.Sequence[Flag], flavour: str) -> str:
     return os.path.join('/', given[-1]) if given else default
 
 
-def _states(service: _Service, process: _Process) -> t.Dict[str, str]:
+def _states(service: _Service, process: _Process) -> t.Dict[str, t.Any]:
     enabled = service.says.get('UnitFileState', '')
     if service.files.masked or service.says.get('LoadState') == 'masked':
         enabled = 'masked'
@@ -368,7 +374,7 @@ def api_base(flags: t.Sequence[Flag], config_hosts: t.Sequence[str], listen: str
         scheme, _sep, rest = address.partition('://')
         if scheme == 'tcp' or '://' not in address:
             name, _colon, port = (rest or address).rpartition(':')
-            return f'tcp://{"127.0.0.1" if name in ("", "0.0.0.0", "[::]") else name}:{port or "2375"}'
+            return f'tcp://{"127.0.0.1" if name in _ANY_ADDRESS else name}:{port or "2375"}'
     return ''
 
 
@@ -439,24 +445,3 @@ def _with_versions(daemon: DockerDaemon, host: Host) -> DockerDaemon:
     found = words[words.index('version') + 1].rstrip(',') if result.rc == 0 and 'version' in words[:-1] else None
     running_unknown = daemon.main_pid and daemon.binary_replaced
     return dataclasses.replace(daemon, binary_version=found, version=daemon.version or (None if running_unknown else found))
-
-
-# -- for people
-
-
-def describe_flags(flags: t.Iterable[Flag]) -> t.List[t.Dict[str, t.Any]]:
-    """Return flags as plain data without secrets."""
-    return [
-        {'name': flag.name, 'key': flag.key, 'values': _docker_flags.masked_values(flag), 'source': flag.source, 'path': flag.path}
-        for flag in flags
-    ]
-
-
-def describe_proxies(daemon: DockerDaemon) -> t.Dict[str, str]:
-    """Return the proxies that the daemon uses, user and password masked: what it says itself, else what it was started with."""
-    if daemon.reported is not None:
-        said = daemon.reported
-        found = {'http_proxy': said.http_proxy, 'https_proxy': said.https_proxy, 'no_proxy': said.no_proxy}
-    else:
-        found = {name.lower(): daemon.environ.get(name) or daemon.environ.get(name.lower(), '') for name in PROXY_NAMES[:3]}
-    return {name: value if name == 'no_proxy' else mask_url(value) for name, value in found.items()}

@@ -1,0 +1,264 @@
+#!/usr/bin/python
+# Copyright (c) 2026, quickpull.registry contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: container_engine_info
+short_description: Say which container engines a host has, and how they run
+version_added: 0.1.0
+description:
+  - Says for each container engine on the host which version it is, how its service runs, which configuration file it reads,
+    which flags are in force and where each of them comes from, and what a restart of it would cost.
+  - Docker is the engine that is known now. Snap packages, rootless Docker and Podman's stand-in for the C(docker) command are
+    recognised and named.
+  - Nothing is started. A daemon that systemd would start on demand is not asked while it is stopped.
+  - Users and passwords in URLs are masked.
+extends_documentation_fragment:
+  - quickpull.registry.attributes
+  - quickpull.registry.attributes.info_module
+options: {}
+seealso:
+  - module: quickpull.registry.docker_daemon_info
+author:
+  - quickpull.registry contributors (@quickpull)
+"""
+
+EXAMPLES = r"""
+---
+- name: Look at the engines of a host
+  quickpull.registry.container_engine_info:
+  become: true
+  register: host
+
+- name: Show which flags would clash with keys in daemon.json
+  ansible.builtin.debug:
+    msg: "{{ item.key }} is set by {{ item.path or item.source }}"
+  loop: "{{ host.engines.docker.flags | default([]) }}"
+  loop_control:
+    label: "{{ item.name }}"
+
+- name: Stop here where a restart of Docker would end containers
+  ansible.builtin.assert:
+    that: host.engines.docker.containers_lost_by_restart | default([]) | length == 0
+    fail_msg: "These would not come back: {{ host.engines.docker.containers_lost_by_restart | default([]) | join(', ') }}"
+"""
+
+RETURN = r"""
+installed:
+  description: Names of the engines on this host.
+  returned: always
+  type: list
+  elements: str
+  sample: [docker]
+engines:
+  description: One entry for each engine in RV(installed).
+  returned: always
+  type: dict
+  contains:
+    docker:
+      description: Docker.
+      returned: when Docker is installed
+      type: dict
+      contains:
+        flavour:
+          description:
+            - V(native) for an ordinary Docker, V(snap) for the snap package.
+            - V(rootless) where only users run a Docker of their own.
+          returned: always
+          type: str
+          sample: native
+        version:
+          description: Version of the running daemon, or of the binary where the daemon does not run.
+          returned: always
+          type: str
+          sample: 26.1.5+dfsg1
+        binary:
+          description: Path of dockerd.
+          returned: always
+          type: str
+          sample: /usr/sbin/dockerd
+        binary_version:
+          description: Version of the binary on disk, which the next start will run.
+          returned: always
+          type: str
+          sample: 26.1.5+dfsg1
+        binary_replaced:
+          description: Whether the binary on disk is another one than the one that runs, for example after an upgrade.
+          returned: always
+          type: bool
+          sample: false
+        running:
+          description: Whether the daemon runs.
+          returned: always
+          type: bool
+          sample: true
+        service:
+          description: The systemd unit and the process.
+          returned: always
+          type: dict
+          contains:
+            unit:
+              description: Name of the unit; empty when the daemon does not run under systemd.
+              returned: always
+              type: str
+              sample: docker.service
+            active_state:
+              description: What systemd calls ActiveState.
+              returned: always
+              type: str
+              sample: active
+            sub_state:
+              description: What systemd calls SubState.
+              returned: always
+              type: str
+              sample: running
+            unit_file_state:
+              description: What systemd calls UnitFileState, for example V(enabled) or V(masked).
+              returned: always
+              type: str
+              sample: enabled
+            need_daemon_reload:
+              description: Whether unit files on disk are newer than what systemd has loaded.
+              returned: always
+              type: bool
+              sample: false
+            main_pid:
+              description: Process of the daemon, V(0) when it does not run.
+              returned: always
+              type: int
+              sample: 812
+            started_at:
+              description: When the daemon was started, in seconds since 1970.
+              returned: always
+              type: float
+              sample: 1763990000.12
+        config_path:
+          description: The file that the daemon reads; C(--config-file) is taken into account.
+          returned: always
+          type: str
+          sample: /etc/docker/daemon.json
+        flags:
+          description:
+            - Flags in force. For a running daemon these are its real arguments, else those that the unit would give it.
+            - A key of daemon.json that is also a flag keeps the daemon from starting.
+          returned: always
+          type: list
+          elements: dict
+          contains:
+            name:
+              description: Long name of the flag.
+              returned: always
+              type: str
+              sample: registry-mirror
+            key:
+              description: Name of the same setting in daemon.json; empty where there is none.
+              returned: always
+              type: str
+              sample: registry-mirrors
+            values:
+              description: The values given, secrets masked.
+              returned: always
+              type: list
+              elements: str
+              sample: ["http://cache.lan:5000"]
+            source:
+              description:
+                - V(unit), V(drop-in) or V(EnvironmentFile).
+                - V(command line) for a flag that the running daemon has but that stands in none of these files.
+              returned: always
+              type: str
+              sample: EnvironmentFile
+            path:
+              description: The file that holds it; empty for V(command line).
+              returned: always
+              type: str
+              sample: /etc/default/docker
+        flags_at_next_start:
+          description: The flags that the unit will give the daemon when it is started next, in the form of RV(engines.docker.flags).
+          returned: always
+          type: list
+          elements: dict
+          sample:
+            - name: host
+              key: hosts
+              values: ["fd://"]
+              source: unit
+              path: /usr/lib/systemd/system/docker.service
+        image_store:
+          description: V(graphdriver) or V(containerd); null when the daemon does not answer.
+          returned: always
+          type: str
+          sample: graphdriver
+        live_restore:
+          description: Whether containers survive a restart of the daemon; null when it does not answer.
+          returned: always
+          type: bool
+          sample: true
+        swarm_active:
+          description: Whether the host is part of a Swarm; null when the daemon does not answer.
+          returned: always
+          type: bool
+          sample: false
+        containers_running:
+          description: How many containers run.
+          returned: always
+          type: int
+          sample: 3
+        containers_lost_by_restart:
+          description:
+            - Names of the running containers that would not surely come back after a restart without live-restore.
+            - These are the ones without a restart policy, with C(--rm), and with V(on-failure), which does not restart what ends cleanly.
+          returned: always
+          type: list
+          elements: str
+          sample: [adhoc]
+        dependents:
+          description: Active units that would stop or restart together with Docker.
+          returned: always
+          type: list
+          elements: str
+          sample: [billing.service]
+        hub_logins:
+          description: Client configuration files of root and other users that hold a login to Docker Hub.
+          returned: always
+          type: list
+          elements: str
+          sample: [/root/.docker/config.json]
+        via:
+          description: Whether the daemon was asked through the Docker SDK (V(sdk)) or directly (V(socket)); empty when it was not asked.
+          returned: always
+          type: str
+          sample: sdk
+notes:
+  description: Sentences about what an operator should know of the engines found.
+  returned: always
+  type: list
+  elements: str
+  sample: ["The command docker is Podman on this host; there is no Docker daemon."]
+"""
+
+import os
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.quickpull.registry.plugins.module_utils import _docker_report
+from ansible_collections.quickpull.registry.plugins.module_utils._engines import docker
+
+
+def facts(host: docker.Host) -> dict[str, t.Any]:
+    """What this module returns."""
+    daemon = docker.inspect(host=host)
+    engines = {'docker': _docker_report.engine(daemon)} if daemon.installed else {}
+    return {'installed': sorted(engines), 'engines': engines, 'notes': _docker_report.notes(daemon)}
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec={}, supports_check_mode=True)
+    module.exit_json(changed=False, **facts(docker.Host(docker_config=os.environ.get('DOCKER_CONFIG'))))
+
+
+if __name__ == '__main__':
+    main()

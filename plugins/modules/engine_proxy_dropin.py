@@ -1,0 +1,295 @@
+#!/usr/bin/python
+# Copyright (c) 2026, quickpull.registry contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: engine_proxy_dropin
+short_description: Give a container engine its proxies through a systemd drop-in
+version_added: 0.1.0
+description:
+  - Writes a systemd drop-in with C(HTTP_PROXY), C(HTTPS_PROXY) and C(NO_PROXY) for the service of a container engine.
+  - This is the only way for Docker before 23.0. Later ones take proxies from daemon.json, which
+    M(quickpull.registry.docker_daemon_config) writes and which wins over the environment.
+  - What another file of the service says about one of these variables is respected. The variable is then left out and reported in
+    RV(conflicts), unless the other file says just what was asked.
+  - It restarts nothing. RV(plan) says whether the running daemon needs a restart, after C(systemctl daemon-reload).
+extends_documentation_fragment:
+  - quickpull.registry.attributes
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+  idempotent:
+    support: full
+options:
+  engine:
+    description: The engine whose service gets the proxies.
+    type: str
+    choices: [docker]
+    default: docker
+  path:
+    description:
+      - The drop-in to write.
+      - By default this is C(00-quickpull-proxy.conf) in the service's directory below C(/etc/systemd/system). The name sorts to the
+        front, so that a drop-in that somebody adds later wins.
+      - A file there that this module did not write is left alone, and is an error.
+    type: path
+  proxies:
+    description:
+      - The proxies. This is all that the drop-in will hold; what is left out here is taken out of it.
+      - An empty dictionary takes away the drop-in.
+      - Required with O(state=present).
+    type: dict
+    suboptions:
+      http_proxy:
+        description:
+          - Proxy for plain URLs, as C(http://[USER:PASSWORD@]HOST:PORT); C(https) and C(socks5) are possible too.
+          - User and password are percent-encoded, as everywhere in a URL.
+        type: str
+      https_proxy:
+        description: Proxy for URLs with TLS, in the same form.
+        type: str
+      no_proxy:
+        description:
+          - What is reached directly, as names, C(.domain) or C(*.domain), addresses and CIDRs.
+          - A CIDR matches only where a URL holds an address instead of a name.
+        type: list
+        elements: str
+  state:
+    description: Whether the drop-in should be there.
+    type: str
+    choices: [absent, present]
+    default: present
+seealso:
+  - module: quickpull.registry.container_engine_info
+author:
+  - quickpull.registry contributors (@quickpull)
+"""
+
+EXAMPLES = r"""
+---
+- name: Let Docker pull through a proxy
+  quickpull.registry.engine_proxy_dropin:
+    proxies:
+      https_proxy: http://proxy.lan:7890
+      no_proxy: [localhost, 10.0.0.0/8, "*.cn"]
+  become: true
+  register: dropin
+
+- name: Say what is needed for it to come into force
+  ansible.builtin.debug:
+    msg: "{{ dropin.plan.action }}: {{ dropin.plan.reasons | join(' ') }}"
+
+- name: Use a proxy with a password
+  quickpull.registry.engine_proxy_dropin:
+    proxies:
+      http_proxy: "http://acme:{{ vault_proxy_password | default('secret') | urlencode }}@proxy.lan:7890"
+      https_proxy: "http://acme:{{ vault_proxy_password | default('secret') | urlencode }}@proxy.lan:7890"
+  become: true
+  no_log: true
+
+- name: Take it away again
+  quickpull.registry.engine_proxy_dropin:
+    state: absent
+  become: true
+"""
+
+RETURN = r"""
+path:
+  description: The drop-in.
+  returned: success
+  type: str
+  sample: /etc/systemd/system/docker.service.d/00-quickpull-proxy.conf
+variables:
+  description: What the drop-in holds now, user and password masked. Empty when it is not there.
+  returned: success
+  type: dict
+  sample:
+    HTTPS_PROXY: http://xxxxx:xxxxx@proxy.lan:7890
+    NO_PROXY: localhost,10.0.0.0/8,*.cn
+conflicts:
+  description: Variables that were left to another file, because it says something else.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    variable:
+      description: Name of the variable.
+      returned: always
+      type: str
+      sample: NO_PROXY
+    path:
+      description: The file that rules over it.
+      returned: always
+      type: str
+      sample: /etc/systemd/system/docker.service.d/http-proxy.conf
+    because:
+      description: The reason as a sentence.
+      returned: always
+      type: str
+      sample: /etc/systemd/system/docker.service.d/http-proxy.conf sets NO_PROXY to something else; it is left to that file.
+plan:
+  description: What the running daemon needs for the drop-in to come into force, also when it was written by an earlier run.
+  returned: success
+  type: dict
+  contains:
+    action:
+      description: V(none) or V(restart). A daemon that does not run needs nothing.
+      returned: always
+      type: str
+      sample: restart
+    reasons:
+      description: One sentence for each variable that is not in force.
+      returned: always
+      type: list
+      elements: str
+      sample: [The running daemon has no HTTPS_PROXY yet.]
+daemon_reload:
+  description: Whether systemd has to read its files again (C(systemctl daemon-reload)) before the service is started next.
+  returned: success
+  type: bool
+  sample: true
+"""
+
+import contextlib
+import dataclasses
+import os
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.quickpull.registry.plugins.module_utils import _dropin, _io
+from ansible_collections.quickpull.registry.plugins.module_utils._engines import docker
+from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
+from ansible_collections.quickpull.registry.plugins.module_utils._no_proxy import lint_no_proxy
+from ansible_collections.quickpull.registry.plugins.module_utils._snapshot import ORIGINAL, save_once
+from ansible_collections.quickpull.registry.plugins.module_utils._state import State
+
+
+@dataclasses.dataclass(frozen=True)
+class Change:
+    """The drop-in before and after; an empty text stands for no file. Both may hold secrets."""
+
+    path: str
+    before: _io.FileState
+    text_before: str = dataclasses.field(repr=False)
+    text_after: str = dataclasses.field(repr=False)
+    desired: _dropin.Desired
+
+    @property
+    def mode(self) -> int:
+        """0600 where a password is in it. Otherwise 0644 for a new file, and what the operator chose for one that is there."""
+        if _dropin.has_secret(self.desired.variables):
+            return 0o600
+        return self.before.mode if self.before.exists and not _dropin.has_secret(_dropin.parse(self.text_before)) else 0o644
+
+    @property
+    def changed(self) -> bool:
+        return self.text_after != self.text_before or bool(self.text_after and self.mode != self.before.mode)
+
+    def diff(self) -> dict[str, str]:
+        """Both texts with masked values. A password that alone changed is told in a line of its own."""
+        masked = [_dropin.render(_dropin.masked(_dropin.parse(text))) for text in (self.text_before, self.text_after)]
+        if masked[0] == masked[1] and self.text_before != self.text_after:
+            masked[1] += '# A user or password in it changes, which is not shown.\n'
+        return {'before_header': self.path, 'after_header': self.path, 'before': masked[0], 'after': masked[1]}
+
+
+def plan_change(path: str, wanted: t.Mapping[str, str], daemon: docker.DockerDaemon, root: str = '/') -> tuple[Change, dict[str, str]]:
+    """Compute the change, and what the daemon's environment must then hold."""
+    theirs = _dropin.others(path, daemon, root)
+    text_before = _dropin.read(path)
+    before = _io.read_file(path)
+    desired = _dropin.desired(wanted, path, theirs)
+    new_directory = not os.path.isdir(os.path.dirname(path)) or _dropin.made_directory(text_before)
+    text_after = _dropin.render(desired.variables, made_directory=new_directory)
+    change = Change(path, before, text_before, text_after, desired)
+    return change, _dropin.expected_environ(desired.variables, daemon, theirs)
+
+
+def apply_change(change: Change, state: State) -> None:
+    """Write or remove the file; the state before our first write is kept for a roll-back."""
+    save_once(state, 'docker', ORIGINAL, [change.path])
+    folder = os.path.dirname(change.path)
+    if change.text_after:
+        _io.make_dirs(folder)
+        like = dataclasses.replace(change.before, mode=change.mode) if change.before.exists else change.before
+        _io.write_atomic(change.path, change.text_after.encode(), like=like, default_mode=change.mode, expect=change.before)
+        return
+    _io.delete_file(change.path, expect=change.before)
+    if _dropin.made_directory(change.text_before):
+        try:
+            os.rmdir(folder)
+        except OSError:  # somebody else has a file there by now
+            pass
+
+
+def warnings_for(daemon: docker.DockerDaemon, change: Change, no_proxy: t.Sequence[str]) -> list[str]:
+    """Sentences that an operator should read."""
+    found = [conflict.because for conflict in change.desired.conflicts] + lint_no_proxy(no_proxy)
+    version = daemon.version_tuple
+    if change.text_after and version is not None and version >= (23,):
+        found.append(
+            f'Docker {daemon.version} takes proxies from daemon.json, and those win over the environment; '
+            'prefer the option proxies of quickpull.registry.docker_daemon_config.'
+        )
+    if not daemon.installed or daemon.flavour == 'rootless':
+        found.append('There is no Docker daemon of the system on this host that would read this drop-in.')
+    return found
+
+
+def run(module: AnsibleModule, host: docker.Host, state: State) -> dict[str, t.Any]:
+    """Read, compute, compare, write."""
+    proxies = module.params['proxies'] or {} if module.params['state'] == 'present' else {}
+    no_proxy = list(proxies.get('no_proxy') or ())
+    wanted = _dropin.wanted_variables(proxies.get('http_proxy'), proxies.get('https_proxy'), no_proxy)
+    daemon = docker.inspect(with_containers=False, with_logins=False, host=host)
+    path = module.params['path'] or _dropin.default_path(daemon.unit)
+    with contextlib.nullcontext() if module.check_mode else _io.locked(state):
+        change, expected = plan_change(path, wanted, daemon, host.root)
+        if change.changed and not module.check_mode:
+            apply_change(change, state)
+    for sentence in warnings_for(daemon, change, no_proxy):
+        module.warn(sentence)
+    reasons = _dropin.restart_reasons(expected, daemon)
+    return {
+        'changed': change.changed,
+        'path': path,
+        'variables': _dropin.masked(change.desired.variables),
+        'conflicts': [dataclasses.asdict(conflict) for conflict in change.desired.conflicts],
+        'plan': {'action': 'restart' if reasons else 'none', 'reasons': reasons},
+        'daemon_reload': change.changed or daemon.need_daemon_reload,
+        'diff': change.diff(),
+    }
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            'engine': {'type': 'str', 'choices': ['docker'], 'default': 'docker'},
+            'path': {'type': 'path'},
+            'proxies': {
+                'type': 'dict',
+                'options': {
+                    'http_proxy': {'type': 'str'},
+                    'https_proxy': {'type': 'str'},
+                    'no_proxy': {'type': 'list', 'elements': 'str'},
+                },
+            },
+            'state': {'type': 'str', 'choices': ['absent', 'present'], 'default': 'present'},
+        },
+        required_if=[('state', 'present', ('proxies',))],
+        supports_check_mode=True,
+    )
+    try:
+        result = run(module, docker.Host(), State())
+    except ConfigError as exc:
+        module.fail_json(msg=str(exc))
+    module.exit_json(**result)
+
+
+if __name__ == '__main__':
+    main()
