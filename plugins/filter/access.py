@@ -1,0 +1,94 @@
+# Copyright (c) 2026, quickpull.registry contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The decisions of the role registry_access, so that its tasks need no logic in Jinja. They live in module_utils/_access.py."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.quickpull.registry.plugins.module_utils import _access
+from ansible_collections.quickpull.registry.plugins.module_utils._plain import plain
+from ansible_collections.quickpull.registry.plugins.plugin_utils._filter import as_filter
+from ansible_collections.quickpull.registry.plugins.plugin_utils._jmespath import apply_jmespath
+
+
+@as_filter
+def access_parts(run_tags: t.Any, skip_tags: t.Any = ()) -> list[str]:
+    """What a run with these tags configures."""
+    return _access.parts_in_run(plain(run_tags), plain(skip_tags))
+
+
+@as_filter
+def access_candidates(mirrors: t.Any, upstream: str, catalog: t.Any = ()) -> list[t.Any]:
+    """The mirrors of one upstream, those from the catalogue behind."""
+    return _access.candidates(plain(mirrors), str(upstream), plain(catalog))
+
+
+@as_filter
+def access_is_managed(mirrors: t.Any, candidates: t.Any) -> bool:
+    """Whether this run is to touch the mirrors of Docker Hub."""
+    return _access.is_managed(plain(mirrors), plain(candidates))
+
+
+@as_filter
+def access_images(images: t.Any, upstream: str) -> list[str]:
+    """The images to ask of an upstream's mirrors."""
+    return _access.images_of(plain(images), str(upstream))
+
+
+@as_filter
+def access_choice(candidates: t.Any, probed: t.Any, probing: bool = True, current: t.Any = (), policy: t.Any = None, jmespath: str = "") -> dict[str, t.Any]:
+    """What to configure of the candidates."""
+    if not probing:
+        return _access.choose(plain(candidates), None)
+    results = apply_jmespath(plain(probed).get("results", []), str(jmespath))
+    return _access.choose(plain(candidates), results, plain(current), plain(policy))
+
+
+@as_filter
+def access_proxies(proxies: t.Any, mirrors: t.Any = (), results: t.Any = ()) -> dict[str, t.Any]:
+    """The daemon's proxies, with the mirrors that are reached directly in no_proxy."""
+    return _access.proxies_with_direct(plain(proxies), plain(mirrors), plain(results))
+
+
+@as_filter
+def access_step(written: t.Any, restart: str = "auto", live_restore_first: bool = False) -> dict[str, t.Any]:
+    """The handler that a host needs for what was written."""
+    return _access.next_step(plain(written), str(restart), bool(live_restore_first))
+
+
+@as_filter
+def access_hub_login(auths: t.Any) -> bool:
+    """Whether a Docker Hub login is among the logins of a host."""
+    return _access.gives_hub_login(plain(auths))
+
+
+@as_filter
+def access_summary(hostvars: t.Any, hosts: t.Any) -> dict[str, t.Any]:
+    """What the role left in the variables of these hosts, in the shape that access_report takes."""
+    return _access.summary({str(host): _left(hostvars[host]) for host in hosts if host in hostvars})
+
+
+def _left(variables: t.Any) -> dict[str, t.Any]:
+    """Only the role's own results are read: other variables may be secret, or fail to template."""
+    return {name: plain(variables[name]) for name in _access.LEFT_BY_ROLE if name in variables}
+
+
+class FilterModule:
+    """Filters of the role registry_access."""
+
+    def filters(self) -> dict[str, t.Callable[..., t.Any]]:
+        """Their names in playbooks."""
+        return {
+            "access_candidates": access_candidates,
+            "access_choice": access_choice,
+            "access_hub_login": access_hub_login,
+            "access_images": access_images,
+            "access_is_managed": access_is_managed,
+            "access_parts": access_parts,
+            "access_proxies": access_proxies,
+            "access_step": access_step,
+            "access_summary": access_summary,
+        }

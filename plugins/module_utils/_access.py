@@ -1,0 +1,184 @@
+# Copyright (c) 2026, quickpull.registry contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The decisions of the role registry_access, taken on the controller: plain functions over plain values."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
+from ansible_collections.quickpull.registry.plugins.module_utils._hub_logins import is_hub
+from ansible_collections.quickpull.registry.plugins.module_utils._mirror import parse_mirrors
+from ansible_collections.quickpull.registry.plugins.module_utils._plan import Plan, restart_allowed
+from ansible_collections.quickpull.registry.plugins.module_utils._select import parse_policy, select
+from ansible_collections.quickpull.registry.plugins.module_utils._sharing import direct_no_proxy, mirror_urls, mirrors_for_daemon
+
+DOCKER_HUB = "docker.io"
+
+# Tags that narrow what a run configures. A run with none of them configures everything.
+PARTS = ("mirrors", "proxies", "settings")
+
+RELOAD_HANDLER = "Reload Docker"
+RESTART_HANDLER = "Restart Docker"
+
+
+def parts_in_run(run_tags: t.Sequence[str], skip_tags: t.Sequence[str] = ()) -> list[str]:
+    """Which of :data:`PARTS` a run with these ``--tags`` and ``--skip-tags`` is about.
+
+    Tags of other people's plays say nothing about ours, so they narrow nothing.
+    """
+    asked = [part for part in PARTS if part in run_tags] or list(PARTS)
+    return [part for part in asked if part not in skip_tags]
+
+
+def candidates(mirrors: t.Mapping[str, t.Any] | None, upstream: str, catalog: t.Sequence[t.Any] = ()) -> list[t.Any]:
+    """The mirrors of one upstream as the user wrote them, those from the catalogue behind.
+
+    :raises ConfigError: on a mirror that no engine takes; here, on the controller, so that a slip of the pen is told
+        before any host is asked to do anything.
+    """
+    if mirrors is not None and not isinstance(mirrors, t.Mapping):
+        raise ConfigError("registry_access_mirrors: a dict of upstreams is expected, such as {'docker.io': ['https://mirror.example.com']}.")
+    given = (mirrors or {}).get(upstream)
+    if given is not None and (isinstance(given, (str, t.Mapping)) or not isinstance(given, t.Sequence)):
+        raise ConfigError(f"registry_access_mirrors: {upstream} takes a list of mirrors.", key=upstream)
+    listed = [*(given or ()), *catalog]
+    parse_mirrors(listed, key=f"registry_access_mirrors['{upstream}']")
+    return listed
+
+
+def is_managed(mirrors: t.Mapping[str, t.Any] | None, listed: t.Sequence[t.Any], upstream: str = DOCKER_HUB) -> bool:
+    """Whether the mirrors of ``upstream`` are this run's business: it has candidates, or an empty list or dict takes ours away."""
+    return bool(listed) or (mirrors is not None and (not mirrors or upstream in mirrors))
+
+
+def images_of(images: t.Sequence[str], upstream: str) -> list[str]:
+    """The images to ask of an upstream's mirrors, without the upstream's name.
+
+    A name whose first part holds a dot or a colon, or is ``localhost``, names its upstream; any other is Docker Hub's
+    (distribution/reference, splitDockerDomain).
+    """
+    found = []
+    for image in images:
+        first, slash, rest = image.partition("/")
+        named = bool(slash) and ("." in first or ":" in first or first == "localhost")
+        if (first if named else DOCKER_HUB) == upstream:
+            found.append(rest if named else image)
+    return found
+
+
+def choose(
+    listed: t.Sequence[t.Any],
+    results: t.Sequence[t.Mapping[str, t.Any]] | None,
+    current: t.Sequence[str] = (),
+    policy: t.Mapping[str, t.Any] | None = None,
+) -> dict[str, t.Any]:
+    """What to configure of the ``listed`` mirrors.
+
+    :param results: of the probe; None when nothing was probed on purpose: then the list is taken as it is.
+    :param current: mirrors in force.
+    :returns: ``mirrors`` (dicts in the order to write), ``alive`` (False when there are candidates and none serves: then the
+        host's mirrors are left as they are) and ``reasons`` (a sentence for each candidate that is not used).
+    """
+    if results is None or not listed:
+        return {"mirrors": mirrors_for_daemon(listed, mirror_urls(listed)), "alive": True, "reasons": []}
+    selection = select(results, current, parse_policy(policy, key="registry_access_mirror_policy"))
+    reasons = [f"{one.url}: {one.reason}" for one in selection.left_out]
+    if not results:
+        reasons = ["There is no result to choose from: the probe could not be run, or registry_access_mirror_query left none."]
+    urls = [choice.url for choice in selection.chosen]
+    return {"mirrors": mirrors_for_daemon(listed, urls), "alive": bool(urls), "reasons": reasons}
+
+
+def proxies_with_direct(
+    proxies: t.Mapping[str, t.Any], mirrors: t.Sequence[t.Any] = (), results: t.Sequence[t.Mapping[str, t.Any]] = ()
+) -> dict[str, t.Any]:
+    """The daemon's proxies as the user gave them, with the mirrors that the probe reached without the proxy in ``no_proxy``.
+
+    Without them the daemon would ask the proxy for a mirror that the probe found without it. An empty dict stays empty: it takes
+    ours away.
+    """
+    if not proxies:
+        return {}
+    no_proxy = direct_no_proxy(proxies.get("no_proxy"), mirrors, results, proxies)
+    return {**proxies, "no_proxy": no_proxy} if no_proxy else dict(proxies)
+
+
+def next_step(written: t.Sequence[t.Mapping[str, t.Any]], restart: str = "auto", live_restore_first: bool = False) -> dict[str, t.Any]:
+    """Which handler a host needs for what was written.
+
+    :param written: results of docker_daemon_config and, before Docker 23.0, of engine_proxy_dropin. A task that was skipped or that the
+        tags of the run left out has no plan; when none has one, the host itself is asked, by the handler.
+    :returns: ``handler`` (its name, or '' when nothing is to be done, or nothing that may be done), ``reasons`` and
+        ``pending`` (why a restart has to wait), one sentence each.
+    """
+    plans = [result["plan"] for result in written if isinstance(result.get("plan"), t.Mapping)]
+    if not plans:
+        return {"handler": RESTART_HANDLER, "reasons": ["What was written before may wait to be applied."], "pending": []}
+    reasons = [reason for plan in plans for reason in plan.get("reasons", ())]
+    needed = {plan.get("action", "none") for plan in plans}
+    if needed == {"none"}:
+        return {"handler": "", "reasons": reasons, "pending": []}
+    if "restart" not in needed:
+        return {"handler": RELOAD_HANDLER, "reasons": reasons, "pending": []}
+    permission = restart_allowed(_together(plans), restart, live_restore_first)
+    if permission.allowed:
+        return {"handler": RESTART_HANDLER, "reasons": reasons, "pending": []}
+    reloads = any(plan.get("reload_keys") for plan in plans)
+    return {"handler": RELOAD_HANDLER if reloads else "", "reasons": reasons, "pending": list(permission.because)}
+
+
+def _together(plans: t.Sequence[t.Mapping[str, t.Any]]) -> Plan:
+    blockers: dict[str, str] = {}
+    for plan in plans:
+        blockers.update(zip(plan.get("blockers", ()), plan.get("blocked_because", ())))
+    return Plan(action="restart", blockers=tuple(blockers), blocked_because=tuple(blockers.values()))
+
+
+def gives_hub_login(auths: t.Sequence[t.Mapping[str, t.Any]]) -> bool:
+    """Whether a Docker Hub login is among the logins that a host is given."""
+    return any(is_hub(str(auth.get("registry", DOCKER_HUB))) and auth.get("state", "present") == "present" for auth in auths)
+
+
+# What the tasks of the role register. The order is that of a host's way through them.
+LEFT_BY_ROLE = (
+    "__registry_access_engines",
+    "__registry_access_probes",
+    "__registry_access_dropin",
+    "__registry_access_config",
+    "__registry_access_apply",
+    "__registry_access_pending",
+)
+
+
+def summary(left: t.Mapping[str, t.Mapping[str, t.Any]]) -> dict[str, t.Any]:
+    """What the role left in the variables of each host, in the shape that :func:`_report.render` takes.
+
+    :param left: by host, the variables of :data:`LEFT_BY_ROLE` that are defined.
+    """
+    probes = [
+        {"host": host, "upstream": probe.get("upstream_name", DOCKER_HUB), "results": probe["results"], "elapsed": probe.get("elapsed")}
+        for host, variables in left.items()
+        for probe in variables.get("__registry_access_probes", {}).values()
+        if "results" in probe
+    ]
+    return {"probes": probes, "hosts": {host: _host_summary(variables) for host, variables in left.items()}}
+
+
+def _host_summary(variables: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    docker = variables.get("__registry_access_engines", {}).get("engines", {}).get("docker")
+    config = variables.get("__registry_access_config", {})
+    if docker is None:
+        return {"skipped": "no Docker" if "__registry_access_engines" in variables else "not reached"}
+    return {
+        "engine": f"Docker {docker.get('version')}",
+        "before": docker.get("registry_mirrors") or [],
+        "after": config.get("registry_mirrors") or docker.get("registry_mirrors") or [],
+        "plan": config.get("plan", {}),
+        "apply": variables.get("__registry_access_apply", {}),
+        "left_out": config.get("left_out", []),
+        "pending": variables.get("__registry_access_pending", {}).get("pending", []),
+        "warnings": config.get("warnings", []),
+    }

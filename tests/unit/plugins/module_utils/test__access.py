@@ -1,0 +1,156 @@
+# Copyright (c) 2026, quickpull.registry contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+
+from ansible_collections.quickpull.registry.plugins.module_utils import _access
+from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
+
+
+@pytest.mark.parametrize(
+    'run_tags, skip_tags, expected',
+    [
+        (['all'], [], ['mirrors', 'proxies', 'settings']),
+        (['my-own-tag'], [], ['mirrors', 'proxies', 'settings']),
+        (['mirrors'], [], ['mirrors']),
+        (['proxies', 'apply'], [], ['proxies']),
+        (['all'], ['proxies'], ['mirrors', 'settings']),
+        (['mirrors', 'proxies'], ['mirrors'], ['proxies']),
+    ],
+)
+def test_parts_in_run(run_tags: list[str], skip_tags: list[str], expected: list[str]) -> None:
+    assert _access.parts_in_run(run_tags, skip_tags) == expected
+
+
+@pytest.mark.parametrize(
+    'mirrors, message',
+    [
+        (['https://a.example'], 'a dict of upstreams is expected'),
+        ({'docker.io': 'https://a.example'}, 'takes a list'),
+        ({'docker.io': [{'url': 'https://a.example', 'colour': 'red'}]}, "unknown key 'colour'"),
+        ({'docker.io': ['a.example']}, 'no scheme'),
+        ({'docker.io': ['https://me:secret@a.example']}, 'user or password'),
+    ],
+)
+def test_candidates_refuse(mirrors: t.Any, message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
+        _access.candidates(mirrors, 'docker.io')
+    assert 'secret' not in str(caught.value)
+
+
+def test_candidates_from_the_catalogue_stand_behind() -> None:
+    assert _access.candidates({'docker.io': ['https://a.example']}, 'docker.io', ['https://b.example']) == ['https://a.example', 'https://b.example']
+    assert _access.candidates(None, 'docker.io') == []
+
+
+@pytest.mark.parametrize(
+    'mirrors, managed',
+    [
+        (None, False),
+        ({}, True),
+        ({'docker.io': []}, True),
+        ({'quay.io': ['https://q.example']}, False),
+        ({'docker.io': ['https://a.example']}, True),
+    ],
+)
+def test_left_out_is_left_alone_and_empty_takes_away(mirrors: dict[str, t.Any] | None, managed: bool) -> None:
+    assert _access.is_managed(mirrors, _access.candidates(mirrors, 'docker.io')) is managed
+
+
+def test_images_belong_to_their_upstream() -> None:
+    images = ['nginx', 'library/busybox:1', 'quay.io/prometheus/busybox:latest', 'docker.io/library/alpine', 'localhost/x', 'cache.lan:5000/y']
+    assert _access.images_of(images, 'docker.io') == ['nginx', 'library/busybox:1', 'library/alpine']
+    assert _access.images_of(images, 'quay.io') == ['prometheus/busybox:latest']
+
+
+GOOD = {'url': 'https://good.example', 'ok': True, 'state': 'ok', 'latency_ms': 10, 'throughput_bps': 1e7}
+DEAD = {'url': 'https://dead.example', 'ok': False, 'state': 'timeout', 'reason': 'nothing came back'}
+LISTED = ['https://dead.example', {'url': 'https://good.example', 'third_party': True}]
+
+
+def test_choose_takes_what_serves_and_keeps_what_the_user_said_of_it() -> None:
+    choice = _access.choose(LISTED, [DEAD, GOOD])
+    assert choice == {
+        'mirrors': [{'url': 'https://good.example', 'third_party': True}],
+        'alive': True,
+        'reasons': ['https://dead.example: nothing came back'],
+    }
+
+
+@pytest.mark.parametrize('results', [[], [DEAD]])
+def test_choose_without_a_living_mirror_says_so(results: list[dict[str, t.Any]]) -> None:
+    choice = _access.choose(LISTED, results)
+    assert choice['alive'] is False
+    assert choice['reasons']
+
+
+def test_choose_without_probing_takes_the_list() -> None:
+    assert [mirror['url'] for mirror in _access.choose(LISTED, None)['mirrors']] == ['https://dead.example', 'https://good.example']
+
+
+def test_choose_with_nothing_listed_is_no_outage() -> None:
+    assert _access.choose([], []) == {'mirrors': [], 'alive': True, 'reasons': []}
+
+
+def plan(action: str, *, blockers: tuple[str, ...] = (), reload_keys: tuple[str, ...] = ()) -> dict[str, t.Any]:
+    return {
+        'plan': {
+            'action': action,
+            'reasons': [f'because of {action}'],
+            'reload_keys': list(reload_keys),
+            'blockers': list(blockers),
+            'blocked_because': [f'{name} stands in the way' for name in blockers],
+        }
+    }
+
+
+@pytest.mark.parametrize(
+    'written, restart, first, handler, pending',
+    [
+        ([plan('none'), {}], 'auto', False, '', []),
+        ([{'skipped': True}, plan('reload')], 'never', False, 'Reload Docker', []),
+        ([plan('restart')], 'auto', False, 'Restart Docker', []),
+        ([plan('restart', blockers=('swarm',))], 'auto', False, '', ['swarm stands in the way']),
+        ([plan('restart', blockers=('swarm',), reload_keys=('registry-mirrors',))], 'auto', False, 'Reload Docker', ['swarm stands in the way']),
+        ([plan('restart', blockers=('swarm',))], 'always', False, 'Restart Docker', []),
+        ([plan('restart')], 'never', False, '', ['Restarts are not allowed (restart: never).']),
+        ([plan('restart', blockers=('live_restore',))], 'auto', True, 'Restart Docker', []),
+        ([plan('reload'), plan('restart', blockers=('dependents',))], 'auto', False, '', ['dependents stands in the way']),
+        ([{}, {}], 'auto', False, 'Restart Docker', []),
+    ],
+)
+def test_next_step(written: list[dict[str, t.Any]], restart: str, first: bool, handler: str, pending: list[str]) -> None:
+    step = _access.next_step(written, restart, first)
+    assert (step['handler'], step['pending']) == (handler, pending)
+
+
+@pytest.mark.parametrize(
+    'auths, expected',
+    [
+        ([], False),
+        ([{'registry': 'quay.io'}], False),
+        ([{'registry': 'docker.io'}], True),
+        ([{'registry': 'https://index.docker.io/v1/'}], True),
+        ([{'registry': 'docker.io', 'state': 'absent'}], False),
+    ],
+)
+def test_gives_hub_login(auths: list[dict[str, str]], expected: bool) -> None:
+    assert _access.gives_hub_login(auths) is expected
+
+
+def test_mirrors_reached_without_the_proxy_join_no_proxy() -> None:
+    proxies = {'http_proxy': 'http://proxy.example:3128', 'no_proxy': ['*.cn']}
+    results = [{'url': 'http://cache.example:5000', 'route': 'direct'}, {'url': 'http://far.example', 'route': 'proxy'}]
+    wanted = _access.proxies_with_direct(proxies, [{'url': 'http://cache.example:5000'}, {'url': 'http://far.example'}], results)
+    assert wanted == {'http_proxy': 'http://proxy.example:3128', 'no_proxy': ['*.cn', 'cache.example']}
+    assert _access.proxies_with_direct({}) == {}
+
+
+def test_summary_tells_hosts_apart() -> None:
+    told = _access.summary({'a': {}, 'b': {'__registry_access_engines': {'engines': {}}}})
+    assert [told['hosts'][host]['skipped'] for host in ('a', 'b')] == ['not reached', 'no Docker']
