@@ -24,16 +24,13 @@ from dataclasses import dataclass, field
 
 from ansible_collections.quickpull.registry.plugins.module_utils import _snapshot
 from ansible_collections.quickpull.registry.plugins.module_utils._io import read_file, write_private
+from ansible_collections.quickpull.registry.plugins.module_utils._json_text import pointer
 from ansible_collections.quickpull.registry.plugins.module_utils._state import State
 
 if t.TYPE_CHECKING:
     from ansible_collections.quickpull.registry.plugins.module_utils._engines.docker import DockerDaemon
 
 ENGINE = 'docker'
-
-# Time stamps of files have the grain of the kernel's tick, the start of a process that of USER_HZ (10 ms); a file that was
-# written this close to the start may or may not have been read by the daemon.
-MARGIN = 0.25
 
 SAME = 'same'
 DIFFERS = 'differs'
@@ -43,16 +40,6 @@ UNKNOWN = 'unknown'
 ABSENT = 'absent'
 
 _FORMAT = 1
-
-
-def pointer(*parts: str) -> str:
-    """JSON pointer of a path of keys."""
-    return ''.join('/' + part.replace('~', '~0').replace('/', '~1') for part in parts)
-
-
-def pointer_parts(text: str) -> tuple[str, ...]:
-    """The path of keys that a JSON pointer names."""
-    return tuple(part.replace('~1', '/').replace('~0', '~') for part in text.split('/')[1:])
 
 
 def flatten(config: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
@@ -124,7 +111,8 @@ def _times(path: str) -> list[float]:
 def untouched_since(path: str, started_at: float | None) -> bool:
     """Whether the daemon that started then (epoch seconds) has read the file as it is now.
 
-    For a file that is not there, that of its directory must be as old: a file may have been removed from it since.
+    For a file that is not there, its directory must be as old: a file may have been removed from it since. ``started_at`` is
+    never later than the real start, so an equal time is one too late.
     """
     if started_at is None:
         return False
@@ -134,7 +122,7 @@ def untouched_since(path: str, started_at: float | None) -> bool:
         while not os.path.isdir(folder):
             folder = os.path.dirname(folder)
         times += _times(folder)
-    return bool(times) and max(times) + MARGIN <= started_at
+    return bool(times) and max(times) < started_at
 
 
 def hash_key(state: State, *, create: bool) -> bytes:

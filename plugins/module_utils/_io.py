@@ -107,9 +107,14 @@ def read_file(path: str) -> FileState:
         return FileState(path=path, target=target)
     except OSError as exc:
         raise explain(exc, path, 'read') from exc
-    with os.fdopen(fd, 'rb') as handle:
-        info = os.fstat(handle.fileno())
+    info = os.fstat(fd)
+    try:
         _check_kind(path, info)
+        handle = os.fdopen(fd, 'rb')
+    except BaseException:  # fdopen refuses a directory, and leaves the descriptor open
+        os.close(fd)
+        raise
+    with handle:
         try:
             data = handle.read(MAX_BYTES + 1)
         except OSError as exc:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import typing as t
 from dataclasses import dataclass
 
@@ -17,9 +18,8 @@ from ansible_collections.quickpull.registry.plugins.module_utils._in_force impor
     UNKNOWN,
     InForce,
     flatten,
-    pointer,
-    pointer_parts,
 )
+from ansible_collections.quickpull.registry.plugins.module_utils._json_text import pointer, pointer_parts
 from ansible_collections.quickpull.registry.plugins.module_utils._mask import mask_url
 from ansible_collections.quickpull.registry.plugins.module_utils._mirror import normalise_url
 
@@ -204,7 +204,8 @@ def told_by_daemon(config: t.Mapping[str, t.Any], daemon: DockerDaemon, in_force
     return told
 
 
-def _by_reload(where: str, present: bool) -> bool:
+def by_reload(where: str, present: bool) -> bool:
+    """Whether a reload brings the leaf into force; ``present``: its top-level key is in the file."""
     if where in DISRUPTIVE:
         return False
     top = pointer_parts(where)[0]
@@ -222,7 +223,7 @@ def _differences(config: t.Mapping[str, t.Any], daemon: DockerDaemon, in_force: 
         # An object is one key for a reload: when one leaf of it is gone, the rest is still there and is read anew.
         still_there = present or pointer_parts(where)[0] in config
         if state != SAME:
-            found.append(_Difference(where, state, present, _by_reload(where, still_there)))
+            found.append(_Difference(where, state, present, by_reload(where, still_there)))
     return found
 
 
@@ -307,6 +308,8 @@ def make_plan(
     :param dropin_environ: the variables that our systemd drop-in gives (empty text for one that it used to give), None when
         we have none and had none.
     """
+    if os.path.realpath(daemon.config_path) != os.path.realpath(daemon.daemon_config_path):
+        return Plan(reasons=(f'dockerd reads {daemon.daemon_config_path}, not {daemon.config_path}.',))
     if daemon.start_id is None:
         return Plan(reasons=('The daemon is not running; it reads the file when it starts.',) if daemon.installed else ())
     differences = _differences(config, daemon, in_force)
@@ -347,7 +350,7 @@ def restart_allowed(plan: Plan, restart: str, live_restore_first: bool = False) 
     :param live_restore_first: live-restore may be switched on by a reload before, where only that is missing.
     """
     if restart == 'always':
-        return Permission(True)
+        return Permission(True, live_restore_first=live_restore_first and 'live_restore' in plan.blockers and 'swarm' not in plan.blockers)
     if restart == 'never':
         return Permission(False, ('Restarts are not allowed (restart: never).',))
     if not plan.blockers:

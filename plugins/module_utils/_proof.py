@@ -9,7 +9,8 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field
 
-from ansible_collections.quickpull.registry.plugins.module_utils._in_force import DIFFERS, InForce, pointer_parts
+from ansible_collections.quickpull.registry.plugins.module_utils._in_force import DIFFERS, InForce
+from ansible_collections.quickpull.registry.plugins.module_utils._json_text import pointer_parts
 from ansible_collections.quickpull.registry.plugins.module_utils._plan import (
     IMPLICIT_INSECURE,
     PROXY_KEYS,

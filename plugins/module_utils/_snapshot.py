@@ -19,6 +19,7 @@ import os
 import typing as t
 from dataclasses import dataclass
 
+from ansible_collections.quickpull.registry.plugins.module_utils._dropin import default_path
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._io import (
     FileState,
@@ -65,6 +66,15 @@ class Snapshot:
             if os.path.realpath(entry.path) == real:
                 return entry
         return None
+
+
+def docker_paths(state: State, config_path: str, unit: str = '') -> list[str]:
+    """The files that make up Docker's configuration as far as this collection writes it: those of a snapshot.
+
+    :param config_path: daemon.json.
+    :param unit: the systemd service, for its proxy drop-in; by default docker.service.
+    """
+    return [config_path, default_path(unit), state.ownership(config_path)]
 
 
 def _capture(path: str) -> SavedFile:
@@ -135,6 +145,11 @@ def load(state: State, engine: str, name: str) -> Snapshot | None:
         return Snapshot(name, tuple(_decode(entry) for entry in raw['files']))
     except (ValueError, KeyError, TypeError):
         return None
+
+
+def drop(state: State, engine: str, name: str) -> None:
+    """Remove a snapshot; that there is none is fine."""
+    delete_file(state.snapshot(engine, name))
 
 
 def _restore_one(entry: SavedFile) -> bool:

@@ -1,0 +1,127 @@
+# Copyright (c) 2026, quickpull.registry contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Everything that an apply does to a host and asks of it, in one place, so that tests can put another in its stead."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import time
+import typing as t
+
+from ansible_collections.quickpull.registry.plugins.module_utils._docker_api import DockerApiError, DockerUnavailable, connect
+from ansible_collections.quickpull.registry.plugins.module_utils._dropin import default_path, dropin_environ
+from ansible_collections.quickpull.registry.plugins.module_utils._engines.docker import SOCKET_UNIT, UNIT, DockerDaemon, inspect
+from ansible_collections.quickpull.registry.plugins.module_utils._mask import mask_text
+from ansible_collections.quickpull.registry.plugins.module_utils._systemd import Result, run, systemctl
+
+# dockerd's log lines: time="…" level=error msg="…" error="…"
+_MESSAGE = re.compile(r'\b(?:msg|error)="((?:[^"\\]|\\.)*)"')
+
+# What dockerd writes when it refuses a file: at a reload (cmd/dockerd, daemon/command: "Error reloading configuration"), or at its
+# start ("unable to configure the Docker daemon with file", "failed to start daemon").
+_REFUSALS = ('error reloading configuration', 'unable to configure the docker daemon', 'failed to start daemon', 'error starting daemon')
+_LOADED = 'reloaded configuration'
+
+
+class DockerHost:
+    """The host that the code runs on.
+
+    :param path: of daemon.json, None for the one that dockerd reads.
+    """
+
+    def __init__(self, path: str | None = None) -> None:
+        self._path = path
+
+    def look(self, *, whole: bool = False) -> DockerDaemon:
+        """Docker as it is now; ``whole`` with its containers."""
+        return inspect(self._path, with_containers=whole, with_logins=False)
+
+    def containers(self, daemon: DockerDaemon) -> dict[str, tuple[str, int]]:
+        """Name and process of each running container, by id; empty when the daemon does not answer."""
+        if not daemon.running or not daemon.api_base:
+            return {}
+        api = connect(daemon.api_base)
+        try:
+            return {one.id: (one.name, one.pid) for one in api.containers()}
+        except (DockerUnavailable, DockerApiError):
+            return {}
+        finally:
+            api.close()
+
+    def dropin_environ(self, daemon: DockerDaemon) -> dict[str, str]:
+        """The proxy variables that our systemd drop-in gives the daemon, empty text for those that it used to give."""
+        return dropin_environ(default_path(daemon.unit), daemon)
+
+    def hangup(self, daemon: DockerDaemon) -> str:
+        """Make dockerd read its file again; returns what went wrong, or an empty text. That it took the file is not said."""
+        if daemon.unit:
+            result = systemctl('reload', daemon.unit)
+            if result.rc == 0:
+                return ''
+            # A unit without ExecReload=, as snap's.
+            result = systemctl('kill', '--kill-who=main', '--signal=HUP', daemon.unit)
+            return '' if result.rc == 0 else _last_line(result)
+        try:
+            os.kill(daemon.main_pid, signal.SIGHUP)
+        except OSError as exc:
+            return f'Cannot signal dockerd (process {daemon.main_pid}): {exc.strerror}.'
+        return ''
+
+    def start(self, daemon: DockerDaemon, verb: str) -> str:
+        """Queue ``start`` or ``restart``; returns what went wrong, or an empty text.
+
+        A start limit that was hit (three starts a minute) fails the socket as well, so both are reset first.
+        """
+        unit = daemon.unit or UNIT
+        for name in (unit, SOCKET_UNIT) if unit == UNIT else (unit,):
+            systemctl('reset-failed', name)  # fails for a unit that has not failed
+        result = systemctl('--no-block', verb, unit)
+        return '' if result.rc == 0 else _last_line(result)
+
+    def daemon_reload(self) -> None:
+        """Let systemd read changed unit files."""
+        systemctl('daemon-reload', timeout=90)
+
+    def journal(self, daemon: DockerDaemon, since: float) -> list[str]:
+        """The daemon's own lines since then (epoch seconds), oldest first, secrets masked."""
+        unit = daemon.unit or UNIT
+        # Unit and process both: systemd's own lines about the unit are of no use here, but they do no harm.
+        command = ('journalctl', '--no-pager', '--quiet', f'--unit={unit}', f'--since=@{since:.6f}', '--output=cat', '--lines=200')
+        return [mask_text(line) for line in run(command, 15.0).stdout.splitlines() if line.strip()]
+
+    def now(self) -> float:
+        return time.time()
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+
+def _last_line(result: Result) -> str:
+    lines = (result.stderr or result.stdout).strip().splitlines()
+    return mask_text(lines[-1]) if lines else f'systemctl ended with {result.rc}'
+
+
+def message_of(line: str) -> str:
+    """What a log line of dockerd says, without time and level."""
+    found = _MESSAGE.findall(line)
+    return ': '.join(part.replace('\\"', '"').replace('\\\\', '\\') for part in found) if found else line.strip()
+
+
+def refusal_in(lines: t.Iterable[str]) -> str:
+    """The daemon's own words why it refuses its file; empty when it says nothing of the kind."""
+    for line in lines:
+        if any(text in line.lower() for text in _REFUSALS):
+            return message_of(line)
+    return ''
+
+
+def reloaded_in(lines: t.Iterable[str]) -> bool:
+    """Whether the daemon says that it has read its file again (at log level info, which may be off)."""
+    return any(_LOADED in line.lower() for line in lines)
