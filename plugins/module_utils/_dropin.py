@@ -95,6 +95,11 @@ def has_secret(variables: t.Mapping[str, str]) -> bool:
     return masked(variables) != dict(variables)
 
 
+def secrets(values: t.Iterable[str | None]) -> t.Set[str]:
+    """Return those proxies that have a user or password in them: texts that may appear nowhere, not even among a module's arguments."""
+    return {value for value in values if value and mask_url(value) != value}
+
+
 def render(variables: t.Mapping[str, str], *, made_directory: bool = False) -> str:
     """Return the text of the drop-in; empty where there is nothing to set."""
     names = [name for name in NAMES if name in variables]

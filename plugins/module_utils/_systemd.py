@@ -93,7 +93,7 @@ def show_many(units: t.Sequence[str], props: t.Sequence[str], *, runner: Runner 
 
 def _properties(block: str) -> t.Dict[str, str]:
     found: t.Dict[str, str] = {}
-    for line in block.splitlines():
+    for line in block.split('\n'):
         name, sep, value = line.partition('=')
         if sep:
             found[name] = f'{found[name]}\n{value}' if name in found else value
@@ -184,7 +184,7 @@ def read_unit(text: str) -> t.List[t.Tuple[str, str, str]]:
     assignments: t.List[t.Tuple[str, str, str]] = []
     section = ''
     pending = ''
-    for raw in text.splitlines():
+    for raw in re.split(r'\r?\n|\r', text):  # not splitlines(), which also splits at characters that may stand in a value
         line = raw.lstrip()
         if line[:1] in ('#', ';'):
             continue  # also between the parts of a continued line

@@ -244,6 +244,8 @@ def warnings_for(daemon: docker.DockerDaemon, change: Change, no_proxy: t.Sequen
 def run(module: AnsibleModule, host: docker.Host, state: State) -> dict[str, t.Any]:
     """Read, compute, compare, write."""
     proxies = module.params['proxies'] or {} if module.params['state'] == 'present' else {}
+    # Ansible returns a module's arguments at -vvv; what is in no_log_values is cut out of that.
+    module.no_log_values.update(_dropin.secrets((proxies.get('http_proxy'), proxies.get('https_proxy'))))
     no_proxy = list(proxies.get('no_proxy') or ())
     wanted = _dropin.wanted_variables(proxies.get('http_proxy'), proxies.get('https_proxy'), no_proxy)
     daemon = docker.inspect(with_containers=False, with_logins=False, host=host)
