@@ -38,6 +38,7 @@ class FilterModule:
     """Filters that choose among probed mirrors."""
 
     def filters(self) -> dict[str, t.Callable[..., t.Any]]:
+        """Their names in playbooks."""
         return {
             'explain_selection': as_filter(explain_selection),
             'mirror_urls': as_filter(mirror_urls),

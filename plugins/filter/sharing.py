@@ -20,6 +20,7 @@ class FilterModule:
     """Filters for one probe that serves many hosts."""
 
     def filters(self) -> dict[str, t.Callable[..., t.Any]]:
+        """Their names in playbooks."""
         return {
             'direct_no_proxy': as_filter(direct_no_proxy),
             'probe_representative': as_filter(probe_representative),
