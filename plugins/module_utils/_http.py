@@ -578,7 +578,8 @@ def _open(
         raise FetchError("timeout", f"{host_port(host, port)} did not answer in time", phase=phase, url=url) from exc
     except (OSError, ValueError) as exc:
         kind = "tls" if phase == "tls" else "connect"
-        raise FetchError(kind, f"{host_port(host, port)}: {_tls_error(exc) if kind == 'tls' else _os_error(exc)}", phase=phase, url=url) from exc
+        text = f": {_tls_error(exc)}" if kind == "tls" else f" cannot be connected to ({_os_error(exc)})"
+        raise FetchError(kind, host_port(host, port) + text, phase=phase, url=url) from exc
 
 
 def _handshake(stream: _Stream, context: ssl.SSLContext, host: str, deadline: Deadline) -> _Stream:

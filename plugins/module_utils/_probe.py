@@ -133,8 +133,9 @@ class _Upstream:
     def __init__(self, job: Job, crew: _Crew) -> None:
         self._job = job
         self._crew = crew
-        self._settings = dataclasses.replace(job.settings, depth='digest', prefer_direct=False)
-        self._party = self._send(self._settings) if job.upstream and job.settings.reaches('digest') else None
+        images = tuple(image for image in job.settings.images if not image.digest and image.name not in job.expected)
+        self._settings = dataclasses.replace(job.settings, depth='digest', images=images, prefer_direct=False)
+        self._party = self._send(self._settings) if job.upstream and images and job.settings.reaches('digest') else None
         self._finding: Finding | None = None
 
     def _send(self, settings: Settings) -> _Party:

@@ -109,9 +109,8 @@ def obstacle(mirror: Mirror, insecure_registries: t.Sequence[str]) -> str:
         return 'The mirror wants headers, which the daemon does not send for an image pulled by name.'
     if mirror.ca_path or mirror.client_cert:
         return "The mirror wants its own certificates, which the daemon would take from /etc/docker/certs.d and not from the mirror's options."
-    if scheme == 'http' or mirror.insecure:
-        if not _is_insecure(host, port, insecure_registries):
-            return 'The mirror has no trusted TLS, which is fine for a mirror over http, but pulling by name needs it in insecure-registries.'
+    if (scheme == 'http' or mirror.insecure) and not _is_insecure(host, port, insecure_registries):
+        return 'The mirror has no trusted TLS, which is fine for a mirror over http, but pulling by name needs it in insecure-registries.'
     return ''
 
 

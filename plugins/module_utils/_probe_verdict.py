@@ -104,7 +104,7 @@ def blame(step: str, error: FetchError, *, own: bool) -> Stop:
         return Stop(state, step, f'The {"image configuration" if step == "config" else "layer"} could not be fetched: {text}{where}.')
     # Before the first answer the way to the mirror is what failed; after it the same error is a fault of the step.
     failed_at = error.phase if own and step == 'ping' and error.phase != 'request' else step
-    about = {'resolve': '', 'connect': 'No connection: ', 'tls': 'No TLS connection: '}.get(failed_at, f'The {_asked(step)} failed: ')
+    about = '' if failed_at in ('resolve', 'connect', 'tls') else f'The {_asked(step)} failed: '
     return Stop(_BY_KIND.get(error.kind, 'not_a_registry'), failed_at, _sentence(f'{about}{text}{where}'))
 
 
