@@ -11,12 +11,12 @@ import typing as t
 import urllib.parse
 
 from ansible_collections.quickpull.registry.plugins.module_utils import _daemon_keys as keys
-from ansible_collections.quickpull.registry.plugins.module_utils._daemon_keys import KNOWN_KEYS, MAY_BE_FLAG_TOO, NEWEST, TAKEN_WHOLE
+from ansible_collections.quickpull.registry.plugins.module_utils._daemon_keys import KNOWN_KEYS, MAY_BE_FLAG_TOO, NEWEST, TAKEN_WHOLE, Key
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._mirror import DOCKER_MIRROR_PATH_SINCE, has_path, shown_url
 
 if t.TYPE_CHECKING:
-    from ansible_collections.quickpull.registry.plugins.module_utils._engines.docker import Flag
+    from ansible_collections.quickpull.registry.plugins.module_utils._docker_flags import Flag
 
 Version = t.Optional[t.Tuple[int, ...]]
 
@@ -142,7 +142,7 @@ class _Check:
         elif known.instead:
             self.inert(shown, known.instead)
 
-    def too_old(self, shown: str, known: keys.Key) -> None:
+    def too_old(self, shown: str, known: Key) -> None:
         way_out = f'Take it out of {self.source(shown)}, or upgrade Docker.'
         if shown.startswith('proxies'):
             way_out = 'Use the module quickpull.registry.engine_proxy_dropin on this host instead, or upgrade Docker.'

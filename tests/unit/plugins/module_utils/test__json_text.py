@@ -204,7 +204,7 @@ def test_set_does_what_it_says_and_touches_nothing_else(data: bytes, parts: list
     before = Document.parse(data, PATH)
     where = pointer(*parts)
     inner: t.Any = before.value
-    for depth, part in enumerate(parts[:-1]):
+    for depth, _part in enumerate(parts[:-1]):
         inner = before.get(pointer(*parts[:depth + 1]))
         if inner is not ABSENT and not isinstance(inner, dict):
             with pytest.raises(ConfigError):
