@@ -1,0 +1,334 @@
+# Copyright (c) 2026, quickpull.registry contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What was probed and done, as a table for people and as data for machines. Pure rendering, no decisions.
+
+The input is a dict: ``probes``, a list of dicts with ``host``, ``site``, ``upstream``, ``results`` (as registry_mirror_probe returns
+them) and ``elapsed`` (seconds); and ``hosts``, by name a dict with ``engine``, ``before`` and ``after`` (URLs in force), ``plan`` and
+``apply`` (as the modules return them), ``left_out`` (dicts with ``url`` and ``reason``), ``pending`` and ``warnings`` (sentences),
+``skipped`` (why nothing was done), ``pull_seconds_before`` and ``pull_seconds_after``. Whatever is missing is left blank.
+"""
+
+from __future__ import annotations
+
+import re
+import typing as t
+import unicodedata
+
+from ansible_collections.quickpull.registry.plugins.module_utils._mask import mask_text, mask_url
+from ansible_collections.quickpull.registry.plugins.module_utils._mirror import normalise_url
+
+WIDTH = 100
+_GAP = '  '
+_LEAST = 8  # no column gets narrower than this
+_ROW_EACH = 20  # so many hosts have a row each
+_CONTROL = re.compile(r'[\x00-\x1f\x7f-\x9f]')
+
+Row = t.Sequence[str]
+
+
+def render(data: t.Mapping[str, t.Any], width: int = WIDTH) -> str:
+    """The report as text of at most ``width`` columns."""
+    return render_data(as_data(data), width)
+
+
+def render_data(report: t.Mapping[str, t.Any], width: int = WIDTH) -> str:
+    """What :func:`as_data` made, as text."""
+    blocks = [_probe_block(probe, width) for probe in report['probes']]
+    if report['hosts']:
+        blocks.append(_host_block(report['hosts'], width))
+    blocks += _notes(report['hosts'], width)
+    blocks.append(_sentence(report['summary']))
+    return '\n\n'.join(block for block in blocks if block)
+
+
+def as_data(data: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """The report as plain dicts and lists: ``probes``, ``hosts`` and a ``summary`` in numbers."""
+    hosts = {str(name): _host(facts or {}) for name, facts in (data.get('hosts') or {}).items()}
+    used: dict[str, int] = {}
+    for host in hosts.values():
+        for url in host['after']:
+            used[normalise_url(url)] = used.get(normalise_url(url), 0) + 1
+    probes = [_probe(probe, used) for probe in data.get('probes') or []]
+    return {'probes': probes, 'hosts': hosts, 'summary': _summary(probes, hosts)}
+
+
+def _probe(probe: t.Mapping[str, t.Any], used: t.Mapping[str, int]) -> dict[str, t.Any]:
+    fields = ('ok', 'state', 'failed_at', 'reason', 'latency_ms', 'throughput_bps')
+    mirrors = []
+    for result in probe.get('results') or []:
+        url = str(result.get('url', ''))
+        said = {name: result.get(name) for name in fields}
+        said['reason'] = mask_text(str(said['reason'] or ''))
+        mirrors.append({'url': mask_url(url), **said, 'hosts_using_it': used.get(normalise_url(url), 0)})
+    return {**{name: probe.get(name) for name in ('upstream', 'host', 'site', 'elapsed')}, 'mirrors': mirrors}
+
+
+def _host(facts: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    plan, apply = facts.get('plan') or {}, facts.get('apply') or {}
+    proof = apply.get('proof') or {}
+    pending = _sentences(facts.get('pending')) or _sentences(apply.get('pending_because'))
+    if apply.get('pending') and not pending:
+        pending = ['It is not said why.']
+    return {
+        'engine': facts.get('engine') or '',
+        'before': [mask_url(str(url)) for url in facts.get('before') or []],
+        'after': [mask_url(str(url)) for url in facts.get('after') or []],
+        'plan': plan.get('action') or '',
+        'plan_reasons': _sentences(plan.get('reasons')),
+        'applied': apply.get('applied') or '',
+        'proved': proof.get('ok'),
+        'failures': _sentences(proof.get('failures')) or _sentences(apply.get('msg') if apply.get('failed') else None),
+        'rolled_back': bool(apply.get('rolled_back')),
+        'failed': bool(apply.get('failed')),
+        'containers_before': proof.get('containers_before'),
+        'containers_kept': proof.get('containers_kept'),
+        'pending': pending,
+        'left_out': [{'url': mask_url(str(one.get('url', ''))), 'reason': mask_text(str(one.get('reason') or ''))} for one in facts.get('left_out') or []],
+        'warnings': _sentences(facts.get('warnings')),
+        'skipped': facts.get('skipped') or '',
+        'pull_seconds_before': facts.get('pull_seconds_before'),
+        'pull_seconds_after': facts.get('pull_seconds_after'),
+    }
+
+
+def _sentences(value: t.Any) -> list[str]:
+    """A sentence, several, or none, as a list. True and False say something happened, but not what."""
+    if isinstance(value, str):
+        return [mask_text(value)] if value.strip() else []
+    return [mask_text(str(item)) for item in value] if isinstance(value, (list, tuple)) else []
+
+
+def _summary(probes: t.Sequence[t.Mapping[str, t.Any]], hosts: t.Mapping[str, t.Mapping[str, t.Any]]) -> dict[str, int]:
+    mirrors = [mirror for probe in probes for mirror in probe['mirrors']]
+    return {
+        'mirrors': len(mirrors),
+        'mirrors_ok': sum(mirror['ok'] is True for mirror in mirrors),
+        'hosts': len(hosts),
+        'hosts_proved': sum(host['proved'] is True and not host['failed'] for host in hosts.values()),
+        'hosts_pending': sum(bool(host['pending']) for host in hosts.values()),
+        'hosts_failed': sum(host['failed'] for host in hosts.values()),
+        'hosts_skipped': sum(bool(host['skipped']) for host in hosts.values()),
+    }
+
+
+def _sentence(summary: t.Mapping[str, int]) -> str:
+    parts = []
+    if summary['mirrors']:
+        parts.append(f'{summary["mirrors_ok"]} of {_count(summary["mirrors"], "mirror")} ok')
+    if summary['hosts']:
+        parts.append(_count(summary['hosts'], 'host'))
+        parts += [f'{summary["hosts_" + word]} {word}' for word in ('proved', 'pending', 'failed', 'skipped') if summary['hosts_' + word]]
+    return ', '.join(parts) + '.' if parts else 'Nothing was probed and nothing was done.'
+
+
+def _count(number: int, noun: str) -> str:
+    return f'{number} {noun}' if number == 1 else f'{number} {noun}s'
+
+
+def _probe_block(probe: t.Mapping[str, t.Any], width: int) -> str:
+    title = f'Mirrors of {probe["upstream"] or "an upstream"}'
+    title += f', seen from {probe["host"]}' if probe['host'] else ''
+    title += f' (site {probe["site"]})' if probe['site'] else ''
+    title += f' in {probe["elapsed"]:.1f} s' if _is_number(probe['elapsed']) else ''
+    mirrors = sorted(probe['mirrors'], key=lambda mirror: mirror['ok'] is not True)
+    if not mirrors:
+        return f'{title}: none listed.'
+    rows = [
+        (
+            mirror['url'],
+            str(mirror['state'] or ('ok' if mirror['ok'] else '?')),
+            _latency(mirror['latency_ms']),
+            _rate(mirror['throughput_bps']),
+            _count(mirror['hosts_using_it'], 'host') if mirror['hosts_using_it'] else '',
+        )
+        for mirror in mirrors
+    ]
+    notes = [_why(mirror) for mirror in mirrors]
+    return '\n'.join([title, table(('MIRROR', 'VERDICT', 'LATENCY', 'RATE', 'USED BY'), rows, width, right=(2, 3), notes=notes)])
+
+
+def _why(mirror: t.Mapping[str, t.Any]) -> str:
+    place = f'at {mirror["failed_at"]}: ' if mirror['failed_at'] and mirror['ok'] is not True else ''
+    return place + str(mirror['reason'] or '')
+
+
+def _is_number(value: t.Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _latency(value: t.Any) -> str:
+    if not _is_number(value):
+        return ''
+    return f'{value:.0f} ms' if value >= 9.95 else f'{value:.1f} ms'
+
+
+def _rate(value: t.Any) -> str:
+    """Bytes a second in words."""
+    if not _is_number(value):
+        return ''
+    for unit, size in (('GB/s', 1e9), ('MB/s', 1e6), ('KB/s', 1e3)):
+        if value >= size:
+            return f'{value / size:.1f} {unit}'
+    return f'{value:.0f} B/s'
+
+
+def _host_block(hosts: t.Mapping[str, t.Mapping[str, t.Any]], width: int) -> str:
+    header = ['HOST', 'MIRRORS', 'PLAN', 'PROOF', 'PULL']
+    named: dict[tuple[str, ...], list[str]] = {}
+    for name, host in hosts.items():
+        cells = ('-', '-', f'skipped: {host["skipped"]}', '')
+        if not host['skipped']:
+            cells = (_change(host['before'], host['after']), host['plan'] or '-', _proof(host), _pull(host))
+        # On a large fleet hosts of which the same is true share a row.
+        apart = name if len(hosts) <= _ROW_EACH else ''
+        named.setdefault((apart, host['engine'], *cells), []).append(name)
+    rows = [[_names(names, 0) + (f'\n{engine}' if engine else ''), *cells] for (_apart, engine, *cells), names in named.items()]
+    # Nobody times pulls outside a demonstration.
+    if not any(row[-1] for row in rows):
+        header, rows = header[:-1], [row[:-1] for row in rows]
+    return '\n'.join(['Hosts', table(header, rows, width)])
+
+
+def _change(before: t.Sequence[str], after: t.Sequence[str]) -> str:
+    """Before -> after, one below the other; the list alone where nothing changed."""
+    old, new = ([url.rstrip('/') for url in urls] or ['none'] for urls in (before, after))
+    if [normalise_url(url) for url in old] == [normalise_url(url) for url in new]:
+        return '\n'.join(new)
+    return '\n'.join(['   ' + url for url in old] + ['-> ' + new[0]] + ['   ' + url for url in new[1:]])
+
+
+def _proof(host: t.Mapping[str, t.Any]) -> str:
+    words = []
+    if host['failed']:
+        words.append('FAILED')
+    if host['rolled_back']:
+        words.append('rolled back')
+    if host['proved'] is True and not host['failed']:
+        words.append({'reload': 'reloaded, proved', 'restart': 'restarted, proved'}.get(host['applied'], 'proved'))
+    if host['pending']:
+        words.append('pending')
+    if not words:
+        words.append('nothing to do' if host['plan'] in ('', 'none') else 'not applied')
+    if host['containers_before']:
+        words.append(f'{host["containers_kept"]} of {_count(host["containers_before"], "container")} kept')
+    return '\n'.join(words)
+
+
+def _pull(host: t.Mapping[str, t.Any]) -> str:
+    before, after = host['pull_seconds_before'], host['pull_seconds_after']
+    if not _is_number(after):
+        return f'{before:.1f} s' if _is_number(before) else ''
+    return f'{before:.1f} s\n-> {after:.1f} s' if _is_number(before) else f'{after:.1f} s'
+
+
+def _notes(hosts: t.Mapping[str, t.Mapping[str, t.Any]], width: int) -> list[str]:
+    """What needs a sentence: each said once, with the hosts it is true of."""
+    kinds: list[tuple[str, t.Callable[[t.Mapping[str, t.Any]], list[str]]]] = [
+        ('Failed', lambda host: host['failures']),
+        ('Pending', lambda host: host['pending']),
+        ('Left out', lambda host: [f'{one["url"]}: {one["reason"]}' for one in host['left_out']]),
+        ('Warnings', lambda host: host['warnings']),
+    ]
+    blocks = []
+    for title, sentences in kinds:
+        said: dict[str, list[str]] = {}
+        for name, host in hosts.items():
+            for sentence in dict.fromkeys(sentences(host)):
+                said.setdefault(sentence, []).append(name)
+        lines = [line for sentence, names in said.items() for line in _bullet(f'{_names(names, len(hosts))}: {sentence}', width)]
+        if lines:
+            blocks.append('\n'.join([title, *lines]))
+    return blocks
+
+
+def _names(names: t.Sequence[str], total: int) -> str:
+    if len(names) == total and total > 1:
+        return f'all {total} hosts'
+    return ', '.join(names) if len(names) <= 4 else f'{", ".join(names[:3])} and {len(names) - 3} more'
+
+
+def _bullet(text: str, width: int) -> list[str]:
+    lines = wrap(text, width - 4)
+    return [('  - ' if number == 0 else '    ') + line for number, line in enumerate(lines)]
+
+
+# ---- text that keeps its columns
+
+
+def display_width(text: str) -> int:
+    """How many columns a terminal gives the text: two for wide letters, none for combining ones."""
+    return sum(0 if unicodedata.combining(letter) else 2 if unicodedata.east_asian_width(letter) in 'WF' else 1 for letter in text)
+
+
+def wrap(text: str, width: int) -> list[str]:
+    """The lines of a text, each at most ``width`` columns; line breaks and what a line is indented by stay.
+
+    Control characters become spaces: what a mirror said must not move the cursor of whoever reads it.
+    """
+    lines: list[str] = []
+    for paragraph in text.split('\n'):
+        clean = _CONTROL.sub(' ', paragraph)
+        indent = ' ' * min(len(clean) - len(clean.lstrip(' ')), width // 2)
+        lines += [(indent + line).rstrip() for line in _fill(clean.split(), width - len(indent))]
+    return lines
+
+
+def _fill(words: t.Sequence[str], width: int) -> list[str]:
+    lines = ['']
+    for piece in (piece for word in words for piece in _cut(word, width)):
+        if lines[-1] and display_width(lines[-1]) + 1 + display_width(piece) <= width:
+            lines[-1] += ' ' + piece
+        elif lines[-1]:
+            lines.append(piece)
+        else:
+            lines[-1] = piece
+    return lines
+
+
+def _cut(line: str, width: int) -> list[str]:
+    pieces, piece, used = [], '', 0
+    for letter in line:
+        size = display_width(letter)
+        if piece and used + size > width:
+            pieces.append(piece)
+            piece, used = '', 0
+        piece += letter
+        used += size
+    return [*pieces, piece]
+
+
+def table(header: Row, rows: t.Sequence[Row], width: int = WIDTH, right: t.Collection[int] = (), notes: t.Sequence[str] = ()) -> str:
+    """Rows under a header, in columns as wide as need be and no line wider than ``width``; long cells take several lines.
+
+    ``right``: the columns that are set flush right. ``notes``: for each row what stands below it, '' for nothing.
+    """
+    widths = _widths([header, *rows], width - 2)
+    lines = _row_lines(header, widths, right)
+    for number, row in enumerate(rows):
+        lines += _row_lines(row, widths, right)
+        note = notes[number] if notes else ''
+        lines += ['      ' + line for line in wrap(note, width - 6)] if note else []
+    return '\n'.join(lines)
+
+
+def _row_lines(row: Row, widths: t.Sequence[int], right: t.Collection[int]) -> list[str]:
+    cells = [wrap(cell, widths[number]) for number, cell in enumerate(row)]
+    lines = []
+    for level in range(max(len(cell) for cell in cells)):
+        parts = [_pad(cell[level] if level < len(cell) else '', widths[number], number in right) for number, cell in enumerate(cells)]
+        lines.append(('  ' + _GAP.join(parts)).rstrip())
+    return lines
+
+
+def _widths(rows: t.Sequence[Row], width: int) -> list[int]:
+    """As wide as the widest line of each column; while that is too much together, the widest column gives way."""
+    wanted = [max(display_width(line) for row in rows for line in row[number].split('\n')) for number in range(len(rows[0]))]
+    while sum(wanted) + len(_GAP) * (len(wanted) - 1) > width and max(wanted) > _LEAST:
+        wanted[wanted.index(max(wanted))] -= 1
+    return wanted
+
+
+def _pad(text: str, width: int, right: bool) -> str:
+    blanks = ' ' * (width - display_width(text))
+    return blanks + text if right else text + blanks
