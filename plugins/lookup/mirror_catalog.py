@@ -73,7 +73,7 @@ options:
     type: bool
     default: false
 notes:
-  - Use P(ansible.builtin.query) or C(wantlist=true), so that a list comes back even if one entry matches.
+  - Use C(query\(\)) or C(wantlist=true), so that a list comes back even if one entry matches.
 seealso:
   - module: quickpull.registry.registry_mirror_probe
   - plugin: quickpull.registry.catalog_warnings

@@ -112,8 +112,7 @@ class _Parser:
 
     def skip(self, position: int) -> int:
         match = _SPACE.match(self.text, position)
-        assert match is not None  # the pattern matches the empty string
-        return match.end()
+        return match.end() if match else position
 
     def unexpected(self, position: int, expected: str) -> ConfigError:
         rest = self.text[position:position + 2]

@@ -25,7 +25,8 @@ HOST_PACKAGES = ('systemd', 'systemd-sysv', 'docker.io', 'containerd', 'openssh-
 
 # Units that cannot run in a container, or that would disturb a test.
 MASKED = ('systemd-udevd.service', 'systemd-udev-trigger.service', 'systemd-logind.service', 'console-getty.service', 'getty@.service', 'getty.target',
-          'systemd-modules-load.service', 'systemd-sysctl.service', 'systemd-resolved.service', 'systemd-networkd.service', 'systemd-networkd.socket', 'systemd-timesyncd.service',
+          'systemd-modules-load.service', 'systemd-sysctl.service', 'systemd-resolved.service', 'systemd-networkd.service', 'systemd-networkd.socket',
+          'systemd-timesyncd.service',
           'systemd-firstboot.service', 'modprobe@.service', 'sys-kernel-debug.mount', 'sys-kernel-tracing.mount', 'sys-kernel-config.mount',
           'sys-fs-fuse-connections.mount', 'dev-hugepages.mount', 'dev-mqueue.mount', 'proc-sys-fs-binfmt_misc.automount', 'apt-daily.timer',
           'apt-daily-upgrade.timer', 'dpkg-db-backup.timer', 'e2scrub_all.timer', 'fstrim.timer', 'systemd-tmpfiles-clean.timer')

@@ -10,7 +10,8 @@ from lab.process import run
 
 DAYS = '3650'
 # Python 3.13 verifies strictly: without key identifiers and a proper key usage it refuses an authority.
-CA_EXTENSIONS = ('basicConstraints=critical,CA:true', 'keyUsage=critical,keyCertSign,cRLSign', 'subjectKeyIdentifier=hash', 'authorityKeyIdentifier=keyid:always')
+CA_EXTENSIONS = ('basicConstraints=critical,CA:true', 'keyUsage=critical,keyCertSign,cRLSign',
+                 'subjectKeyIdentifier=hash', 'authorityKeyIdentifier=keyid:always')
 SERVER_EXTENSIONS = '\n'.join(('basicConstraints=critical,CA:false', 'keyUsage=critical,digitalSignature', 'extendedKeyUsage=serverAuth',
                                'subjectKeyIdentifier=hash', 'authorityKeyIdentifier=keyid:always', 'subjectAltName={names}', ''))
 NEW_KEY = ('-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes')

@@ -59,7 +59,7 @@ def start_registry(port: int, extra: str = '') -> None:
     config.write_text(REGISTRY_CONFIG.format(port=port) + extra)
     with Path(f'/var/log/registry-{port}.log').open('ab') as log:     # it reports every blob it is asked for and has not
         subprocess.Popen(['docker-registry', 'serve', str(config)], stdout=log, stderr=log)
-    for _ in range(200):
+    for dummy in range(200):
         try:
             connection = http.client.HTTPConnection('127.0.0.1', port, timeout=5)
             connection.request('GET', '/v2/')

@@ -21,7 +21,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 CHUNK = 64 * 1024
-PASSED_ON = ('Content-Type', 'Content-Length', 'Content-Range', 'Accept-Ranges', 'Docker-Content-Digest', 'Etag', 'Docker-Distribution-Api-Version', 'WWW-Authenticate')
+PASSED_ON = ('Content-Type', 'Content-Length', 'Content-Range', 'Accept-Ranges', 'Docker-Content-Digest', 'Etag',
+             'Docker-Distribution-Api-Version', 'WWW-Authenticate')
 
 
 class Request(BaseHTTPRequestHandler):
@@ -71,11 +72,11 @@ class Request(BaseHTTPRequestHandler):
 
     def login(self) -> tuple[str, str, str]:
         """Scheme, user and secret of the Authorization header; empty strings where there is none."""
-        scheme, _, value = (self.headers.get('Authorization') or '').partition(' ') if getattr(self, 'headers', None) else ('', '', '')
+        scheme, dummy, value = (self.headers.get('Authorization') or '').partition(' ') if getattr(self, 'headers', None) else ('', '', '')
         if scheme.lower() != 'basic':
             return scheme, '', value
         try:
-            user, _, password = base64.b64decode(value).decode().partition(':')
+            user, dummy, password = base64.b64decode(value).decode().partition(':')
         except (binascii.Error, UnicodeDecodeError):
             return scheme, '', value
         return scheme, user, password
@@ -83,7 +84,7 @@ class Request(BaseHTTPRequestHandler):
     def log(self) -> None:
         """Write the request's line now. Behaviours that never end do so before they begin."""
         self.logged = True
-        scheme, user, _ = self.login()
+        scheme, user, dummy = self.login()
         headers: t.Any = getattr(self, 'headers', None) or {}
         self.server.write_log({'time': round(time.time(), 3), 'client': self.client_address[0], 'method': self.command, 'path': self.path,
                                'status': self.status, 'bytes': self.sent, 'authorization': bool(scheme), 'scheme': scheme, 'user': user,

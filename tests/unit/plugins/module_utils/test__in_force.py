@@ -12,6 +12,9 @@ import pathlib
 import typing as t
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from ansible_collections.quickpull.registry.plugins.module_utils import _snapshot
 from ansible_collections.quickpull.registry.plugins.module_utils._engines.docker import DockerDaemon
 from ansible_collections.quickpull.registry.plugins.module_utils._in_force import (
@@ -31,8 +34,6 @@ from ansible_collections.quickpull.registry.plugins.module_utils._in_force impor
     untouched_since,
 )
 from ansible_collections.quickpull.registry.plugins.module_utils._state import State
-from hypothesis import given
-from hypothesis import strategies as st
 
 LATER = 4_000_000_000.0
 
@@ -79,7 +80,10 @@ def test_state_of_known(present: bool, value: t.Any, complete: bool, expected: s
 
 @pytest.mark.parametrize(
     ('hashes', 'complete', 'present', 'expected'),
-    [({}, True, False, SAME), ({}, True, True, DIFFERS), ({}, False, True, UNKNOWN), ({}, False, False, UNKNOWN), ({'/a': ABSENT}, False, True, DIFFERS), ({'/a': ABSENT}, False, False, SAME)],
+    [
+        ({}, True, False, SAME), ({}, True, True, DIFFERS), ({}, False, True, UNKNOWN), ({}, False, False, UNKNOWN),
+        ({'/a': ABSENT}, False, True, DIFFERS), ({'/a': ABSENT}, False, False, SAME),
+    ],
 )
 def test_state_of_absent(hashes: dict[str, str], complete: bool, present: bool, expected: str) -> None:
     assert InForce(hashes, complete, frozenset(), b'k').state_of('/a', present, 1) == expected
@@ -208,7 +212,8 @@ def test_the_record_holds_no_value_and_is_private(host: Host) -> None:
 
 
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=3), lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3), max_leaves=8
+    st.none() | st.booleans() | st.integers() | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3), max_leaves=8
 )
 
 

@@ -139,7 +139,8 @@ def test_lint_finds(entry: str, word: str) -> None:
 
 
 @pytest.mark.parametrize('entry', [
-    '*', '*.cn', '.cn', 'foo.com', 'foo.com:5000', '10.0.0.0/8', '10.0.0.1', '10.0.0.1:80', 'fd00::/8', 'fd00::1', '[fd00::1]:80', 'cache', '::ffff:10.0.0.0/104',
+    '*', '*.cn', '.cn', 'foo.com', 'foo.com:5000', '10.0.0.0/8', '10.0.0.1', '10.0.0.1:80', 'fd00::/8', 'fd00::1', '[fd00::1]:80', 'cache',
+    '::ffff:10.0.0.0/104',
 ])
 def test_lint_accepts(entry: str) -> None:
     assert lint_no_proxy([entry]) == []

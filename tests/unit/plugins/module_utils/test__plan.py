@@ -9,16 +9,19 @@ import dataclasses
 import typing as t
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from ansible_collections.quickpull.registry.plugins.module_utils import _plan
 from ansible_collections.quickpull.registry.plugins.module_utils._engines.docker import DockerDaemon, Flag, Reported
 from ansible_collections.quickpull.registry.plugins.module_utils._in_force import ABSENT, InForce, flatten, hash_value, in_force_from
 from ansible_collections.quickpull.registry.plugins.module_utils._plan import DROPIN, Plan, make_plan, restart_allowed
-from hypothesis import given
-from hypothesis import strategies as st
 
 KEY = b'k' * 32
 LOOPBACK = ('127.0.0.0/8', '::1/128')
-EVERYTHING = ['/registry-mirrors', '/insecure-registries', '/live-restore', '/proxies', '/log-driver', '/log-opts', '/debug', '/labels', '/features', '/data-root']
+EVERYTHING = [
+    '/registry-mirrors', '/insecure-registries', '/live-restore', '/proxies', '/log-driver', '/log-opts', '/debug', '/labels', '/features', '/data-root',
+]
 
 
 def reported(**changes: t.Any) -> Reported:
@@ -78,7 +81,10 @@ CASES = [
     Case('emptied list in force', {'registry-mirrors': []}, {}, {'action': 'none'}),
     Case('our key gone without being emptied', {}, {'registry-mirrors': [M]}, {'action': 'restart', 'restart_keys': ('registry-mirrors',)}),
     Case('foreign key gone', {}, {'registry-mirrors': [M]}, {'action': 'none', 'also_activates': ('registry-mirrors',)}, owned=()),
-    Case('order of insecure registries', {'insecure-registries': ['b:5000', '10.1.2.3/8']}, {'insecure-registries': ['10.0.0.0/8', 'B:5000']}, {'action': 'none'}),
+    Case(
+        'order of insecure registries', {'insecure-registries': ['b:5000', '10.1.2.3/8']}, {'insecure-registries': ['10.0.0.0/8', 'B:5000']},
+        {'action': 'none'},
+    ),
     Case('insecure registries', {'insecure-registries': ['b:5000']}, {}, {'action': 'reload', 'reload_keys': ('insecure-registries',)}),
     Case('live-restore', {'live-restore': True}, {}, {'action': 'reload', 'reload_keys': ('live-restore',)}),
     Case('live-restore gone', {}, {'live-restore': True}, {'action': 'restart', 'restart_keys': ('live-restore',)}),
@@ -132,7 +138,8 @@ CASES = [
         {'action': 'none', 'unknown_keys': ('proxies.https-proxy',)}, known=InForce(key=KEY),
     ),
     Case(
-        'without a password the daemon says it all', {'proxies': {'http-proxy': 'http://p:1', 'no-proxy': 'a,b'}}, {'proxies': {'http-proxy': 'http://p:1', 'no-proxy': 'a,b'}},
+        'without a password the daemon says it all', {'proxies': {'http-proxy': 'http://p:1', 'no-proxy': 'a,b'}},
+        {'proxies': {'http-proxy': 'http://p:1', 'no-proxy': 'a,b'}},
         {'action': 'none', 'unknown_keys': ()}, known=InForce(key=KEY),
     ),
     Case(

@@ -9,11 +9,12 @@ import os
 import pathlib
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from ansible_collections.quickpull.registry.plugins.module_utils import _snapshot
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._state import State
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 
 @pytest.fixture
