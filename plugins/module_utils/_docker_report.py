@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import typing as t
 
+from ansible_collections.quickpull.registry.plugins.module_utils._daemon_keys import KNOWN_KEYS
 from ansible_collections.quickpull.registry.plugins.module_utils._docker_flags import Flag, is_secret_name, masked_values
 from ansible_collections.quickpull.registry.plugins.module_utils._engines.docker import PROXY_NAMES, DockerDaemon
 from ansible_collections.quickpull.registry.plugins.module_utils._mask import MASKED_SECRET, mask_url
@@ -70,6 +71,8 @@ def engine(daemon: DockerDaemon) -> t.Dict[str, t.Any]:
         'running': daemon.running,
         'service': service(daemon),
         'config_path': daemon.daemon_config_path,
+        'proxies_in_config': daemon.version_tuple is None or daemon.version_tuple >= KNOWN_KEYS['proxies'].since,
+        'registry_mirrors': list(said.mirrors) if said else [],
         'flags': flags(daemon.flags),
         'flags_at_next_start': flags(daemon.unit_flags),
         'image_store': said.image_store if said else None,

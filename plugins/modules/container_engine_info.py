@@ -139,6 +139,18 @@ engines:
           returned: always
           type: str
           sample: /etc/docker/daemon.json
+        proxies_in_config:
+          description:
+            - Whether this version takes proxies from daemon.json (23.0 and later). Where it does not, a systemd drop-in is the way.
+          returned: always
+          type: bool
+          sample: true
+        registry_mirrors:
+          description: Mirrors that the running daemon has in force; empty also when it does not run or does not answer.
+          returned: always
+          type: list
+          elements: str
+          sample: ["http://cache.lan:5000/"]
         flags:
           description:
             - Flags in force. For a running daemon these are its real arguments, else those that the unit would give it.

@@ -60,7 +60,7 @@ def test_has_hub_login(config: t.Any, found: bool) -> None:
     assert has_hub_login(config) is found
 
 
-JSON = st.recursive(st.none() | st.booleans() | st.text(max_size=5), lambda inner: st.lists(inner) | st.dictionaries(st.text(max_size=5), inner))
+JSON = st.recursive(st.none() | st.booleans() | st.text(max_size=5), lambda inner: st.lists(inner) | st.dictionaries(st.text(max_size=5), inner), max_leaves=5)
 
 
 @given(st.dictionaries(st.sampled_from(['auths', 'credHelpers', 'credsStore', 'x']), JSON))

@@ -56,7 +56,7 @@ def test_read_environment_file(text: str, found: dict[str, str]) -> None:
     assert _systemd.read_environment_file(text) == found
 
 
-PRINTABLE = st.text(st.characters(min_codepoint=0x20, exclude_characters='\x7f', exclude_categories=('Cs',)))
+PRINTABLE = st.text(st.characters(min_codepoint=0x20, exclude_characters='\x7f', exclude_categories=['Cs']))
 
 
 @given(PRINTABLE)

@@ -1,0 +1,51 @@
+# Copyright (c) 2026, quickpull.registry contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import json
+import typing as t
+
+import pytest
+import yaml
+from ansible.module_utils.testing import patch_module_args
+
+from ansible_collections.quickpull.registry.plugins.module_utils._engines import docker
+from ansible_collections.quickpull.registry.plugins.modules import container_engine_info, docker_daemon_info
+
+DAEMONS: list[tuple[docker.DockerDaemon, list[str]]] = [
+    (docker.DockerDaemon(installed=True, active_state='active', main_pid=7, started_at=1.5), ['docker']),
+    (docker.DockerDaemon(installed=True, active_state='inactive'), ['docker']),
+    (docker.DockerDaemon(installed=False), []),
+    (docker.DockerDaemon(installed=False, flavour='podman-docker'), []),
+]
+
+
+def output(module: t.Any, capsys: pytest.CaptureFixture[str]) -> dict[str, t.Any]:
+    with patch_module_args({}), pytest.raises(SystemExit) as ended:
+        module.main()
+    assert ended.value.code == 0
+    return t.cast('dict[str, t.Any]', json.loads(capsys.readouterr().out))
+
+
+@pytest.mark.parametrize('daemon, installed', DAEMONS)
+def test_engines(daemon: docker.DockerDaemon, installed: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(docker, 'inspect', lambda **_options: daemon)
+    found = output(container_engine_info, capsys)
+    assert (found['changed'], found['installed'], sorted(found['engines'])) == (False, installed, installed)
+
+
+def keys(contains: dict[str, t.Any]) -> dict[str, t.Any]:
+    return {name: keys(entry['contains']) if 'contains' in entry and entry['type'] == 'dict' else None for name, entry in contains.items()}
+
+
+def shape(value: t.Any, like: t.Any) -> t.Any:
+    return {name: shape(inner, (like or {}).get(name)) for name, inner in value.items()} if isinstance(value, dict) and like is not None else None
+
+
+@pytest.mark.parametrize('module', [container_engine_info, docker_daemon_info], ids=['container_engine_info', 'docker_daemon_info'])
+def test_the_documentation_names_just_what_is_returned(module: t.Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(docker, 'inspect', lambda **_options: DAEMONS[0][0])
+    found = {name: value for name, value in output(module, capsys).items() if name not in ('changed', 'invocation')}
+    documented = keys(yaml.safe_load(module.RETURN))
+    assert shape(found, documented) == documented
