@@ -21,9 +21,9 @@ def access_parts(run_tags: t.Any, skip_tags: t.Any = ()) -> list[str]:
 
 
 @as_filter
-def access_candidates(mirrors: t.Any, upstream: str, catalog: t.Any = ()) -> list[t.Any]:
+def access_candidates(mirrors: t.Any, upstream: str, catalog: t.Any = (), trust: str = 'content') -> list[t.Any]:
     """The mirrors of one upstream, those from the catalogue behind."""
-    return _access.candidates(plain(mirrors), str(upstream), plain(catalog))
+    return _access.candidates(plain(mirrors), str(upstream), plain(catalog), str(trust))
 
 
 @as_filter

@@ -33,9 +33,11 @@ def parts_in_run(run_tags: t.Sequence[str], skip_tags: t.Sequence[str] = ()) -> 
     return [part for part in asked if part not in skip_tags]
 
 
-def candidates(mirrors: t.Mapping[str, t.Any] | None, upstream: str, catalog: t.Sequence[t.Any] = ()) -> list[t.Any]:
+def candidates(mirrors: t.Mapping[str, t.Any] | None, upstream: str, catalog: t.Sequence[t.Mapping[str, t.Any]] = (), trust: str = "content") -> list[t.Any]:
     """The mirrors of one upstream as the user wrote them, those from the catalogue behind.
 
+    :param catalog: rows of the catalogue that the user named, of any upstream.
+    :param trust: how far those are trusted.
     :raises ConfigError: on a mirror that no engine takes; here, on the controller, so that a slip of the pen is told
         before any host is asked to do anything.
     """
@@ -44,7 +46,8 @@ def candidates(mirrors: t.Mapping[str, t.Any] | None, upstream: str, catalog: t.
     given = (mirrors or {}).get(upstream)
     if given is not None and (isinstance(given, (str, t.Mapping)) or not isinstance(given, t.Sequence)):
         raise ConfigError(f"registry_access_mirrors: {upstream} takes a list of mirrors.", key=upstream)
-    listed = [*(given or ()), *catalog]
+    named = [{"url": row["url"], "trust": trust, "third_party": True} for row in catalog if row["upstream"] == upstream and row["url"]]
+    listed = [*(given or ()), *named]
     parse_mirrors(listed, key=f"registry_access_mirrors['{upstream}']")
     return listed
 
@@ -154,17 +157,18 @@ LEFT_BY_ROLE = (
 
 
 def summary(left: t.Mapping[str, t.Mapping[str, t.Any]]) -> dict[str, t.Any]:
-    """What the role left in the variables of each host, in the shape that :func:`_report.render` takes.
+    """What the role left in the variables of each host, in the shape that :func:`_report.as_data` takes.
 
     :param left: by host, the variables of :data:`LEFT_BY_ROLE` that are defined.
     """
     probes = [
-        {"host": host, "upstream": probe.get("upstream_name", DOCKER_HUB), "results": probe["results"], "elapsed": probe.get("elapsed")}
+        {"host": host, "site": probe["site"], "upstream": probe["of"], "results": probe["results"], "elapsed": probe["elapsed"]}
         for host, variables in left.items()
         for probe in variables.get("__registry_access_probes", {}).values()
         if "results" in probe
     ]
-    return {"probes": probes, "hosts": {host: _host_summary(variables) for host, variables in left.items()}}
+    configured = any("__registry_access_engines" in variables for variables in left.values())
+    return {"probes": probes, "hosts": {host: _host_summary(variables) for host, variables in left.items()} if configured else {}}
 
 
 def _host_summary(variables: t.Mapping[str, t.Any]) -> dict[str, t.Any]:

@@ -9,6 +9,7 @@ import re
 import typing as t
 from urllib.parse import unquote, urlsplit
 
+from ansible_collections.quickpull.registry.plugins.module_utils._catalog import catalog_warnings, refused
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._mirror import check_url, parse_mirror
 from ansible_collections.quickpull.registry.plugins.module_utils._no_proxy import ProxyConfig, check_proxy, join_no_proxy, proxy_url
@@ -39,6 +40,8 @@ def make_job(params: t.Mapping[str, t.Any], *, check_mode: bool, pull: Pull | No
         raise ConfigError('concurrency: at least 1 is expected.', key='concurrency')
     asked_of = params['upstream_url'] or upstream_url(upstream)
     check_url(asked_of, key='upstream_url')
+    mirrors = tuple(parse_mirror(raw, key=f'mirrors[{position}]') for position, raw in enumerate(params['mirrors']))
+    warnings += _known_of([mirror.url for mirror in mirrors], upstream, allow_lapsed=params['allow_lapsed'])
     settings = Settings(
         images=images,
         platform=parse_platform(params['platform']) if params['platform'] else host_platform(),
@@ -49,7 +52,7 @@ def make_job(params: t.Mapping[str, t.Any], *, check_mode: bool, pull: Pull | No
         pull=pull,
     )
     job = Job(
-        mirrors=tuple(parse_mirror(raw, key=f'mirrors[{position}]') for position, raw in enumerate(params['mirrors'])),
+        mirrors=mirrors,
         settings=settings,
         deadline=params['deadline'],
         concurrency=params['concurrency'] or MAX_CONCURRENCY,
@@ -58,6 +61,14 @@ def make_job(params: t.Mapping[str, t.Any], *, check_mode: bool, pull: Pull | No
         stale_after=parse_duration(params['stale_after'], 'stale_after'),
     )
     return job, warnings
+
+
+def _known_of(urls: t.Sequence[str], upstream: str, *, allow_lapsed: bool) -> list[str]:
+    """What the catalogue has against these mirrors. Only a lapsed domain is refused; all else the probe decides."""
+    lapsed = [] if allow_lapsed else refused(urls, upstream=upstream)
+    if lapsed:
+        raise ConfigError(f'mirrors: {lapsed[0]["reason"]} Take it out, or set allow_lapsed if you know who owns it.', key='mirrors')
+    return catalog_warnings(urls, upstream)
 
 
 def parse_duration(text: t.Any, key: str) -> float:

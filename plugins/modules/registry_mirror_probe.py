@@ -145,6 +145,13 @@ options:
       - That it does not answer is no failure; it is not waited for more than 3 seconds longer than for the mirrors.
     type: bool
     default: true
+  allow_lapsed:
+    description:
+      - Whether a mirror is probed though the registration of its domain is known to have lapsed, so that anybody may own it now.
+      - By default that is an error. All other doubts of the collection's catalogue, such as a mirror reported gone, are told as
+        warnings, and the probe decides.
+    type: bool
+    default: false
   upstream_url:
     description:
       - Where the upstream answers.
@@ -392,6 +399,7 @@ def main() -> t.NoReturn:
             'platform': {'type': 'str'},
             'check_upstream': {'type': 'bool', 'default': True},
             'upstream_url': {'type': 'str'},
+            'allow_lapsed': {'type': 'bool', 'default': False},
         },
         supports_check_mode=True,
     )

@@ -43,8 +43,10 @@ def test_candidates_refuse(mirrors: t.Any, message: str) -> None:
     assert 'secret' not in str(caught.value)
 
 
-def test_candidates_from_the_catalogue_stand_behind() -> None:
-    assert _access.candidates({'docker.io': ['https://a.example']}, 'docker.io', ['https://b.example']) == ['https://a.example', 'https://b.example']
+def test_candidates_from_the_catalogue_stand_behind_and_belong_to_their_upstream() -> None:
+    rows = [{'url': 'https://b.example', 'upstream': 'docker.io'}, {'url': 'https://q.example', 'upstream': 'quay.io'}]
+    listed = _access.candidates({'docker.io': ['https://a.example']}, 'docker.io', rows)
+    assert listed == ['https://a.example', {'url': 'https://b.example', 'trust': 'content', 'third_party': True}]
     assert _access.candidates(None, 'docker.io') == []
 
 
