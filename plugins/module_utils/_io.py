@@ -272,18 +272,23 @@ def delete_file(path: str, *, expect: FileState | None = None) -> None:
         raise explain(exc, path, 'remove') from exc
 
 
+def missing_dirs(folder: str) -> list[str]:
+    """The directories that :func:`make_dirs` would make, outermost first."""
+    missing: list[str] = []
+    current = os.path.abspath(folder)
+    while not os.path.isdir(current):
+        missing.insert(0, current)
+        current = os.path.dirname(current)
+    return missing
+
+
 def make_dirs(folder: str, mode: int = 0o755) -> list[str]:
     """Create a directory and its parents; returns those that were made, outermost first.
 
     The mode is set whatever the umask says.
     """
-    missing = []
-    current = os.path.abspath(folder)
-    while not os.path.isdir(current):
-        missing.append(current)
-        current = os.path.dirname(current)
     made = []
-    for one in reversed(missing):
+    for one in missing_dirs(folder):
         try:
             os.mkdir(one, mode)
             os.chmod(one, mode)

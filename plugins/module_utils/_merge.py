@@ -372,16 +372,19 @@ def _place(where: str, now: list[str], asked: t.Sequence[str], entries: Entries,
             rest.append(entry)
     if request.exclusive:
         # What other owners brought is not given back by us: they bring it again when they run.
-        taken = _unique(where, [*mine.taken, *(entry for entry in rest if name(entry) not in brought)])
+        taken = [*mine.taken, *(entry for entry in rest if name(entry) not in brought | was_taken)]
         return block, Claim(ours, adopted, [entry for entry in taken if name(entry) not in in_block])
 
     back = [entry for entry in mine.taken if name(entry) not in in_block | {name(one) for one in rest}]
     claim = Claim(ours, adopted)
     kept = [entry for entry in now if name(entry) in in_block or entry in rest]
-    if not back and _in_front(kept, block, in_block, claimed, name):
+    let_go = {name(entry) for entry in mine.adopted} - in_block
+    if not back and not let_go and _in_front(kept, block, in_block, claimed, name):
         return kept, claim
     managed = [entry for entry in rest if name(entry) in claimed]
     foreign = [entry for entry in rest if name(entry) not in claimed] + back
+    if back or let_go:
+        foreign = _in_old_order(where, foreign, entries, claimed | in_block)
     anchors = were_mine | {name(entry) for entry in mine.adopted}
     first = next((index for index, entry in enumerate(now) if name(entry) in in_block & anchors), 0)
     before = sum(1 for entry in now[:first] if name(entry) in claimed and name(entry) not in in_block)
@@ -418,13 +421,17 @@ def _without(where: str, now: list[str], claim: Claim, entries: Entries) -> list
     left += [entry for entry in claim.taken if name(entry) not in there]
     if not (claim.adopted or claim.taken):
         return left
-    # We moved foreign entries: put them back into their order, unless somebody brought or took some since.
+    # We moved foreign entries.
     managed = [entry for entry in left if name(entry) in claimed]
     foreign = [entry for entry in left if name(entry) not in claimed]
-    before = [entry for entry in entries.before or [] if name(entry) not in claimed]
-    if set(map(name, foreign)) == set(map(name, before)):
-        foreign = before
-    return [*managed, *foreign]
+    return [*managed, *_in_old_order(where, foreign, entries, claimed)]
+
+
+def _in_old_order(where: str, foreign: list[str], entries: Entries, claimed: t.Collection[str]) -> list[str]:
+    """Foreign entries as they stood before the first owner, or as they are when somebody brought or took some since."""
+    before = [entry for entry in entries.before or [] if entry_name(where, entry) not in claimed]
+    same = {entry_name(where, entry) for entry in foreign} == {entry_name(where, entry) for entry in before}
+    return before if same else foreign
 
 
 def merge(data: bytes | None, path: str, record: Record, request: Request, daemon: Daemon) -> Result:

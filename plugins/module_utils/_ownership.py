@@ -106,7 +106,9 @@ class Record:
 
 
 def _merged(new: t.Iterable[str], old: t.Iterable[str]) -> list[str]:
-    return list(dict.fromkeys([*new, *old]))
+    """Both, those of ``new`` first; what stands twice in one of them (a foreign duplicate) still does."""
+    first = list(new)
+    return [*first, *(entry for entry in old if entry not in first)]
 
 
 def _either_claim(new: Claim | None, old: Claim | None) -> Claim:
