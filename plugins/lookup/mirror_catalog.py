@@ -122,14 +122,19 @@ from ansible_collections.quickpull.registry.plugins.module_utils._catalog import
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._plain import plain
 
+_OPTIONS = ('parameters', 'reachable_from', 'rows', 'state', 'trust', 'without')
+
 
 class LookupModule(LookupBase):
     """The lookup; the catalogue lives in module_utils/_catalog.py."""
 
     def run(self, terms: t.Any, variables: t.Any = None, **kwargs: t.Any) -> list[dict[str, t.Any]]:
         """The entries for ``terms`` as mirrors or rows."""
+        unknown = sorted(set(kwargs) - set(_OPTIONS))
+        if unknown:
+            raise AnsibleLookupError(f'mirror_catalog has no option {", ".join(unknown)}. It has {", ".join(_OPTIONS)}.')
         self.set_options(var_options=variables, direct=kwargs)
-        option = {name: plain(self.get_option(name)) for name in ('state', 'reachable_from', 'without', 'parameters', 'trust', 'rows')}
+        option = {name: plain(self.get_option(name)) for name in _OPTIONS}
         parameters = option['parameters'] or {}
         try:
             entries = find(_flat(plain(terms)), option['state'], option['reachable_from'], option['without'], parameters)

@@ -45,8 +45,6 @@ def _search(expression: str, results: list[dict[str, t.Any]]) -> t.Any:
         compiled = jmespath.compile(expression)
     except ParseError as exc:
         raise ConfigError(f'jmespath: the expression does not parse. {_parse_error(expression, exc)}', key='jmespath') from None
-    except JMESPathError as exc:
-        raise ConfigError(f'jmespath: the expression does not parse: {exc}\nThe expression: {expression}', key='jmespath') from None
     try:
         return compiled.search(results)
     except JMESPathError as exc:
