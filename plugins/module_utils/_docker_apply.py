@@ -200,6 +200,7 @@ class _Run:
                 self.reload(plan)
             else:
                 self.out.pending, self.out.pending_because = True, permission.because
+                self.try_out(config)
                 break
             config = self.config()
             plan = self.make_plan(config)
@@ -232,9 +233,11 @@ class _Run:
         if not proof.ok:
             self.roll_back(before, proof.failures)
         self.took(RELOAD, proof, running)
-        _in_force.record(self.state, self.daemon, self.path, _reloaded(self.known, config))
+        _in_force.record(self.state, self.daemon, self.path, dataclasses.replace(_reloaded(self.known, config), accepted=self.content()))
 
-    def hangup(self, config: t.Mapping[str, t.Any], before: DockerDaemon, changed: t.Collection[str]) -> _proof.Proof:
+    def hangup(
+        self, config: t.Mapping[str, t.Any], before: DockerDaemon, changed: t.Collection[str], patience: float = RELOAD_SECONDS
+    ) -> _proof.Proof:
         """Let the daemon read its file, and wait until it holds it or says why not. Sets ``self.daemon``."""
         since, start = self.host.now(), self.host.monotonic()
         problem = self.host.hangup(before)
@@ -250,7 +253,7 @@ class _Run:
             waited = self.host.monotonic() - start
             if proof.ok and (reloaded_in(lines) or waited >= SILENT_SECONDS):
                 return proof
-            if waited >= min(RELOAD_SECONDS, self.options.timeout):
+            if waited >= min(patience, self.options.timeout):
                 return proof
             self.host.sleep(_POLL)
 
@@ -264,6 +267,9 @@ class _Run:
         if DROPIN in plan.restart_keys:
             self.host.daemon_reload()
         config = self.config()
+        refusal = self.refused_without_harm(config, before)
+        if refusal:
+            self.roll_back(before, (refusal,))
         proof = self.start('restart', config, before, (*plan.reload_keys, *plan.restart_keys, *plan.also_activates))
         if not proof.ok:
             self.roll_back(before, proof.failures)
@@ -271,6 +277,31 @@ class _Run:
         _in_force.record(self.state, self.daemon, self.path, _in_force.in_force_from(config, key))
         self.take_back_live_restore()
         self.took(RESTART, proof, running)
+
+    def try_out(self, config: t.Mapping[str, t.Any]) -> None:
+        """What waits for a restart must not be something that the daemon would refuse one day; asked once for each content."""
+        digest = self.content()
+        if self.known.accepted == digest:
+            return
+        before = self.daemon
+        self.declare(_intent.RELOADING)
+        refusal = self.refused_without_harm(config, before)
+        if refusal:
+            self.roll_back(before, (refusal,))
+        self.daemon = before
+        _in_force.record(self.state, before, self.path, dataclasses.replace(_reloaded(self.known, config), accepted=digest))
+
+    def refused_without_harm(self, config: t.Mapping[str, t.Any], before: DockerDaemon) -> str:
+        """Let the running daemon read the file before it is stopped; returns its own words when it does not like it.
+
+        A reload looks at the whole file with all flags, in every version, so most of what would keep dockerd from starting is
+        found while everything still runs. That the rest of the proof fails is no matter: the restart is still to come.
+        """
+        if not before.running:
+            return ''
+        since = self.host.now()
+        self.hangup(config, before, (), patience=SILENT_SECONDS)
+        return refusal_in(self.host.journal(before, since))
 
     def start(self, verb: str, config: t.Mapping[str, t.Any], before: DockerDaemon, changed: t.Collection[str]) -> _proof.Proof:
         """Start the daemon anew and wait until it answers or fails. Sets ``self.daemon``."""
@@ -284,7 +315,7 @@ class _Run:
         if proof.ok:
             return proof
         refusal = refusal_in(self.host.journal(before, since))
-        return dataclasses.replace(proof, failures=((refusal,) if refusal else ()) + proof.failures)
+        return dataclasses.replace(proof, failures=(refusal,)) if refusal else proof
 
     def wait_for_start(self, old: str | None, since: float) -> DockerDaemon:
         """The daemon once it is another process than ``old`` and answers; as it is when it failed or the time is over."""

@@ -21,9 +21,15 @@ from ansible_collections.quickpull.registry.plugins.module_utils._systemd import
 # dockerd's log lines: time="…" level=error msg="…" error="…"
 _MESSAGE = re.compile(r'\b(?:msg|error)="((?:[^"\\]|\\.)*)"')
 
-# What dockerd writes when it refuses a file: at a reload (cmd/dockerd, daemon/command: "Error reloading configuration"), or at its
-# start ("unable to configure the Docker daemon with file", "failed to start daemon").
-_REFUSALS = ('error reloading configuration', 'unable to configure the docker daemon', 'failed to start daemon', 'error starting daemon')
+# What dockerd writes when it refuses a file: at a reload or its start when it cannot make sense of it (daemon/config, Reload and
+# getConflictFreeConfiguration), at a reload when a value is wrong (cmd/dockerd/daemon.go, reloadConfig), at its start likewise.
+_REFUSALS = (
+    'unable to configure the docker daemon',
+    'error reloading configuration',
+    'error reconfiguring the daemon',
+    'failed to start daemon',
+    'error starting daemon',
+)
 _LOADED = 'reloaded configuration'
 
 
@@ -118,7 +124,7 @@ def refusal_in(lines: t.Iterable[str]) -> str:
     """The daemon's own words why it refuses its file; empty when it says nothing of the kind."""
     for line in lines:
         if any(text in line.lower() for text in _REFUSALS):
-            return message_of(line)
+            return message_of(line).rstrip('.') + '.'
     return ''
 
 

@@ -20,7 +20,7 @@ import hmac
 import json
 import os
 import typing as t
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ansible_collections.quickpull.registry.plugins.module_utils import _snapshot
 from ansible_collections.quickpull.registry.plugins.module_utils._io import read_file, write_private
@@ -65,6 +65,7 @@ class InForce:
     :ivar complete: a pointer that is not in ``hashes`` has no value in the daemon.
     :ivar written: pointers that this collection changed in the file and that were not proved since: they are ours to
         apply even when they are gone from the file and the ownership record.
+    :ivar accepted: keyed hash of the content of the file that the daemon has last read without a complaint.
     :ivar key: of the hashes.
     """
 
@@ -72,6 +73,7 @@ class InForce:
     complete: bool = False
     written: frozenset[str] = frozenset()
     key: bytes = b''
+    accepted: str = ''
 
     def state_of(self, where: str, present: bool, value: t.Any = None) -> str:
         """:data:`SAME`, :data:`DIFFERS` or :data:`UNKNOWN`: what is in the file, against what is in force."""
@@ -149,7 +151,7 @@ def _load_record(state: State, daemon: DockerDaemon, path: str, key: bytes) -> I
         if raw['format'] != _FORMAT or raw['start_id'] != daemon.start_id or raw['config_path'] != os.path.realpath(path):
             return None
         hashes = {str(where): str(value) for where, value in raw['keys'].items()}
-        return InForce(hashes, raw['complete'] is True, frozenset(str(where) for where in raw['written']), key)
+        return InForce(hashes, raw['complete'] is True, frozenset(str(where) for where in raw['written']), key, str(raw.get('accepted', '')))
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
 
@@ -166,6 +168,7 @@ def record(state: State, daemon: DockerDaemon, path: str, known: InForce) -> Non
         'complete': known.complete,
         'keys': dict(sorted(known.hashes.items())),
         'written': sorted(known.written),
+        'accepted': known.accepted,
     }
     write_private(state.applied(ENGINE), json.dumps(raw, indent=1).encode(), root=state.root)
 
@@ -219,7 +222,7 @@ def _noted(
     if not known.complete:
         for where in sorted(changed):
             hashes.setdefault(where, hash_value(key, old[where]) if where in old else ABSENT)
-    return InForce(hashes, known.complete, known.written | changed, key)
+    return replace(known, hashes=hashes, written=known.written | changed)
 
 
 def before_write(
