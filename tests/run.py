@@ -323,7 +323,7 @@ DOCS_ARGUMENTS = ("--plugin-docs", "--validate-collection-refs=all", "--skip-rst
 CHECKS = [
     Check("ruff", python_tool("ruff", "check", "."), fast=True),
     Check("mypy", python_tool("mypy", *MYPY_ARGUMENTS), fast=True),
-    Check("unit", pytest_command("unit", "tests/unit"), fast=True, pytest=True),
+    Check("unit", pytest_command("unit", "-n", "auto", "--dist", "worksteal", "tests/unit"), fast=True, pytest=True),
     Check("compile", check_compile, fast=True),
     Check("yamllint", python_tool("yamllint", "--strict", "."), fast=True),
     Check("reuse", python_tool("reuse", "lint", "--quiet"), fast=True),
