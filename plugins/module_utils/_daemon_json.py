@@ -22,7 +22,9 @@ Version = t.Optional[t.Tuple[int, ...]]
 
 
 def shown_version(version: Version) -> str:
-    return '.'.join(str(number) for number in version or ())
+    """``23.0`` for (23,)."""
+    numbers = version or ()
+    return '.'.join(str(number) for number in (numbers if len(numbers) > 1 else (*numbers, 0)))
 
 
 def reloadable(key: str, version: Version) -> bool:

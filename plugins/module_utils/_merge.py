@@ -354,12 +354,13 @@ def _place(where: str, now: list[str], asked: t.Sequence[str], entries: Entries,
     others = [claim for owner, claim in entries.owners.items() if owner != request.owner]
     brought = {name(entry) for claim in others for entry in claim.ours}
     claimed = brought | {name(entry) for claim in others for entry in claim.adopted}
-    spelling = {name(entry): entry for entry in reversed(now)}
+    there = {name(entry): entry for entry in reversed(now)}
+    spelling = {**{name(entry): entry for entry in mine.taken}, **there}
     block = [spelling.get(name(entry), entry) for entry in _unique(where, asked)]
     in_block = {name(entry) for entry in block}
     were_mine = {name(entry) for entry in mine.ours}
     was_taken = {name(entry) for claim in [mine, *others] for entry in claim.taken}
-    ours = [entry for entry in block if name(entry) in were_mine | brought or name(entry) not in spelling.keys() | was_taken]
+    ours = [entry for entry in block if name(entry) in were_mine | brought or name(entry) not in there.keys() | was_taken]
     adopted = [entry for entry in block if entry not in ours]
 
     # The first of two equal entries is the one that moves into the block, a second one stays foreign.
