@@ -25,6 +25,9 @@ from lab import containers, mirrors
 from lab.config import CODE, ROOT, LabError, Place, locked, place
 
 Command = t.Union[str, t.Sequence[str]]
+# Actions that do their work on the controller: nothing is executed on a host.
+CONTROLLER_ACTIONS = frozenset(('add_host', 'assert', 'debug', 'fail', 'group_by', 'import_role', 'include_role', 'include_tasks', 'include_vars', 'meta',
+                                'pause', 'set_fact', 'set_stats', 'validate_argument_spec'))
 ModuleResult = t.Dict[str, t.Any]
 
 
@@ -46,7 +49,7 @@ class Host:
         """
         words = ['sh', '-c', command] if isinstance(command, str) else list(command)
         done = subprocess.run(['docker', 'exec', '-i', self.container, *words], input=stdin.encode() if isinstance(stdin, str) else stdin,
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=timeout, check=False)
+                              capture_output=True, timeout=timeout, check=False)
         result = subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(errors='replace'), done.stderr.decode(errors='replace'))
         if check and result.returncode != 0:
             raise LabError(f'{self.name}: {command}: exit code {result.returncode}\n{result.stdout[-2000:]}{result.stderr[-2000:]}')
@@ -58,8 +61,8 @@ class Host:
 
     def ssh(self, command: str, *, check: bool = True, timeout: float = 120) -> subprocess.CompletedProcess[str]:
         """Run a shell command over SSH, as Ansible would."""
-        done = subprocess.run(['ssh', '-F', str(self.place.ssh / 'config'), self.name, command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE, timeout=timeout, check=False, encoding='utf-8', errors='replace')
+        done = subprocess.run(['ssh', '-F', str(self.place.ssh / 'config'), self.name, command], stdin=subprocess.DEVNULL, capture_output=True,
+                              timeout=timeout, check=False, encoding='utf-8', errors='replace')
         if check and done.returncode != 0:
             raise LabError(f'{self.name}: {command}: exit code {done.returncode}\n{done.stdout[-2000:]}{done.stderr[-2000:]}')
         return done
@@ -90,11 +93,12 @@ class Host:
     def container_pids(self) -> dict[str, int]:
         """Name -> process number of each running container."""
         lines = self.out('ids=$(docker ps -q); [ -z "$ids" ] || docker inspect -f "{{.Name}} {{.State.Pid}}" $ids').splitlines()
-        return {name.lstrip('/'): int(pid) for name, _, pid in (line.partition(' ') for line in lines)}
+        return {name.lstrip('/'): int(pid) for name, dummy, pid in (line.partition(' ') for line in lines)}
 
     def mirrors_in_force(self) -> list[str]:
         """What the running daemon says its mirrors are."""
-        return json.loads(self.out("docker info --format '{{json .RegistryConfig.Mirrors}}'")) or []
+        told: list[str] | None = json.loads(self.out("docker info --format '{{json .RegistryConfig.Mirrors}}'"))
+        return told or []
 
     def cold(self) -> None:
         """Forget every image that no container uses, and the manifests that Docker keeps by digest beside them: the next pull asks the network."""
@@ -153,7 +157,7 @@ class PlaybookRun:
     def executions(self, host: str) -> list[str]:
         """Modules that ran on a host, in order: what a run costs."""
         return [each.action for each in self.tasks if each.host == host and each.status in ('ok', 'failed')
-                and each.result.get('_executed_on_host', True)]
+                and each.action.removeprefix('ansible.builtin.') not in CONTROLLER_ACTIONS]
 
     def ok(self) -> PlaybookRun:
         """Itself; raises LabError with the output when the playbook failed."""
@@ -185,7 +189,8 @@ class Lab:
     @property
     def images(self) -> t.Mapping[str, t.Any]:
         """Repository (`library/busybox`, `old/library/busybox`, ...) -> digest, media_type, platforms {digest, config, created, layers}."""
-        return self.facts['images']
+        images: t.Mapping[str, t.Any] = self.facts['images']
+        return images
 
     @staticmethod
     def mirror(name: str) -> mirrors.Mirror:

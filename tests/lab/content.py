@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The images that the lab's registries serve, made by hand and pushed over the registry's own API. Runs in the services container.
 
-Each image exists twice: the current one, made an hour ago, and under ``old/`` the one of two years ago that the stale mirror serves.
+Each image exists twice: the current one, made three days ago, and under ``old/`` the one of two years ago that the stale mirror serves.
+library/fresh was made an hour ago: of it a mirror may still have the old one without being stale.
 """
 from __future__ import annotations
 
@@ -23,12 +24,20 @@ from pathlib import Path
 
 BUSYBOX = '/bin/busybox'
 MEGABYTE = 1 << 20
+# A mirror with other content counts as stale only when the right image has been out for more than a day.
+NEW = datetime.timedelta(days=3)
+FRESH = datetime.timedelta(hours=1)
+OLD = datetime.timedelta(days=730)
 ARCHITECTURES = {'x86_64': 'amd64', 'aarch64': 'arm64'}
 
 DOCKER = {'index': 'application/vnd.docker.distribution.manifest.list.v2+json', 'manifest': 'application/vnd.docker.distribution.manifest.v2+json',
           'config': 'application/vnd.docker.container.image.v1+json', 'layer': 'application/vnd.docker.image.rootfs.diff.tar.gzip'}
 OCI = {'index': 'application/vnd.oci.image.index.v1+json', 'manifest': 'application/vnd.oci.image.manifest.v1+json',
        'config': 'application/vnd.oci.image.config.v1+json', 'layer': 'application/vnd.oci.image.layer.v1.tar+gzip'}
+
+
+def _date(moment: datetime.datetime) -> str:
+    return moment.strftime('%Y-%m-%dT%H:%M:%SZ')
 
 
 def digest_of(data: bytes) -> str:
@@ -83,7 +92,7 @@ def make_image(layers: t.Sequence[Layer], created: str, command: t.Sequence[str]
         'architecture': architecture, 'os': 'linux', 'created': created,
         'config': {'Cmd': list(command), 'Env': ['PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin']},
         'rootfs': {'type': 'layers', 'diff_ids': [digest_of(layer.tar) for layer in layers]},
-        'history': [{'created': created, 'created_by': 'quickpull lab'} for _ in layers]})
+        'history': [{'created': created, 'created_by': 'quickpull lab'} for dummy in layers]})
     manifest = _compact({
         'schemaVersion': 2, 'mediaType': kinds['manifest'],
         'config': {'mediaType': kinds['config'], 'size': len(config), 'digest': digest_of(config)},
@@ -167,14 +176,16 @@ def fill(port: int, now: datetime.datetime, archive: Path) -> dict[str, t.Any]:
     platforms = (here, 'arm64' if here == 'amd64' else 'amd64')
     big = [_random_layer(seed, 32 * MEGABYTE) for seed in (1, 2)]
     known: dict[str, t.Any] = {}
-    for prefix, version, age in (('', 'new', datetime.timedelta(hours=1)), ('old/', 'old', datetime.timedelta(days=730))):
-        created = (now - age).strftime('%Y-%m-%dT%H:%M:%SZ')
+    for prefix, version, age in (('', 'new', NEW), ('old/', 'old', OLD)):
+        created = _date(now - age)
         base = _busybox(version)
         page = make_layer({'www/': b'', 'www/index.html': f'<!doctype html><title>lab</title><p>{version}\n'.encode()})
         shell = [make_image([base], created, ['sh'], DOCKER, name) for name in platforms]
         web = [make_image([base, page], created, ['httpd', '-f', '-p', '80', '-h', '/www'], OCI, name) for name in platforms]
         known[f'{prefix}library/busybox'] = push.index(f'{prefix}library/busybox', 'latest', shell, DOCKER)
         known[f'{prefix}library/nginx'] = push.index(f'{prefix}library/nginx', 'latest', web, OCI)
+        fresh = [make_image([base, page], created if version == 'old' else _date(now - FRESH), ['sh'], OCI, here)]
+        known[f'{prefix}library/fresh'] = push.index(f'{prefix}library/fresh', 'latest', fresh, OCI)
         known[f'{prefix}library/big'] = push.single(f'{prefix}library/big', 'latest', make_image([base, *big], created, ['sh'], DOCKER, here))
         if version == 'new':
             _save(shell[0], 'busybox:latest', archive)

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # Copyright (c) 2026, quickpull.registry contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -8,6 +7,7 @@ from __future__ import annotations
 import argparse
 import concurrent.futures
 import json
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -15,9 +15,9 @@ from pathlib import Path
 # As a script this folder is first on the path, where lab.py would hide the package `lab`.
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from lab import containers, images, inventory, machine, network, pki    # noqa: E402
-from lab.config import LabError, Place, image_cache, locked, place      # noqa: E402
-from lab.process import docker, say                                     # noqa: E402
+from lab import containers, images, inventory, machine, network, pki
+from lab.config import LabError, Place, image_cache, locked, place
+from lab.process import docker, say
 
 
 def up(here: Place, arguments: argparse.Namespace) -> None:
@@ -72,14 +72,18 @@ def clean(here: Place, arguments: argparse.Namespace) -> None:
     down(here, arguments)
     for archive in image_cache().glob('*.tar.zst'):
         archive.unlink()
+    shutil.rmtree(here.state)
 
 
 def reset(here: Place, arguments: argparse.Namespace) -> None:
     """Make hosts as new."""
+    if 'services' in arguments.hosts:   # new images, so new digests
+        docker('rm', '-f', '-v', here.container('services'))
+        up(here, arguments)
     facts = json.loads(here.json.read_text())
     wanted = [host for host in containers.HOSTS if arguments.all or host.name in arguments.hosts]
-    if not wanted:
-        raise LabError('Which host? ' + ' '.join(host.name for host in containers.HOSTS) + ' or --all')
+    if not wanted and 'services' not in arguments.hosts:
+        raise LabError('Which host? ' + ' '.join(host.name for host in containers.HOSTS) + ' services, or --all hosts')
     tags = containers.tags(facts['source'])
     with concurrent.futures.ThreadPoolExecutor() as pool:
         list(pool.map(lambda host: containers.reset(here, host, facts['subnet'], tags[host.recipe], facts['source']), wanted))

@@ -71,6 +71,8 @@ def ensure_docker() -> str:
     if os.geteuid() != 0 or not shutil.which('dockerd'):
         raise LabError('No Docker answers on this machine (docker version), and the lab may not start one: start it, or run as root.')
     RUN_DIR.mkdir(parents=True, exist_ok=True)
+    if Path('/run/systemd/system').exists() and run(['systemctl', 'cat', 'docker.service'], check=False).returncode == 0:
+        return _start_unit()
     log = RUN_DIR / 'dockerd.log'
     say('starting dockerd')
     with log.open('ab') as out:
@@ -78,7 +80,7 @@ def ensure_docker() -> str:
         process = subprocess.Popen(['dockerd', '--iptables=false', '--ip6tables=false', '--ip-forward=false', '--ip-masq=false', '--bridge=none'],
                                    stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True)
     DOCKERD.write_text(json.dumps({'pid': process.pid, 'start': _start_ticks(process.pid)}))
-    for _ in range(150):
+    for dummy in range(150):
         time.sleep(0.2)
         version = docker_answers()
         if version:
@@ -88,20 +90,34 @@ def ensure_docker() -> str:
     raise LabError(f'dockerd did not start; its log is {log}:\n' + log.read_text(errors='replace')[-2000:])
 
 
+def _start_unit() -> str:
+    say('starting docker.service')
+    run(['systemctl', 'start', 'docker.service'])
+    DOCKERD.write_text(json.dumps({'unit': 'docker.service'}))
+    version = docker_answers()
+    if not version:
+        raise LabError('docker.service was started and does not answer: journalctl -u docker')
+    return version
+
+
 def stop_docker() -> bool:
     """Stop the dockerd that a lab started, unless somebody's containers are on it. Returns whether it was stopped."""
     try:
         record = json.loads(DOCKERD.read_text())
     except (OSError, ValueError):
         return False
-    if _start_ticks(record['pid']) != record['start']:
+    if 'pid' in record and _start_ticks(record['pid']) != record['start']:
         DOCKERD.unlink()
         return False
     if docker('ps', '-aq', check=False).stdout.strip():
         say('dockerd stays: there are other containers on it')
         return False
+    if 'unit' in record:
+        run(['systemctl', 'stop', 'docker.socket', 'docker.service'], check=False)
+        DOCKERD.unlink()
+        return True
     os.kill(record['pid'], signal.SIGTERM)
-    for _ in range(100):
+    for dummy in range(100):
         if _start_ticks(record['pid']) != record['start']:
             break
         time.sleep(0.1)
@@ -120,7 +136,7 @@ def _start_ticks(pid: int) -> str | None:
 
 def _settings() -> t.Iterator[Path]:
     for top in KERNEL_SETTINGS:
-        for folder, _, names in os.walk(f'/proc/sys/{top}'):
+        for folder, dummy, names in os.walk(f'/proc/sys/{top}'):
             for name in names:
                 path = Path(folder) / name
                 if not str(path)[len('/proc/sys/'):].startswith(VOLATILE) and path.stat().st_mode & 0o200:

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The mirrors of the lab, good and bad: what each does and what a probe has to say of it.
 
-Steps of a probe, in the order in which they can fail: ``ping`` (name, connection, TLS, /v2/), ``token``, ``manifest`` (of the tag),
-``platform`` (the manifest of one platform), ``config`` (the first blob), ``blob`` (some bytes of a layer).
+Steps of a probe, in the order in which they can fail: ``resolve`` (the name), ``connect``, ``tls``, ``ping`` (/v2/), ``token``,
+``manifest`` (of the tag), ``platform`` (the manifest of one platform), ``config`` (the first blob), ``blob`` (some bytes of a layer).
 """
 from __future__ import annotations
 
@@ -49,27 +49,29 @@ GOOD = (
     Mirror('good-redirect', 8106, 'ok', '', 'RedirectToCdn', 'sends blobs to another host and port, which serves them'),
     Mirror('pull-through', 8107, 'ok', '', 'PullThrough', 'is a distribution registry that pulls through from the Hub'),
     Mirror('slow', 8108, 'ok', '', 'Slow', 'serves everything at 200 KB/s'),
+    Mirror('late-token', 8110, 'ok', '', 'LateToken', 'answers the ping without more ado and wants a token for the manifest'),
+    Mirror('no-range', 8111, 'ok', '', 'NoRange', 'serves everything and always whole blobs, whatever range is asked'),
     Mirror('busy-once', 8109, 'ok', '', 'BusyOnce', 'answers every other manifest request with 429 and Retry-After: 1, then serves it'),
 )
 
 BAD = (
     # Nobody there.
-    Mirror('refused', DEAD_PORT, 'unreachable', 'ping', '', 'refuses the connection'),
-    Mirror('no-name', 8200, 'unreachable', 'ping', '', 'has a name that does not exist'),
-    Mirror('no-host', 8200, 'unreachable', 'ping', '', 'has an address in the network that nobody answers for'),
-    Mirror('dropped', 8201, 'timeout', 'ping', '', 'drops every packet'),
-    Mirror('dropped-2', 8202, 'timeout', 'ping', '', 'drops every packet'),
-    Mirror('dropped-3', 8203, 'timeout', 'ping', '', 'drops every packet'),
-    Mirror('dropped-4', 8204, 'timeout', 'ping', '', 'drops every packet'),
-    Mirror('dropped-5', 8205, 'timeout', 'ping', '', 'drops every packet'),
-    Mirror('dropped-6', 8206, 'timeout', 'ping', '', 'drops every packet'),
+    Mirror('refused', DEAD_PORT, 'unreachable', 'connect', '', 'refuses the connection'),
+    Mirror('no-name', 8200, 'unreachable', 'resolve', '', 'has a name that does not exist'),
+    Mirror('no-host', 8200, 'unreachable', 'connect', '', 'has an address in the network that nobody answers for'),
+    Mirror('dropped', 8201, 'timeout', 'connect', '', 'drops every packet'),
+    Mirror('dropped-2', 8202, 'timeout', 'connect', '', 'drops every packet'),
+    Mirror('dropped-3', 8203, 'timeout', 'connect', '', 'drops every packet'),
+    Mirror('dropped-4', 8204, 'timeout', 'connect', '', 'drops every packet'),
+    Mirror('dropped-5', 8205, 'timeout', 'connect', '', 'drops every packet'),
+    Mirror('dropped-6', 8206, 'timeout', 'connect', '', 'drops every packet'),
     Mirror('hang', 8207, 'timeout', 'ping', 'Hang', 'accepts the connection and never answers'),
     Mirror('trickle', 8208, 'timeout', 'ping', 'Trickle', 'answers one byte a second'),
     # TLS.
-    Mirror('https-on-http', 8211, 'tls_error', 'ping', 'Registry', 'speaks plain http on the port of an https URL', scheme='https'),
-    Mirror('self-signed', 8212, 'tls_error', 'ping', 'Registry', 'has a self-signed certificate', scheme='https', certificate='self-signed'),
-    Mirror('expired', 8213, 'tls_error', 'ping', 'Registry', 'has a certificate of the lab\'s CA that has expired', scheme='https', certificate='expired'),
-    Mirror('wrong-name', 8214, 'tls_error', 'ping', 'Registry', 'has a certificate for another name', scheme='https', certificate='wrong-name'),
+    Mirror('https-on-http', 8211, 'tls_error', 'tls', 'Registry', 'speaks plain http on the port of an https URL', scheme='https'),
+    Mirror('self-signed', 8212, 'tls_error', 'tls', 'Registry', 'has a self-signed certificate', scheme='https', certificate='self-signed'),
+    Mirror('expired', 8213, 'tls_error', 'tls', 'Registry', 'has a certificate of the lab\'s CA that has expired', scheme='https', certificate='expired'),
+    Mirror('wrong-name', 8214, 'tls_error', 'tls', 'Registry', 'has a certificate for another name', scheme='https', certificate='wrong-name'),
     # One answer to everything.
     Mirror('always-401', 8221, 'auth_failed', 'ping', 'Always401', 'answers 401 to everything, without any challenge'),
     Mirror('always-403', 8222, 'denied', 'ping', 'Always403', 'answers 403 to everything'),
@@ -89,11 +91,12 @@ BAD = (
     Mirror('stale', 8237, 'stale', 'manifest', 'Stale', 'serves the images of two years ago, in themselves consistent'),
     # The manifest is fine.
     Mirror('blob-403', 8241, 'denied', 'config', 'Blob403', 'answers 403 to every blob'),
-    Mirror('blob-404', 8242, 'missing', 'config', 'Blob404', 'answers 404 to every blob'),
-    Mirror('blob-500', 8243, 'server_error', 'config', 'Blob500', 'answers 500 to every blob'),
+    Mirror('blob-404', 8242, 'blob_unreachable', 'config', 'Blob404', 'answers 404 to every blob'),
+    Mirror('blob-500', 8243, 'blob_unreachable', 'config', 'Blob500', 'answers 500 to every blob'),
     Mirror('dead-redirect', 8244, 'blob_unreachable', 'config', 'RedirectToDeath', 'sends every blob to a host that refuses connections'),
     Mirror('corrupt-config', 8245, 'corrupt', 'config', 'CorruptConfig', 'sends config blobs with wrong bytes'),
     Mirror('corrupt-blob', 8246, 'corrupt', 'blob', 'CorruptLayer', 'sends layers with wrong bytes, of the right length'),
+    Mirror('blob-hang', 8248, 'timeout', 'config', 'BlobHang', 'never answers when asked for a blob'),
     Mirror('layer-403', 8247, 'denied', 'blob', 'Layer403', 'gives config blobs and answers 403 to layers'),
 )
 
@@ -109,5 +112,5 @@ def names(services: str, nobody: str) -> dict[str, str]:
     """Every name of the lab and its address; ``no-name`` has none."""
     found = {mirror.host: services for mirror in (*MIRRORS, CDN) if mirror.name != 'no-name'}
     found['no-host.lab'] = nobody
-    found.update({name: services for name in (*HUB_NAMES, 'proxy.lab', 'realm.lab')})
+    found.update(dict.fromkeys((*HUB_NAMES, 'proxy.lab', 'realm.lab'), services))
     return found

@@ -91,12 +91,18 @@ class BusyOnce(Registry):
             super().manifest(request, repo, ref)
 
 
+class NoRange(Registry):
+    def blob(self, request: Request, repo: str, digest: str) -> None:
+        del request.headers['Range']
+        super().blob(request, repo, digest)
+
+
 # Tokens
 
 class TokenRegistry(Registry):
     """Wants a bearer token, from a realm of its own on the same port."""
 
-    service = 'good-token.lab'
+    service = 'lab'
 
     def realm(self) -> str:
         return f'{self.row.scheme}://{self.row.host}:{self.row.port}/token'
@@ -122,13 +128,18 @@ class TokenRegistry(Registry):
         """Whether the request may pass; otherwise it has been answered with a challenge."""
         found = MANIFEST.fullmatch(request.path) or BLOB.fullmatch(request.path)
         scope = f'repository:{found["repo"]}:pull' if found else ''
-        scheme, _, token = request.login()
+        scheme, dummy, token = request.login()
         granted = self.shared.tokens.get(token)
         if scheme.lower() == 'bearer' and granted is not None and (not found or f'repository:{found["repo"]}:' in granted):
             return True
         challenge = f'Bearer realm="{self.realm()}",service="{self.service}"' + (f',scope="{scope}"' if scope else '')
         request.error(401, 'UNAUTHORIZED', {'WWW-Authenticate': challenge, 'Docker-Distribution-Api-Version': 'registry/2.0'})
         return False
+
+
+class LateToken(TokenRegistry):
+    def admitted(self, request: Request) -> bool:
+        return request.path == '/v2/' or super().admitted(request)
 
 
 class Hub(TokenRegistry):
@@ -167,7 +178,7 @@ class RedirectToCdn(Registry):
 
 class Cdn(Registry):
     def handle(self, request: Request) -> None:
-        repo, _, digest = request.path.partition('?')[0].removeprefix('/data/').rpartition('/')
+        repo, dummy, digest = request.path.partition('?')[0].removeprefix('/data/').rpartition('/')
         request.forward(f'/v2/{repo}/blobs/{digest}', self.backend)
 
 
@@ -292,12 +303,21 @@ class RedirectLoop(_Always):
 
 # What never ends
 
+def _hang(request: Request) -> None:
+    request.log()
+    request.connection.settimeout(600)
+    request.rfile.read(1)       # returns when the client gives up
+    request.close_connection = True
+
+
 class Hang(_Always):
     def handle(self, request: Request) -> None:
-        request.log()
-        request.connection.settimeout(600)
-        request.rfile.read(1)       # returns when the client gives up
-        request.close_connection = True
+        _hang(request)
+
+
+class BlobHang(Registry):
+    def blob(self, request: Request, repo: str, digest: str) -> None:
+        _hang(request)
 
 
 class Trickle(_Always):

@@ -86,7 +86,7 @@ class Request(BaseHTTPRequestHandler):
         self.logged = True
         scheme, user, dummy = self.login()
         headers: t.Any = getattr(self, 'headers', None) or {}
-        self.server.write_log({'time': round(time.time(), 3), 'client': self.client_address[0], 'method': self.command, 'path': self.path,
+        self.server.write_log({'time': round(time.time(), 3), 'client': self.client_address[0], 'method': self.command or '', 'path': self.path,
                                'status': self.status, 'bytes': self.sent, 'authorization': bool(scheme), 'scheme': scheme, 'user': user,
                                'host': headers.get('Host', ''), 'agent': headers.get('User-Agent', ''), 'range': headers.get('Range', '')})
 
