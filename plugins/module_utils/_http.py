@@ -30,8 +30,8 @@ from ansible_collections.quickpull.registry.plugins.module_utils._errors import 
 from ansible_collections.quickpull.registry.plugins.module_utils._mask import mask_url
 from ansible_collections.quickpull.registry.plugins.module_utils._no_proxy import ProxyConfig, to_ascii
 
-USER_AGENT = "quickpull.registry (Ansible)"
-DEFAULT_PORTS = {"http": 80, "https": 443, "socks5": 1080}
+USER_AGENT = 'quickpull.registry (Ansible)'
+DEFAULT_PORTS = {'http': 80, 'https': 443, 'socks5': 1080}
 MAX_HEADER_BYTES = 128 * 1024
 MAX_REDIRECTS = 5
 # After 5 s a client has sent three SYNs (at 0, 1 and 3 s): nobody is there, and no operator wants such a mirror.
@@ -51,7 +51,7 @@ class FetchError(Exception):
     *url*: the URL it happened at, which after a redirect is not the one asked for. `str()` is half a sentence without secrets.
     """
 
-    def __init__(self, kind: str, detail: str, *, phase: str = "request", url: str = "") -> None:
+    def __init__(self, kind: str, detail: str, *, phase: str = 'request', url: str = '') -> None:
         super().__init__(detail)
         self.kind = kind
         self.phase = phase
@@ -112,7 +112,7 @@ class Response:
     seconds: float
 
     def header(self, name: str) -> str:
-        return str(self.headers.get(name) or "").strip()
+        return str(self.headers.get(name) or '').strip()
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ class Client:
     _connections: dict[tuple[str, str, int, str], _Connection] = field(default_factory=dict)
 
     def request(
-        self, method: str, url: str, *, limit: Limit, headers: t.Mapping[str, str] | None = None, authorization: str = "", deadline: Deadline | None = None
+        self, method: str, url: str, *, limit: Limit, headers: t.Mapping[str, str] | None = None, authorization: str = '', deadline: Deadline | None = None
     ) -> Response:
         """Send a request and follow redirects. *authorization* goes to the origin of *url* alone and is dropped at the first redirect elsewhere.
 
@@ -157,15 +157,15 @@ class Client:
         for _hop in range(MAX_REDIRECTS + 1):
             own = dict(headers or {})
             if authorization and origin_of(url) == asked:
-                own["Authorization"] = authorization
+                own['Authorization'] = authorization
             response = self._once(method, url, own, limit, until)
-            target = response.header("Location")
+            target = response.header('Location')
             if response.status not in REDIRECT_STATUSES or not target:
                 return response
             url = _redirect_target(response.url, target)
             if origin_of(url) != asked:
-                authorization = ""
-        raise FetchError("loop", f"more than {MAX_REDIRECTS} redirects, the last one to {mask_url(url)}", url=url)
+                authorization = ''
+        raise FetchError('loop', f'more than {MAX_REDIRECTS} redirects, the last one to {mask_url(url)}', url=url)
 
     def is_origin(self, url: str) -> bool:
         return origin_of(url) == origin_of(self.origin)
@@ -191,7 +191,7 @@ class Client:
             return self._exchange(method, url, headers, limit, deadline)
         except FetchError as exc:
             # A kept connection that the server closed meanwhile says nothing about it (RFC 9112, section 9.3.1).
-            if not reused or exc.kind != "dropped":
+            if not reused or exc.kind != 'dropped':
                 raise
         self._spend(url)
         return self._exchange(method, url, headers, limit, deadline)
@@ -200,7 +200,7 @@ class Client:
         if not self.is_origin(url):
             return
         if self.budget <= 0:
-            raise FetchError("budget", "the number of requests that a mirror may get is used up", url=url)
+            raise FetchError('budget', 'the number of requests that a mirror may get is used up', url=url)
         self.budget -= 1
         self.sent += 1
 
@@ -215,13 +215,13 @@ class Client:
 
     def _key(self, url: str) -> tuple[str, str, int, str]:
         scheme, host, port = origin_of(url)
-        return scheme, host, port, self.proxy_for(url) or ""
+        return scheme, host, port, self.proxy_for(url) or ''
 
     def _exchange(self, method: str, url: str, headers: dict[str, str], limit: Limit, deadline: Deadline) -> Response:
         self._connection(url, deadline)
         key = self._key(url)
         connection = self._connections[key]
-        self.seen("request")
+        self.seen('request')
         try:
             response, keep = connection.exchange(method, url, headers, limit, deadline)
         except BaseException:
@@ -238,15 +238,15 @@ def origin_of(url: str) -> tuple[str, str, int]:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        raise FetchError("loop", f"{mask_url(url)} is no URL", url=url) from None
-    host = to_ascii(parts.hostname or "")
-    if parts.scheme not in ("http", "https") or not host or any(char.isspace() for char in host):
-        raise FetchError("loop", f"{mask_url(url)} is no http or https URL", url=url)
+        raise FetchError('loop', f'{mask_url(url)} is no URL', url=url) from None
+    host = to_ascii(parts.hostname or '')
+    if parts.scheme not in ('http', 'https') or not host or any(char.isspace() for char in host):
+        raise FetchError('loop', f'{mask_url(url)} is no http or https URL', url=url)
     return parts.scheme, host, DEFAULT_PORTS[parts.scheme] if port is None else port
 
 
 def host_port(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return f'[{host}]:{port}' if ':' in host else f'{host}:{port}'
 
 
 def resolve(host: str, port: int, deadline: Deadline) -> list[tuple[int, t.Any]]:
@@ -264,12 +264,12 @@ def resolve(host: str, port: int, deadline: Deadline) -> list[tuple[int, t.Any]]
             answer.append(exc)
         done.set()
 
-    threading.Thread(target=look_up, name="resolve", daemon=True).start()
+    threading.Thread(target=look_up, name='resolve', daemon=True).start()
     if not done.wait(deadline.remaining()):
-        raise FetchError("timeout", f"the name {host} was not resolved in time", phase="resolve")
+        raise FetchError('timeout', f'the name {host} was not resolved in time', phase='resolve')
     found = answer[0]
     if isinstance(found, Exception) or not found:
-        raise FetchError("resolve", f"the name {host} does not resolve ({_os_error(found)})", phase="resolve")
+        raise FetchError('resolve', f'the name {host} does not resolve ({_os_error(found)})', phase='resolve')
     return _families_in_turn([(entry[0], entry[4]) for entry in found])
 
 
@@ -294,11 +294,11 @@ def _redirect_target(base: str, location: str) -> str:
         target = urljoin(base, location)
         parts = urlsplit(target)
     except ValueError:
-        raise FetchError("loop", "a redirect to something that is no URL", url=base) from None
+        raise FetchError('loop', 'a redirect to something that is no URL', url=base) from None
     # A fragment is never sent; user and password from a stranger are not used.
-    target = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path or "/", parts.query, ""))
+    target = urlunsplit((parts.scheme, parts.netloc.rpartition('@')[2], parts.path or '/', parts.query, ''))
     if not target.isascii() or any(ord(char) <= 32 for char in target):
-        raise FetchError("loop", "a redirect to something that is no URL", url=base)
+        raise FetchError('loop', 'a redirect to something that is no URL', url=base)
     origin_of(target)
     return target
 
@@ -308,12 +308,12 @@ def _make_context(files: TlsFiles) -> ssl.SSLContext:
     # As in Go, names are looked for in subjectAltName alone, and a certificate without key identifiers is fine; Python 3.13 became
     # stricter than the engines whose view is asked for here.
     context.hostname_checks_common_name = False
-    context.verify_flags &= ~getattr(ssl, "VERIFY_X509_STRICT", 0)
+    context.verify_flags &= ~getattr(ssl, 'VERIFY_X509_STRICT', 0)
     for path in files.ca_paths:
         try:
             context.load_verify_locations(cafile=path)
         except (OSError, ssl.SSLError) as exc:
-            raise ConfigError(f"ca_path: {path} cannot be used: {_os_error(exc)}. Name a PEM file with CA certificates.", path=path, key="ca_path") from exc
+            raise ConfigError(f'ca_path: {path} cannot be used: {_os_error(exc)}. Name a PEM file with CA certificates.', path=path, key='ca_path') from exc
     if files.client_cert:
         _load_client_cert(context, files.client_cert, files.client_key)
     if files.insecure:
@@ -325,13 +325,13 @@ def _make_context(files: TlsFiles) -> ssl.SSLContext:
 def _load_client_cert(context: ssl.SSLContext, cert: str, key: str | None) -> None:
     try:
         # Without the password argument OpenSSL would ask for one on the terminal, and wait.
-        context.load_cert_chain(cert, key, password=lambda: b"")
+        context.load_cert_chain(cert, key, password=lambda: b'')
     except (OSError, ssl.SSLError) as exc:
         raise ConfigError(
-            f"client_cert: {cert} with the key in {key or cert} cannot be used: {_os_error(exc)}. "
-            "Name a PEM certificate and the key that belongs to it, without a passphrase.",
+            f'client_cert: {cert} with the key in {key or cert} cannot be used: {_os_error(exc)}. '
+            'Name a PEM certificate and the key that belongs to it, without a passphrase.',
             path=cert,
-            key="client_cert",
+            key='client_cert',
         ) from exc
 
 
@@ -363,7 +363,7 @@ class _Plain:
     def _arm(self, deadline: Deadline) -> None:
         left = deadline.remaining()
         if left <= 0:  # settimeout(0) would mean non-blocking
-            raise socket.timeout("timed out")
+            raise socket.timeout('timed out')
         self._sock.settimeout(left)
 
 
@@ -380,7 +380,7 @@ class _Tls:
         try:
             return t.cast(bytes, self._run(lambda: self._tls.read(size), deadline))
         except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
-            return b""  # many servers close without saying so; a body that is cut is found by its length
+            return b''  # many servers close without saying so; a body that is cut is found by its length
 
     def send(self, data: bytes, deadline: Deadline) -> None:
         self._run(lambda: self._tls.write(data), deadline)
@@ -429,7 +429,7 @@ class _Wire(io.RawIOBase):
         if self.header_bytes is not None:
             self.header_bytes -= len(data)
             if self.header_bytes < 0:
-                raise FetchError("endless", "its headers have no end")
+                raise FetchError('endless', 'its headers have no end')
         buffer[: len(data)] = data
         return len(data)
 
@@ -455,7 +455,7 @@ class _Adapter:
 class _Connection:
     """A connection to a server, or to the proxy that plain http goes through."""
 
-    def __init__(self, stream: _Stream, *, absolute: bool = False, proxy_authorization: str = "") -> None:
+    def __init__(self, stream: _Stream, *, absolute: bool = False, proxy_authorization: str = '') -> None:
         self._stream = stream
         self._absolute = absolute
         self._proxy_authorization = proxy_authorization
@@ -495,25 +495,25 @@ class _Connection:
     def _head(self, method: str, url: str, headers: t.Mapping[str, str]) -> bytes:
         parts = urlsplit(url)
         scheme, host, port = origin_of(url)
-        shown = host_port(host, port) if port != DEFAULT_PORTS[scheme] else (f"[{host}]" if ":" in host else host)
-        target = urlunsplit((scheme, shown, parts.path or "/", parts.query, "")) if self._absolute else urlunsplit(("", "", parts.path or "/", parts.query, ""))
+        shown = host_port(host, port) if port != DEFAULT_PORTS[scheme] else (f'[{host}]' if ':' in host else host)
+        target = urlunsplit((scheme, shown, parts.path or '/', parts.query, '')) if self._absolute else urlunsplit(('', '', parts.path or '/', parts.query, ''))
         # `identity`: digests are of the bytes as they are, and nothing can blow up on unpacking.
-        fields = {"Host": shown, "User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": "identity"}
+        fields = {'Host': shown, 'User-Agent': USER_AGENT, 'Accept': '*/*', 'Accept-Encoding': 'identity'}
         fields.update(headers)
         if self._absolute and self._proxy_authorization:
-            fields["Proxy-Authorization"] = self._proxy_authorization
-        lines = [f"{method} {target} HTTP/1.1"] + [f"{name}: {value}" for name, value in fields.items()]
-        return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace")
+            fields['Proxy-Authorization'] = self._proxy_authorization
+        lines = [f'{method} {target} HTTP/1.1'] + [f'{name}: {value}' for name, value in fields.items()]
+        return ('\r\n'.join(lines) + '\r\n\r\n').encode('latin-1', 'replace')
 
     def _check_proxy_answer(self, answer: http.client.HTTPResponse) -> None:
         if not self._absolute:
             return
         # squid names its own errors in a header; any other proxy's 5xx cannot be told from the server's.
-        error = answer.headers.get("X-Squid-Error")
+        error = answer.headers.get('X-Squid-Error')
         if answer.status == 407:
-            raise FetchError("proxy", "the proxy asks for a user and password (407)", phase="connect")
+            raise FetchError('proxy', 'the proxy asks for a user and password (407)', phase='connect')
         if error:
-            raise FetchError("proxy", f"the proxy could not reach it ({answer.status}, {str(error).split()[0]})", phase="connect")
+            raise FetchError('proxy', f'the proxy could not reach it ({answer.status}, {str(error).split()[0]})', phase='connect')
 
 
 def _read(answer: http.client.HTTPResponse, limit: Limit, clock: t.Callable[[], float]) -> tuple[bytes, bool]:
@@ -526,34 +526,32 @@ def _read(answer: http.client.HTTPResponse, limit: Limit, clock: t.Callable[[], 
         data = answer.read1(min(_CHUNK * 4, limit.size + 1 - size))
         if not data:
             if answer.length:
-                raise http.client.IncompleteRead(b"", answer.length)
-            return b"".join(chunks), True
+                raise http.client.IncompleteRead(b'', answer.length)
+            return b''.join(chunks), True
         chunks.append(data)
         size += len(data)
         if limit.seconds is not None and size >= limit.enough and clock() - started >= limit.seconds:
             break
     complete = answer.length == 0 and size <= limit.size
-    return b"".join(chunks)[: limit.size], complete
+    return b''.join(chunks)[: limit.size], complete
 
 
 def _request_error(exc: Exception, url: str) -> FetchError:
     if isinstance(exc, socket.timeout):
-        return FetchError("timeout", "it did not answer in time", url=url)
+        return FetchError('timeout', 'it did not answer in time', url=url)
     if isinstance(exc, (http.client.RemoteDisconnected, http.client.IncompleteRead, ConnectionError, ssl.SSLError)):
-        return FetchError("dropped", "it closed the connection in the middle", url=url)
+        return FetchError('dropped', 'it closed the connection in the middle', url=url)
     if isinstance(exc, OSError):
-        return FetchError("dropped", f"the connection broke ({_os_error(exc)})", url=url)
-    if isinstance(exc, http.client.LineTooLong) or "got more than" in str(exc):
-        return FetchError("endless", "its headers have no end", url=url)
-    return FetchError("protocol", "what it answers is not HTTP", url=url)
+        return FetchError('dropped', f'the connection broke ({_os_error(exc)})', url=url)
+    if isinstance(exc, http.client.LineTooLong) or 'got more than' in str(exc):
+        return FetchError('endless', 'its headers have no end', url=url)
+    return FetchError('protocol', 'what it answers is not HTTP', url=url)
 
 
-def _open(
-    url: str, proxy: str, contexts: TlsContexts, tls: TlsFiles, deadline: Deadline, connect_seconds: float, seen: t.Callable[[str], None]
-) -> _Connection:
+def _open(url: str, proxy: str, contexts: TlsContexts, tls: TlsFiles, deadline: Deadline, connect_seconds: float, seen: t.Callable[[str], None]) -> _Connection:
     """Connect to *url*, through *proxy* where one is given. Raises FetchError."""
     scheme, host, port = origin_of(url)
-    phase = "resolve"
+    phase = 'resolve'
 
     def enter(name: str) -> None:
         nonlocal phase
@@ -561,25 +559,25 @@ def _open(
         seen(name)
 
     try:
-        enter("resolve")
+        enter('resolve')
         if proxy:
             route = _Route(scheme, host, port, deadline.within(connect_seconds), enter)
             stream, absolute, authorization = _through_proxy(proxy, route, contexts.get(TlsFiles(tls.ca_paths)))
         else:
-            stream, absolute, authorization = _Plain(_connect(host, port, deadline, connect_seconds, enter)), False, ""
-        if scheme == "https":
-            enter("tls")
+            stream, absolute, authorization = _Plain(_connect(host, port, deadline, connect_seconds, enter)), False, ''
+        if scheme == 'https':
+            enter('tls')
             stream = _handshake(stream, contexts.get(tls), host, deadline)
         return _Connection(stream, absolute=absolute, proxy_authorization=authorization)
     except FetchError as exc:
         exc.url, exc.phase = exc.url or url, phase
         raise
     except socket.timeout as exc:
-        raise FetchError("timeout", f"{host_port(host, port)} did not answer in time", phase=phase, url=url) from exc
+        raise FetchError('timeout', f'no answer from {host_port(host, port)} in time', phase=phase, url=url) from exc
     except (OSError, ValueError) as exc:
-        kind = "tls" if phase == "tls" else "connect"
-        text = f": {_tls_error(exc)}" if kind == "tls" else f" cannot be connected to ({_os_error(exc)})"
-        raise FetchError(kind, host_port(host, port) + text, phase=phase, url=url) from exc
+        kind = 'tls' if phase == 'tls' else 'connect'
+        text = f'no TLS with {host_port(host, port)}: {_tls_error(exc)}' if kind == 'tls' else f'no connection to {host_port(host, port)}: {_os_error(exc)}'
+        raise FetchError(kind, text, phase=phase, url=url) from exc
 
 
 def _handshake(stream: _Stream, context: ssl.SSLContext, host: str, deadline: Deadline) -> _Stream:
@@ -592,17 +590,17 @@ def _handshake(stream: _Stream, context: ssl.SSLContext, host: str, deadline: De
 
 def _tls_error(exc: Exception) -> str:
     if isinstance(exc, ssl.SSLCertVerificationError):
-        return f"its certificate is not accepted ({exc.verify_message.rstrip('.').lower() or 'verification failed'})"
+        return f'its certificate is not accepted ({exc.verify_message.rstrip(".").lower() or "verification failed"})'
     if isinstance(exc, ssl.SSLError):
-        if exc.reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG", "HTTPS_PROXY_REQUEST"):
-            return "it does not speak TLS on this port"
-        return f"the TLS handshake failed ({(exc.reason or str(exc)).replace('_', ' ').lower()})"
-    return f"the connection broke during the TLS handshake ({_os_error(exc)})"
+        if exc.reason in ('WRONG_VERSION_NUMBER', 'HTTP_REQUEST', 'RECORD_LAYER_FAILURE', 'PACKET_LENGTH_TOO_LONG', 'HTTPS_PROXY_REQUEST'):
+            return 'it does not speak TLS on this port'
+        return f'the TLS handshake failed ({(exc.reason or str(exc)).replace("_", " ").lower()})'
+    return f'the connection broke during the TLS handshake ({_os_error(exc)})'
 
 
 def _connect(host: str, port: int, deadline: Deadline, connect_seconds: float, enter: t.Callable[[str], None]) -> socket.socket:
     addresses = resolve(host, port, deadline)
-    enter("connect")
+    enter('connect')
     sock = _first_connected(addresses, deadline.within(connect_seconds))
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return sock
@@ -611,7 +609,7 @@ def _connect(host: str, port: int, deadline: Deadline, connect_seconds: float, e
 def _first_connected(addresses: list[tuple[int, t.Any]], deadline: Deadline) -> socket.socket:
     """The first socket that connects: addresses are tried in turn, each a moment after the one before (RFC 8305). Raises OSError."""
     waiting = list(addresses)
-    failure: OSError = OSError(errno.EHOSTUNREACH, "no address to connect to")
+    failure: OSError = OSError(errno.EHOSTUNREACH, 'no address to connect to')
     with selectors.DefaultSelector() as selector:
         try:
             while True:
@@ -629,7 +627,7 @@ def _first_connected(addresses: list[tuple[int, t.Any]], deadline: Deadline) -> 
                     sock.close()
                     failure = OSError(code, os.strerror(code))
                 if not events and deadline.remaining() <= 0:
-                    raise socket.timeout("timed out")
+                    raise socket.timeout('timed out')
         finally:
             for key in list(selector.get_map().values()):
                 t.cast(socket.socket, key.fileobj).close()
@@ -664,70 +662,70 @@ class _Route:
 def _through_proxy(proxy: str, route: _Route, context: ssl.SSLContext) -> tuple[_Stream, bool, str]:
     """A stream towards the server, whether requests on it carry the absolute URL, and the proxy's authorization for those."""
     parts = urlsplit(proxy)
-    host, port = to_ascii(parts.hostname or ""), parts.port or DEFAULT_PORTS[parts.scheme]
-    login = (unquote(parts.username or ""), unquote(parts.password or ""))
-    authorization = "Basic " + base64.b64encode(":".join(login).encode()).decode() if parts.username else ""
+    host, port = to_ascii(parts.hostname or ''), parts.port or DEFAULT_PORTS[parts.scheme]
+    login = (unquote(parts.username or ''), unquote(parts.password or ''))
+    authorization = 'Basic ' + base64.b64encode(':'.join(login).encode()).decode() if parts.username else ''
     try:
         stream: _Stream = _Plain(_connect(host, port, route.deadline, route.deadline.remaining(), route.enter))
-        if parts.scheme == "https":
+        if parts.scheme == 'https':
             stream = _handshake(stream, context, host, route.deadline)
-        if parts.scheme == "socks5":
+        if parts.scheme == 'socks5':
             _socks5(stream, route, *login)
-        elif route.scheme == "https":
+        elif route.scheme == 'https':
             _http_tunnel(stream, host_port(route.host, route.port), authorization, route.deadline)
     except FetchError as exc:
-        kind = exc.kind if exc.kind in ("timeout", "resolve") else "proxy"
-        raise FetchError(kind, f"the proxy {host_port(host, port)}: {exc}", phase=exc.phase) from exc
+        kind = exc.kind if exc.kind in ('timeout', 'resolve') else 'proxy'
+        raise FetchError(kind, f'the proxy {host_port(host, port)}: {exc}', phase=exc.phase) from exc
     except socket.timeout as exc:
-        raise FetchError("timeout", f"the proxy {host_port(host, port)} did not get through in time") from exc
+        raise FetchError('timeout', f'the proxy {host_port(host, port)} did not get through in time') from exc
     except (OSError, ValueError, http.client.HTTPException) as exc:
         text = _tls_error(exc) if isinstance(exc, ssl.SSLError) else _os_error(exc)
-        raise FetchError("proxy", f"the proxy {host_port(host, port)} cannot be used: {text}") from exc
-    return stream, parts.scheme != "socks5" and route.scheme == "http", authorization
+        raise FetchError('proxy', f'the proxy {host_port(host, port)} cannot be used: {text}') from exc
+    return stream, parts.scheme != 'socks5' and route.scheme == 'http', authorization
 
 
 def _http_tunnel(stream: _Stream, target: str, authorization: str, deadline: Deadline) -> None:
-    lines = [f"CONNECT {target} HTTP/1.1", f"Host: {target}", f"User-Agent: {USER_AGENT}"]
+    lines = [f'CONNECT {target} HTTP/1.1', f'Host: {target}', f'User-Agent: {USER_AGENT}']
     if authorization:
-        lines.append(f"Proxy-Authorization: {authorization}")
+        lines.append(f'Proxy-Authorization: {authorization}')
     adapter = _Adapter(stream, deadline)
-    adapter.sendall(("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace"))
-    answer = http.client.HTTPResponse(t.cast(socket.socket, adapter), method="CONNECT")
+    adapter.sendall(('\r\n'.join(lines) + '\r\n\r\n').encode('latin-1', 'replace'))
+    answer = http.client.HTTPResponse(t.cast(socket.socket, adapter), method='CONNECT')
     answer.begin()
     if answer.status == 407:
-        raise FetchError("proxy", "it asks for a user and password (407)")
+        raise FetchError('proxy', 'it asks for a user and password (407)')
     if answer.status != 200:
-        error = str(answer.headers.get("X-Squid-Error") or "").split()
-        raise FetchError("proxy", f"it does not connect to {target} ({' '.join([str(answer.status)] + error[:1])})")
+        error = str(answer.headers.get('X-Squid-Error') or '').split()
+        raise FetchError('proxy', f'it does not connect to {target} ({" ".join([str(answer.status)] + error[:1])})')
 
 
 def _socks5(stream: _Stream, route: _Route, user: str, password: str) -> None:
     """RFC 1928 and 1929; the proxy looks the name up, as with Go."""
     deadline = route.deadline
-    methods = b"\x00\x02" if user else b"\x00"
-    stream.send(b"\x05" + bytes([len(methods)]) + methods, deadline)
+    methods = b'\x00\x02' if user else b'\x00'
+    stream.send(b'\x05' + bytes([len(methods)]) + methods, deadline)
     version, method = _exactly(stream, 2, deadline)
     if version != 5 or method not in methods:
-        raise FetchError("proxy", "it does not speak SOCKS 5, or asks for another way to log in")
+        raise FetchError('proxy', 'it does not speak SOCKS 5, or asks for another way to log in')
     if method == 2:
         name, secret = user.encode()[:255], password.encode()[:255]
-        stream.send(b"\x01" + bytes([len(name)]) + name + bytes([len(secret)]) + secret, deadline)
+        stream.send(b'\x01' + bytes([len(name)]) + name + bytes([len(secret)]) + secret, deadline)
         if _exactly(stream, 2, deadline)[1] != 0:
-            raise FetchError("proxy", "it refuses the user and password")
-    target = route.host.encode("ascii", "replace")[:255]
-    stream.send(b"\x05\x01\x00\x03" + bytes([len(target)]) + target + route.port.to_bytes(2, "big"), deadline)
+            raise FetchError('proxy', 'it refuses the user and password')
+    target = route.host.encode('ascii', 'replace')[:255]
+    stream.send(b'\x05\x01\x00\x03' + bytes([len(target)]) + target + route.port.to_bytes(2, 'big'), deadline)
     _version, code, _reserved, kind = _exactly(stream, 4, deadline)
     if code != 0:
-        raise FetchError("proxy", f"it cannot reach {host_port(route.host, route.port)} (SOCKS error {code})")
+        raise FetchError('proxy', f'it cannot reach {host_port(route.host, route.port)} (SOCKS error {code})')
     length = {1: 4, 4: 16}.get(kind) or _exactly(stream, 1, deadline)[0]
     _exactly(stream, length + 2, deadline)
 
 
 def _exactly(stream: _Stream, size: int, deadline: Deadline) -> bytes:
-    data = b""
+    data = b''
     while len(data) < size:
         more = stream.receive(size - len(data), deadline)
         if not more:
-            raise FetchError("proxy", "it closed the connection")
+            raise FetchError('proxy', 'it closed the connection')
         data += more
     return data

@@ -2,6 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Secrets out of what people see: results, diffs, warnings, logs."""
+
 from __future__ import annotations
 
 import re
@@ -26,7 +27,7 @@ def mask_url(url: str) -> str:
     scheme = _SCHEME.match(url)
     if not scheme:
         return _BARE_USERINFO.sub(MASKED_USERINFO + '@', url)
-    head, rest = url[:scheme.end()], url[scheme.end():]
+    head, rest = url[: scheme.end()], url[scheme.end() :]
     end = _userinfo_end(rest)
     return url if end is None else head + MASKED_USERINFO + rest[end:]
 

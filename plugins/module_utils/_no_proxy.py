@@ -2,6 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Which proxy a URL goes through, by the rules of Go's golang.org/x/net/http/httpproxy, which every engine here uses."""
+
 from __future__ import annotations
 
 import ipaddress
@@ -55,7 +56,7 @@ class _Entry:
     everything: bool = False
     network: Network | None = None
     address: Address | None = None
-    domain: str = ''            # with a leading dot
+    domain: str = ''  # with a leading dot
     domain_itself: bool = False  # `foo.com` also matches foo.com, `.foo.com` does not
     port: str = ''
 
@@ -84,7 +85,7 @@ def proxy_url(proxy: str) -> str:
     """A proxy's setting as a URL: `host:port` and unknown schemes get `http://` in front, as Go does."""
     scheme, separator, _rest = proxy.partition('://')
     if separator and scheme.lower() in PROXY_SCHEMES:
-        return scheme.lower() + proxy[len(scheme):]
+        return scheme.lower() + proxy[len(scheme) :]
     return 'http://' + proxy
 
 
@@ -93,16 +94,14 @@ def check_proxy(proxy: str, key: str = 'proxy') -> None:
     shown = mask_url(proxy)
     scheme, separator, _rest = proxy.partition('://')
     if separator and scheme.lower() not in PROXY_SCHEMES:
-        raise ConfigError(
-            f'{key}: {shown} has the scheme {scheme!r}; Docker can use http://, https:// and socks5:// proxies only.', key=key)
+        raise ConfigError(f'{key}: {shown} has the scheme {scheme!r}; Docker can use http://, https:// and socks5:// proxies only.', key=key)
     if re.search(r'\s', proxy):
         raise ConfigError(f'{key}: {shown!r} contains white space; write it percent-encoded (%20).', key=key)
     try:
         parts = urlsplit(proxy_url(proxy))
         host, _port = parts.hostname, parts.port
     except ValueError:
-        raise ConfigError(
-            f'{key}: {shown} is no URL; write it as http://HOST:PORT, with user and password percent-encoded.', key=key) from None
+        raise ConfigError(f'{key}: {shown} is no URL; write it as http://HOST:PORT, with user and password percent-encoded.', key=key) from None
     if not host:
         raise ConfigError(f'{key}: {shown} names no host; write it as http://HOST:PORT.', key=key)
 
@@ -129,7 +128,7 @@ def lint_no_proxy(entries: t.Iterable[str], names: t.Mapping[str, t.Sequence[str
 def parse_ip(text: str) -> Address | None:
     """As Go's net.ParseIP: no zone, no leading zeros; an IPv4 address in IPv6 spelling is that IPv4 address. None for anything else."""
     if '%' in text or ('.' in text and re.search(r'(^|[.:])0[0-9]', text)):
-        return None   # ipaddress before Python 3.9.5 took leading zeros
+        return None  # ipaddress before Python 3.9.5 took leading zeros
     try:
         address = ipaddress.ip_address(text)
     except ValueError:
@@ -241,11 +240,15 @@ _NEVER: tuple[tuple[t.Callable[[str], bool], str], ...] = (
     (lambda text: bool(re.search(r'\s', text)), 'entries are separated by commas, not by white space.'),
     (lambda text: text in ('<local>', '<-loopback>'), 'this word is known to Windows only; list the names instead.'),
     (lambda text: text.startswith('[') and text.endswith(']'), 'an IPv6 address without a port is written without brackets.'),
-    (lambda text: bool(re.match(r'^([0-9.]+|[0-9a-f.]*:[0-9a-f.:]*)/[0-9.:]*$', text)),
-     'it is no CIDR that Go understands; write ADDRESS/BITS, without a port and without a netmask.'),
+    (
+        lambda text: bool(re.match(r'^([0-9.]+|[0-9a-f.]*:[0-9a-f.:]*)/[0-9.:]*$', text)),
+        'it is no CIDR that Go understands; write ADDRESS/BITS, without a port and without a netmask.',
+    ),
     (lambda text: '/' in text, 'a path cannot be given, and a name has no CIDR; write the host alone.'),
-    (lambda text: '*' in (text[2:] if text.startswith('*.') else text),
-     'a star stands alone or as the first label (*.example.com) only; write the domain, which covers all names below it.'),
+    (
+        lambda text: '*' in (text[2:] if text.startswith('*.') else text),
+        'a star stands alone or as the first label (*.example.com) only; write the domain, which covers all names below it.',
+    ),
 )
 
 
@@ -258,8 +261,10 @@ def _names_meant_by_cidr(entries: list[str], names: t.Mapping[str, t.Sequence[st
             continue
         covering = _covering(cidrs, host, addresses)
         if covering:
-            found.append(f'no_proxy: {covering!r} does not cover {name}, because Go compares a CIDR with an address that is written in the URL'
-                         f' and does not look names up; add {name} to no_proxy if it is to be reached directly.')
+            found.append(
+                f'no_proxy: {covering!r} does not cover {name}, because Go compares a CIDR with an address that is written in the URL'
+                f' and does not look names up; add {name} to no_proxy if it is to be reached directly.'
+            )
     return found
 
 

@@ -98,9 +98,7 @@ def _facts(finding: Finding | None, image: Image) -> dict[str, str | None] | Non
     return facts if facts and facts.get('digest') else None
 
 
-def _given(
-    image: Image, served: list[dict[str, str | None]], official: dict[str, str | None] | None, expected: t.Mapping[str, str]
-) -> Reference | None:
+def _given(image: Image, served: list[dict[str, str | None]], official: dict[str, str | None] | None, expected: t.Mapping[str, str]) -> Reference | None:
     """The reference that somebody named, with what those who serve it know of it."""
     digest, source = expected.get(image.name), 'expected'
     if not digest and official:

@@ -70,7 +70,7 @@ MEASURABLE_BYTES = 32 * 1024
 WHOLE_LAYER_BYTES = 256 * 1024
 MAX_CONFIG_BYTES = 4 * 1024 * 1024
 MAX_PING_BYTES = 64 * 1024
-MAX_WAITS = 3
+MAX_WAITS = 3  # for each image
 
 Pull = t.Callable[[Mirror, Image, Deadline], t.Dict[str, t.Any]]
 
@@ -150,7 +150,7 @@ class Visit:
         for position, image in enumerate(self.settings.images):
             allowed = BUDGET_FURTHER_IMAGE if position else BUDGET_FIRST_IMAGE - self.client.sent
             self.client.budget = max(0, min(allowed, BUDGET_IN_ALL - self.client.sent))
-            self._token = ''
+            self._token, self._waits = '', 0
             self._image(image, first=position == 0)
         if self.settings.reaches('pull') and self.settings.pull is not None:
             self._pull(self.settings.pull)
@@ -203,11 +203,13 @@ class Visit:
                 answer = self.client.request(method, url, limit=limit, headers=headers, authorization=authorization)
             except FetchError as exc:
                 if exc.kind == 'budget':
-                    raise self._spent() from exc
+                    raise _BudgetSpent(self._step) from exc
                 raise blame(self._step, exc, own=self.client.is_origin(exc.url or url)) from exc
             if answer.status != 429:
                 return answer
             self._wait(answer)
+            if self.client.budget == 0:
+                raise _BudgetSpent(self._step)
             if method == 'HEAD':
                 return answer  # the GET that follows asks the same again, so the budget is kept for it
 
@@ -219,11 +221,6 @@ class Visit:
             raise Stop('rate_limited', self._step, f'The mirror answers 429: it admits no more requests for now{hint}.')
         self._waits += 1
         threading.Event().wait(seconds)
-
-    def _spent(self) -> Stop:
-        if self._waits:
-            return Stop('rate_limited', self._step, 'The mirror answers 429 so often that the requests it may get are used up.')
-        return _BudgetSpent(self._step)
 
     def _remember_latency(self, answer: Response) -> None:
         if self.client.is_origin(answer.url):
@@ -246,7 +243,8 @@ class Visit:
             self._manifest_and_more(image, facts, first=first)
         except _BudgetSpent as spent:
             if first and not facts['digest']:
-                raise Stop('not_a_registry', spent.failed_at, 'The mirror redirects so often that the requests it may get are used up.') from spent
+                state, does = ('rate_limited', 'answers 429') if self._waits else ('not_a_registry', 'redirects')
+                raise Stop(state, spent.failed_at, f'The mirror {does} so often that the requests it may get are used up.') from spent
             # Not the mirror's fault: what was seen so far was good.
             self.finding.notes.append(f'budget_spent_at_{spent.failed_at}: {image.name}')
         except Stop as stop:
@@ -262,7 +260,7 @@ class Visit:
         if not first and self._challenge:
             # This mirror wants tokens, one for each repository: asking first would cost a request to be told so.
             self._get_token(self._challenge, image)
-        head = self._head(image) if first else ''
+        head = self._head(image) if first or self.settings.depth == 'digest' else ''
         if self.settings.depth == 'digest' and head:
             facts['digest'] = head
             return
@@ -329,7 +327,7 @@ class Visit:
         self._enter('platform')
         wanted = choose(document, self.settings.platform)
         if wanted is None:
-            raise Stop('missing', 'platform', f'{image.name} is there, but not for {self.settings.platform}.')
+            raise Stop('missing', 'platform', f'The image {image.name} is there, but not for {self.settings.platform}.')
         answer = self._get_manifest(image, wanted.digest)
         verdict = judge_manifest('platform', f'{image.name} for {self.settings.platform}', answer)
         if verdict:

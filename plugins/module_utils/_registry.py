@@ -21,23 +21,25 @@ from urllib.parse import urlencode, urlsplit
 
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 
-INDEX_TYPES = ("application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json")
-MANIFEST_TYPES = ("application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json")
-ACCEPT_MANIFESTS = ", ".join(INDEX_TYPES + MANIFEST_TYPES)
+INDEX_TYPES = ('application/vnd.oci.image.index.v1+json', 'application/vnd.docker.distribution.manifest.list.v2+json')
+MANIFEST_TYPES = ('application/vnd.oci.image.manifest.v1+json', 'application/vnd.docker.distribution.manifest.v2+json')
+ACCEPT_MANIFESTS = ', '.join(INDEX_TYPES + MANIFEST_TYPES)
 # distribution takes no larger manifest (registry/handlers/manifests.go), nor does Docker.
 MAX_MANIFEST_BYTES = 4 * 1024 * 1024
 MAX_TOKEN_BYTES = 64 * 1024
 
-UPSTREAM_URLS = {"docker.io": "https://registry-1.docker.io"}
-_HUB_NAMES = ("docker.io", "index.docker.io", "registry-1.docker.io")
+UPSTREAM_URLS = {'docker.io': 'https://registry-1.docker.io'}
+_HUB_NAMES = ('docker.io', 'index.docker.io', 'registry-1.docker.io')
 
-_COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
-_REPOSITORY = re.compile(rf"^{_COMPONENT}(?:/{_COMPONENT})*$")
-_TAG = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$")
-_DIGEST = re.compile(r"^(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$")
-_RFC3339 = re.compile(r"^(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(\.\d+)?([Zz]|[+-]\d\d:\d\d)$")
+_COMPONENT = r'[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*'
+_REPOSITORY = re.compile(rf'^{_COMPONENT}(?:/{_COMPONENT})*$')
+# What `docker pull` takes for a registry and not for a part of the name: it holds a dot or a port.
+_REGISTRY_HOST = re.compile(r'^(?=.*[.:])[A-Za-z0-9][A-Za-z0-9.-]*(:\d+)?$')
+_TAG = re.compile(r'^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$')
+_DIGEST = re.compile(r'^(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$')
+_RFC3339 = re.compile(r'^(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(\.\d+)?([Zz]|[+-]\d\d:\d\d)$')
 _PARAMETER = re.compile(r'([A-Za-z0-9_-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
-_SCHEME = re.compile(r"(?:^|,)\s*([A-Za-z][A-Za-z0-9_-]*)(?:\s+(?=[A-Za-z0-9_-]+\s*=)|\s*(?=,|$))")
+_SCHEME = re.compile(r'(?:^|,)\s*([A-Za-z][A-Za-z0-9_-]*)(?:\s+(?=[A-Za-z0-9_-]+\s*=)|\s*(?=,|$))')
 
 
 class BadManifest(ValueError):
@@ -50,8 +52,8 @@ class Image:
 
     name: str
     repository: str
-    tag: str = ""
-    digest: str = ""
+    tag: str = ''
+    digest: str = ''
 
     @property
     def reference(self) -> str:
@@ -63,17 +65,17 @@ class Image:
 class Platform:
     os: str
     architecture: str
-    variant: str = ""
+    variant: str = ''
 
     def __str__(self) -> str:
-        return "/".join(part for part in (self.os, self.architecture, self.variant) if part)
+        return '/'.join(part for part in (self.os, self.architecture, self.variant) if part)
 
 
 @dataclass(frozen=True)
 class Descriptor:
     digest: str
     size: int
-    media_type: str = ""
+    media_type: str = ''
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ class Challenge:
 
 def upstream_url(upstream: str) -> str:
     """Where an upstream's own registry answers."""
-    return UPSTREAM_URLS.get(upstream, f"https://{upstream}")
+    return UPSTREAM_URLS.get(upstream, f'https://{upstream}')
 
 
 def parse_image(text: str, upstream: str) -> Image:
@@ -109,36 +111,36 @@ def parse_image(text: str, upstream: str) -> Image:
 
     `nginx`, `nginx:1`, `library/nginx@sha256:…`, with or without the upstream's own name in front. The image's `name` stays as written.
     """
-    rest, at_sign, digest = str(text).strip().partition("@")
+    rest, at_sign, digest = str(text).strip().partition('@')
     if at_sign and not is_digest(digest):
-        raise ConfigError(f"images: {text!r} has {digest!r} where a digest (sha256: and 64 hexadecimal digits) is expected.", key="images")
-    first, slash, _more = rest.partition("/")
-    if slash and (first in _HUB_NAMES if upstream == "docker.io" else first == upstream):
-        rest = rest[len(first) + 1:]
-    elif slash and (first == "localhost" or "." in first or ":" in first):
+        raise ConfigError(f'images: {text!r} has {digest!r} where a digest (sha256: and 64 hexadecimal digits) is expected.', key='images')
+    first, slash, _more = rest.partition('/')
+    if slash and (first in _HUB_NAMES if upstream == 'docker.io' else first == upstream):
+        rest = rest[len(first) + 1 :]
+    elif slash and (first == 'localhost' or _REGISTRY_HOST.match(first)):
         raise ConfigError(
-            f"images: {text!r} belongs to the registry {first}, but the mirrors are asked for images of {upstream}. "
-            f"Set upstream to {first}, or name an image of {upstream}.",
-            key="images",
+            f'images: {text!r} belongs to the registry {first}, but the mirrors are asked for images of {upstream}. '
+            f'Set upstream to {first}, or name an image of {upstream}.',
+            key='images',
         )
-    head, slash, last = rest.rpartition("/")
-    leaf, colon, tag = last.partition(":")
+    head, slash, last = rest.rpartition('/')
+    leaf, colon, tag = last.partition(':')
     repository = head + slash + leaf
-    if upstream == "docker.io" and "/" not in repository:
-        repository = f"library/{repository}"
+    if upstream == 'docker.io' and '/' not in repository:
+        repository = f'library/{repository}'
     if not _REPOSITORY.match(repository) or (colon and not _TAG.match(tag)):
-        raise ConfigError(f"images: {text!r} is no name of an image; write it as for docker pull, for example library/nginx:latest.", key="images")
-    return Image(str(text), repository, tag or ("" if digest else "latest"), digest)
+        raise ConfigError(f'images: {text!r} is no name of an image; write it as for docker pull, for example library/nginx:latest.', key='images')
+    return Image(str(text), repository, tag or ('' if digest else 'latest'), digest)
 
 
 def is_digest(text: str) -> bool:
     return bool(_DIGEST.match(text))
 
 
-def digest_of(data: bytes, like: str = "sha256:") -> str:
+def digest_of(data: bytes, like: str = 'sha256:') -> str:
     """The digest of *data*, by the algorithm of the digest *like*."""
-    algorithm = "sha512" if like.startswith("sha512:") else "sha256"
-    return f"{algorithm}:{hashlib.new(algorithm, data).hexdigest()}"
+    algorithm = 'sha512' if like.startswith('sha512:') else 'sha256'
+    return f'{algorithm}:{hashlib.new(algorithm, data).hexdigest()}'
 
 
 def parse_challenges(headers: t.Iterable[str]) -> list[Challenge]:
@@ -146,13 +148,12 @@ def parse_challenges(headers: t.Iterable[str]) -> list[Challenge]:
     found: list[Challenge] = []
     for text in headers:
         # Quoted texts may hold commas and what looks like a scheme, so they are blanked out for finding where challenges begin.
-        blank = re.sub(r'"(?:[^"\\]|\\.)*"', lambda quoted: '"' + "x" * (len(quoted.group(0)) - 2) + '"', text)
+        blank = re.sub(r'"(?:[^"\\]|\\.)*"', lambda quoted: '"' + 'x' * (len(quoted.group(0)) - 2) + '"', text)
         starts = list(_SCHEME.finditer(blank))
         for position, start in enumerate(starts):
             end = starts[position + 1].start() if position + 1 < len(starts) else len(text)
             parameters = {
-                name.lower(): re.sub(r"\\(.)", r"\1", quoted) if quoted else token
-                for name, quoted, token in _PARAMETER.findall(text[start.end():end])
+                name.lower(): re.sub(r'\\(.)', r'\1', quoted) if quoted else token for name, quoted, token in _PARAMETER.findall(text[start.end() : end])
             }
             found.append(Challenge(start.group(1).lower(), parameters))
     return found
@@ -163,16 +164,16 @@ def token_url(challenge: Challenge, repository: str) -> str:
 
     The scope is the challenge's own: only the mirror knows what it calls the repository.
     """
-    realm = challenge.parameters.get("realm", "")
+    realm = challenge.parameters.get('realm', '')
     try:
         parts = urlsplit(realm)
     except ValueError:
-        return ""
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None or not realm.isascii() or re.search(r"\s", realm):
-        return ""
-    query = {"service": challenge.parameters["service"]} if challenge.parameters.get("service") else {}
-    query["scope"] = challenge.parameters.get("scope") or f"repository:{repository}:pull"
-    return f"{realm}{'&' if parts.query else '?'}{urlencode(query)}"
+        return ''
+    if parts.scheme not in ('http', 'https') or not parts.hostname or parts.username is not None or not realm.isascii() or re.search(r'\s', realm):
+        return ''
+    query = {'service': challenge.parameters['service']} if challenge.parameters.get('service') else {}
+    query['scope'] = challenge.parameters.get('scope') or f'repository:{repository}:pull'
+    return f'{realm}{"&" if parts.query else "?"}{urlencode(query)}'
 
 
 def parse_token(body: bytes) -> str:
@@ -180,14 +181,14 @@ def parse_token(body: bytes) -> str:
     try:
         answer = json.loads(body)
     except (ValueError, RecursionError):
-        return ""
-    token = (answer.get("token") or answer.get("access_token")) if isinstance(answer, dict) else None
-    return token if isinstance(token, str) and re.match(r"^[\x21-\x7e]+$", token) else ""
+        return ''
+    token = (answer.get('token') or answer.get('access_token')) if isinstance(answer, dict) else None
+    return token if isinstance(token, str) and re.match(r'^[\x21-\x7e]+$', token) else ''
 
 
 def parse_retry_after(value: str, now: float) -> float | None:
     """Seconds to wait by a `Retry-After` header, which holds seconds or a date; None when it holds neither. *now* in epoch seconds."""
-    if re.match(r"^\d{1,9}$", value):
+    if re.match(r'^\d{1,9}$', value):
         return float(value)
     date = parsedate_tz(value)
     try:
@@ -196,7 +197,7 @@ def parse_retry_after(value: str, now: float) -> float | None:
         return None
 
 
-def parse_manifest(body: bytes, content_type: str = "") -> Manifest | Index:
+def parse_manifest(body: bytes, content_type: str = '') -> Manifest | Index:
     """Read a manifest or an index. Raises BadManifest.
 
     The document's own mediaType counts more than the header, as the digest covers it.
@@ -204,24 +205,24 @@ def parse_manifest(body: bytes, content_type: str = "") -> Manifest | Index:
     try:
         data = json.loads(body)
     except (ValueError, RecursionError):
-        raise BadManifest("it is not JSON") from None
+        raise BadManifest('it is not JSON') from None
     if not isinstance(data, dict):
-        raise BadManifest("it is not a JSON object")
-    if data.get("schemaVersion") == 1:
-        raise BadManifest("it is a manifest of schema 1, which engines of today refuse")
-    media_type = data.get("mediaType") or content_type.partition(";")[0].strip()
-    if media_type in INDEX_TYPES or (media_type not in MANIFEST_TYPES and isinstance(data.get("manifests"), list)):
-        return Index(tuple(_entries(data.get("manifests"))))
-    if not isinstance(data.get("config"), dict) or not isinstance(data.get("layers"), list):
-        raise BadManifest("it has no config or no layers")
-    return Manifest(_descriptor(data["config"]), tuple(_descriptor(layer) for layer in data["layers"]))
+        raise BadManifest('it is not a JSON object')
+    if data.get('schemaVersion') == 1:
+        raise BadManifest('it is a manifest of schema 1, which engines of today refuse')
+    media_type = data.get('mediaType') or content_type.partition(';')[0].strip()
+    if media_type in INDEX_TYPES or (media_type not in MANIFEST_TYPES and isinstance(data.get('manifests'), list)):
+        return Index(tuple(_entries(data.get('manifests'))))
+    if not isinstance(data.get('config'), dict) or not isinstance(data.get('layers'), list):
+        raise BadManifest('it has no config or no layers')
+    return Manifest(_descriptor(data['config']), tuple(_descriptor(layer) for layer in data['layers']))
 
 
 def parse_platform(text: str) -> Platform:
     """Read `os/architecture[/variant]`. Raises ConfigError."""
-    parts = str(text).strip().lower().split("/")
-    if not 2 <= len(parts) <= 3 or not all(re.match(r"^[a-z0-9._-]+$", part) for part in parts):
-        raise ConfigError(f"platform: {text!r} is no platform; write it as os/architecture or os/architecture/variant, such as linux/amd64.", key="platform")
+    parts = str(text).strip().lower().split('/')
+    if not 2 <= len(parts) <= 3 or not all(re.match(r'^[a-z0-9._-]+$', part) for part in parts):
+        raise ConfigError(f'platform: {text!r} is no platform; write it as os/architecture or os/architecture/variant, such as linux/amd64.', key='platform')
     return _normal(Platform(*parts))
 
 
@@ -229,24 +230,24 @@ def host_platform(machine: str | None = None) -> Platform:
     """The platform of this host as Docker names it; the engines run Linux images."""
     machine = (machine if machine is not None else host.machine()).lower()
     known = {
-        "x86_64": ("amd64", ""),
-        "amd64": ("amd64", ""),
-        "i386": ("386", ""),
-        "i686": ("386", ""),
-        "aarch64": ("arm64", "v8"),
-        "arm64": ("arm64", "v8"),
-        "armv5tel": ("arm", "v5"),
-        "armv6l": ("arm", "v6"),
-        "armv7l": ("arm", "v7"),
-        "armv8l": ("arm", "v7"),
-        "ppc64le": ("ppc64le", ""),
-        "s390x": ("s390x", ""),
-        "riscv64": ("riscv64", ""),
-        "loongarch64": ("loong64", ""),
-        "mips64": ("mips64le", ""),
+        'x86_64': ('amd64', ''),
+        'amd64': ('amd64', ''),
+        'i386': ('386', ''),
+        'i686': ('386', ''),
+        'aarch64': ('arm64', 'v8'),
+        'arm64': ('arm64', 'v8'),
+        'armv5tel': ('arm', 'v5'),
+        'armv6l': ('arm', 'v6'),
+        'armv7l': ('arm', 'v7'),
+        'armv8l': ('arm', 'v7'),
+        'ppc64le': ('ppc64le', ''),
+        's390x': ('s390x', ''),
+        'riscv64': ('riscv64', ''),
+        'loongarch64': ('loong64', ''),
+        'mips64': ('mips64le', ''),
     }
-    architecture, variant = known.get(machine, (machine, ""))
-    return Platform("linux", architecture, variant)
+    architecture, variant = known.get(machine, (machine, ''))
+    return Platform('linux', architecture, variant)
 
 
 def choose(index: Index, wanted: Platform) -> Descriptor | None:
@@ -269,10 +270,10 @@ def parse_created(text: t.Any) -> float | None:
         return None
     seconds = float(timegm((year, month, day, hour, minute, second))) + float(match.group(7) or 0)
     zone = match.group(8)
-    if zone in ("Z", "z"):
+    if zone in ('Z', 'z'):
         return seconds
     shift = int(zone[1:3]) * 3600 + int(zone[4:6]) * 60
-    return seconds - shift if zone[0] == "+" else seconds + shift
+    return seconds - shift if zone[0] == '+' else seconds + shift
 
 
 def parse_config_created(body: bytes) -> str | None:
@@ -280,38 +281,38 @@ def parse_config_created(body: bytes) -> str | None:
     try:
         data = json.loads(body)
     except (ValueError, RecursionError):
-        raise BadManifest("it is not JSON") from None
+        raise BadManifest('it is not JSON') from None
     if not isinstance(data, dict):
-        raise BadManifest("it is not a JSON object")
-    created = data.get("created")
+        raise BadManifest('it is not a JSON object')
+    created = data.get('created')
     return created if isinstance(created, str) else None
 
 
 def _entries(listed: t.Any) -> t.Iterator[tuple[Platform, Descriptor]]:
     if not isinstance(listed, list):
-        raise BadManifest("its list of manifests is no list")
+        raise BadManifest('its list of manifests is no list')
     for entry in listed:
         descriptor = _descriptor(entry)
-        where = entry.get("platform")
+        where = entry.get('platform')
         if isinstance(where, dict):
-            yield Platform(str(where.get("os") or ""), str(where.get("architecture") or ""), str(where.get("variant") or "")), descriptor
+            yield Platform(str(where.get('os') or ''), str(where.get('architecture') or ''), str(where.get('variant') or '')), descriptor
 
 
 def _descriptor(data: t.Any) -> Descriptor:
-    digest = data.get("digest") if isinstance(data, dict) else None
-    size = data.get("size") if isinstance(data, dict) else None
+    digest = data.get('digest') if isinstance(data, dict) else None
+    size = data.get('size') if isinstance(data, dict) else None
     if not isinstance(digest, str) or not is_digest(digest) or isinstance(size, bool) or not isinstance(size, int) or size < 0:
-        raise BadManifest("one of its entries has no proper digest and size")
-    return Descriptor(digest, size, str(data.get("mediaType") or ""))
+        raise BadManifest('one of its entries has no proper digest and size')
+    return Descriptor(digest, size, str(data.get('mediaType') or ''))
 
 
 def _normal(found: Platform) -> Platform:
     variant = found.variant.lower()
-    architecture = {"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64", "armhf": "arm", "i386": "386"}.get(found.architecture, found.architecture)
-    if (architecture == "arm64" and variant in ("8", "v8")) or (architecture == "amd64" and variant == "v1"):
-        variant = ""
-    elif architecture == "arm":
-        variant = {"": "v7", "5": "v5", "6": "v6", "7": "v7", "8": "v8"}.get(variant, variant)
+    architecture = {'x86_64': 'amd64', 'x86-64': 'amd64', 'aarch64': 'arm64', 'armhf': 'arm', 'i386': '386'}.get(found.architecture, found.architecture)
+    if (architecture == 'arm64' and variant in ('8', 'v8')) or (architecture == 'amd64' and variant == 'v1'):
+        variant = ''
+    elif architecture == 'arm':
+        variant = {'': 'v7', '5': 'v5', '6': 'v6', '7': 'v7', '8': 'v8'}.get(variant, variant)
     return Platform(found.os, architecture, variant)
 
 
@@ -327,7 +328,7 @@ def _rank(found: Platform, wanted: Platform) -> int | None:
 
 def _level(variant: str) -> int | None:
     """`v7` as 7, no variant as 0; None for a variant that is no number."""
-    number = variant[1:] if variant.startswith("v") else variant
+    number = variant[1:] if variant.startswith('v') else variant
     if not variant:
         return 0
     return int(number) if number.isdigit() and len(number) < 4 else None

@@ -88,12 +88,15 @@ def test_proxy_url_as_go_reads_it() -> None:
     assert proxy_url('HTTPS://p') == 'https://p'
 
 
-@pytest.mark.parametrize('proxy, word', [
-    ('socks4://u:hush@p:1', 'socks4'),
-    ('http://', 'names no host'),
-    ('http://u:hush@p:notaport', 'is no URL'),
-    ('http://u:hu sh@p', 'white space'),
-])
+@pytest.mark.parametrize(
+    'proxy, word',
+    [
+        ('socks4://u:hush@p:1', 'socks4'),
+        ('http://', 'names no host'),
+        ('http://u:hush@p:notaport', 'is no URL'),
+        ('http://u:hu sh@p', 'white space'),
+    ],
+)
 def test_check_proxy_refuses(proxy: str, word: str) -> None:
     with pytest.raises(ConfigError) as caught:
         check_proxy(proxy, 'https_proxy')
@@ -111,26 +114,29 @@ def test_join_no_proxy() -> None:
     assert join_no_proxy(['a', 'b, c'], ['B', 'd', ''], []) == ['a', 'b', 'c', 'd']
 
 
-@pytest.mark.parametrize('entry, word', [
-    ('a.*.b', 'star'),
-    ('*foo.com', 'star'),
-    ('*.foo.*', 'star'),
-    ('10.*', 'star'),
-    ('http://foo.com', 'scheme'),
-    ('foo.com bar.com', 'white space'),
-    ('<local>', 'Windows'),
-    ('[fd00::1]', 'brackets'),
-    ('10.0.0.0/33', 'no CIDR'),
-    ('10.0.0.0/8:5000', 'no CIDR'),
-    ('10.0.0.0/255.0.0.0', 'no CIDR'),
-    ('lan.example/24', 'name has no CIDR'),
-    ('foo.com/', 'path'),
-    ('foo.com:https', 'number'),
-    ('10.', '10.0.0.0/8'),
-    ('192.168', '192.168.0.0/16'),
-    ('300.1', '10.0.0.0/8'),
-    ('a..b', 'neither'),
-])
+@pytest.mark.parametrize(
+    'entry, word',
+    [
+        ('a.*.b', 'star'),
+        ('*foo.com', 'star'),
+        ('*.foo.*', 'star'),
+        ('10.*', 'star'),
+        ('http://foo.com', 'scheme'),
+        ('foo.com bar.com', 'white space'),
+        ('<local>', 'Windows'),
+        ('[fd00::1]', 'brackets'),
+        ('10.0.0.0/33', 'no CIDR'),
+        ('10.0.0.0/8:5000', 'no CIDR'),
+        ('10.0.0.0/255.0.0.0', 'no CIDR'),
+        ('lan.example/24', 'name has no CIDR'),
+        ('foo.com/', 'path'),
+        ('foo.com:https', 'number'),
+        ('10.', '10.0.0.0/8'),
+        ('192.168', '192.168.0.0/16'),
+        ('300.1', '10.0.0.0/8'),
+        ('a..b', 'neither'),
+    ],
+)
 def test_lint_finds(entry: str, word: str) -> None:
     found = lint_no_proxy(['ok.com', entry])
     assert len(found) == 1
@@ -138,10 +144,24 @@ def test_lint_finds(entry: str, word: str) -> None:
     assert word in found[0]
 
 
-@pytest.mark.parametrize('entry', [
-    '*', '*.cn', '.cn', 'foo.com', 'foo.com:5000', '10.0.0.0/8', '10.0.0.1', '10.0.0.1:80', 'fd00::/8', 'fd00::1', '[fd00::1]:80', 'cache',
-    '::ffff:10.0.0.0/104',
-])
+@pytest.mark.parametrize(
+    'entry',
+    [
+        '*',
+        '*.cn',
+        '.cn',
+        'foo.com',
+        'foo.com:5000',
+        '10.0.0.0/8',
+        '10.0.0.1',
+        '10.0.0.1:80',
+        'fd00::/8',
+        'fd00::1',
+        '[fd00::1]:80',
+        'cache',
+        '::ffff:10.0.0.0/104',
+    ],
+)
 def test_lint_accepts(entry: str) -> None:
     assert lint_no_proxy([entry]) == []
 
