@@ -19,7 +19,7 @@ from ansible_collections.quickpull.registry.plugins.module_utils._docker_host im
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._in_force import ENGINE, InForce, flatten
 from ansible_collections.quickpull.registry.plugins.module_utils._io import backup, locked, make_dirs, read_file, write_atomic
-from ansible_collections.quickpull.registry.plugins.module_utils._json_text import ABSENT, Document, pointer_parts
+from ansible_collections.quickpull.registry.plugins.module_utils._json_text import ABSENT, Document, pointer_parts, same_value
 from ansible_collections.quickpull.registry.plugins.module_utils._ownership import owned_keys
 from ansible_collections.quickpull.registry.plugins.module_utils._plan import (
     DROPIN,
@@ -167,7 +167,7 @@ class _Run:
     def predict(self) -> Outcome:
         """What :meth:`go` would do."""
         intent = _intent.load(self.state, ENGINE)
-        if intent is not None and intent.was_active and not self.daemon.running:
+        if intent is not None and not intent.alive and intent.was_active and not self.daemon.running:
             self.out.changed = self.out.healed = True
             self.out.applied = RESTART
             return self.out
@@ -260,9 +260,10 @@ class _Run:
     # -- restart
 
     def restart(self, plan: Plan, permission: Permission) -> None:
-        before, running = self.daemon, self.host.containers(self.daemon)
+        running = self.host.containers(self.daemon)
         if permission.live_restore_first:
             self.switch_live_restore_on()
+        before = self.daemon
         self.declare(_intent.RESTARTING)
         if DROPIN in plan.restart_keys:
             self.host.daemon_reload()
@@ -337,7 +338,10 @@ class _Run:
         now = self.host.containers(self.daemon)
         lost = tuple(sorted(name for ident, (name, pid) in running.items() if now.get(ident, ('', 0))[1] != pid))
         kept = len(running) - len(lost)
-        self.out.proof = dataclasses.replace(proof, containers_before=len(running), containers_kept=kept, containers_lost=lost)
+        live = self.daemon.reported.live_restore if self.daemon.reported is not None else proof.live_restore
+        self.out.proof = dataclasses.replace(
+            proof, live_restore=live, containers_before=len(running), containers_kept=kept, containers_lost=lost
+        )
         self.out.applied = RESTART if RESTART in (action, self.out.applied) else action
         self.out.changed = True
         self.out.after = self.daemon
@@ -364,25 +368,29 @@ class _Run:
         if saved is None:
             return
         entry = saved.file(self.path)
-        before, current = self.daemon, read_file(self.path)
+        current = read_file(self.path)
         document = Document.parse(current.data or b'', self.path)
         original = Document.parse((entry.data if entry else None) or b'', self.path)
-        if document.get('/live-restore') is True:
+        value = original.get('/live-restore')
+        # Somebody may have asked for it since a run was killed: then it is theirs.
+        if not same_value(document.get('/live-restore'), value) and '/live-restore' not in owned_keys(self.state, self.path):
             if self.daemon.running:
-                # Taking the key away would leave it on (moby#36632).
-                off = document.set('/live-restore', False)
-                write_atomic(self.path, off.to_bytes())
-                proof = self.hangup(off.value, before, ('live-restore',))
-                if not proof.ok:
-                    self.out.warnings.append(f'live-restore was switched on for the restart and could not be switched off: {" ".join(proof.failures)}')
-            if entry is not None and document.to_bytes() == original.set('/live-restore', True).to_bytes():
+                self.switch_live_restore_off(document)
+            if entry is not None and document.set('/live-restore', True).to_bytes() == original.set('/live-restore', True).to_bytes():
                 _snapshot.restore(saved)
             else:
-                value = original.get('/live-restore')
                 undone = document.remove('/live-restore') if value is ABSENT else document.set('/live-restore', value)
                 write_atomic(self.path, undone.to_bytes())
-            self.forget(['/live-restore'], original.get('/live-restore'))
+            self.forget(['/live-restore'], value)
         _snapshot.drop(self.state, ENGINE, _TRANSIENT)
+
+    def switch_live_restore_off(self, document: Document) -> None:
+        """Taking the key away would leave it on (moby#36632), so it is written first."""
+        before, off = self.daemon, document.set('/live-restore', False)
+        write_atomic(self.path, off.to_bytes())
+        proof = self.hangup(off.value, before, ('live-restore',))
+        if not proof.ok:
+            self.out.warnings.append(f'live-restore was switched on for the restart and could not be switched off: {" ".join(proof.failures)}')
 
     def forget(self, pointers: t.Iterable[str], value: t.Any = ABSENT) -> None:
         """Set what is known to be in force for keys that were taken out of the file after they were proved empty."""
@@ -402,6 +410,7 @@ class _Run:
 
         :raises ApplyFailed: always.
         """
+        self.out.pending, self.out.pending_because = False, ()
         cause = f'Docker did not take its configuration: {" ".join(failures)}'
         if not self.options.rollback:
             _intent.clear(self.state, ENGINE)
