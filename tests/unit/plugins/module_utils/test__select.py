@@ -78,8 +78,13 @@ def test_slow_ones_rank_last() -> None:
 CHALLENGES: list[tuple[str, Result, Result, dict[str, t.Any], bool]] = [
     ('half the latency', probed(A, 400), probed(B, 200), {}, True),
     ('40 % better', probed(A, 400), probed(B, 240), {}, True),
-    ('40 % better in rate', probed(A, 0, 10 * MB), probed(B, 0, 17 * MB), {}, True),
-    ('40 % better in both', probed(A, 1000, 10 * MB), probed(B, 600, 17 * MB), {}, True),
+    ('40 % better in rate', probed(A, 0, MB), probed(B, 0, 1.7 * MB), {}, True),
+    ('40 % better in both', probed(A, 1000, MB), probed(B, 600, 1.7 * MB), {}, True),
+    ('ten times the rate of one that is fast enough', probed(A, 5, 4 * MB), probed(B, 5, 400 * MB), {}, False),
+    ('the same, and more is asked of fast', probed(A, 5, 4 * MB), probed(B, 5, 400 * MB), {'fast_enough_bps': 50 * MB}, True),
+    ('half the latency, and both fast enough', probed(A, 400, 50 * MB), probed(B, 40, 90 * MB), {}, True),
+    ('a little too slow against fast', probed(A, 5, 2.5 * MB), probed(B, 5, 400 * MB), {}, False),
+    ('far too slow against fast', probed(A, 5, 1.5 * MB), probed(B, 5, 400 * MB), {}, True),
     ('25 % better', probed(A, 400), probed(B, 300), {}, False),
     ('32 % better, which noise explains', probed(A, 400), probed(B, 272), {}, False),
     ('32 % better, and measurements are exact', probed(A, 400), probed(B, 272), {'noise': 0}, True),
@@ -175,7 +180,7 @@ def test_words() -> None:
     selection = select([probed(A, 100, 8 * MB), probed(B, 200, 8 * MB), probed(C, 300, 8 * MB)], current=[B], policy=Policy(max=2))
     assert [one.why for one in selection.chosen] == [
         'in force and still ok: 1249 ms for a layer of 8 MiB',
-        'better than what was in force, or a place was free: 1149 ms for a layer of 8 MiB',
+        'new beside those in force: 1149 ms for a layer of 8 MiB',
     ]
     assert [one.kept for one in selection.chosen] == [True, False]
     assert [one.reason for one in selection.left_out] == ['ok, but not clearly better than the ones chosen (at most 2): 1349 ms for a layer of 8 MiB']
@@ -345,6 +350,7 @@ BAD_POLICIES: list[tuple[t.Any, str]] = [
     ({'challenger_margin': 30}, 'a share from 0 to below 1 is expected (0.3 means 30 %)'),
     ({'noise': 1}, 'policy.noise: a share'),
     ({'layer_bytes': 0}, 'policy.layer_bytes'),
+    ({'fast_enough_bps': 0}, 'policy.fast_enough_bps'),
 ]
 
 
