@@ -60,6 +60,7 @@ def _probe(probe: t.Mapping[str, t.Any], used: t.Mapping[str, int]) -> dict[str,
         url = str(result.get('url', ''))
         said = {name: result.get(name) for name in fields}
         said['reason'] = mask_text(str(said['reason'] or ''))
+        said.update(notes=_sentences(result.get('notes')), warnings=_sentences(result.get('warnings')))
         mirrors.append({'url': mask_url(url), **said, 'hosts_using_it': used.get(normalise_url(url), 0)})
     return {**{name: probe.get(name) for name in ('upstream', 'host', 'site', 'elapsed')}, 'mirrors': mirrors}
 
@@ -149,8 +150,12 @@ def _probe_block(probe: t.Mapping[str, t.Any], width: int) -> str:
 
 
 def _why(mirror: t.Mapping[str, t.Any]) -> str:
-    place = f'at {mirror["failed_at"]}: ' if mirror['failed_at'] and mirror['ok'] is not True else ''
-    return place + str(mirror['reason'] or '')
+    """What is wrong with a mirror, or what was noted of a good one; that it is good is said by its verdict."""
+    notes = '. '.join([note.replace('_', ' ') for note in mirror['notes']] + mirror['warnings'])
+    if mirror['ok'] is True:
+        return notes
+    place = f'at {mirror["failed_at"]}: ' if mirror['failed_at'] else ''
+    return ' '.join(part for part in (place + str(mirror['reason'] or ''), notes) if part)
 
 
 def _is_number(value: t.Any) -> bool:

@@ -13,9 +13,25 @@ from hypothesis import strategies as st
 
 from ansible_collections.quickpull.registry.plugins.module_utils._report import as_data, display_width, render, table, wrap
 
-GOOD = {'url': 'http://good-a.lab:8101', 'ok': True, 'state': 'ok', 'latency_ms': 2.1, 'throughput_bps': 85_234_567, 'reason': ''}
-SLOW = {'url': 'http://slow.lab:8108', 'ok': True, 'state': 'ok', 'latency_ms': 200.4, 'throughput_bps': 200_345, 'reason': 'digest_differs'}
-STALE = {'url': 'http://stale.lab:8110', 'ok': False, 'state': 'stale', 'failed_at': 'manifest', 'latency_ms': 14, 'reason': 'Its image is 40 days old.'}
+GOOD = {'url': 'http://good-a.lab:8101', 'ok': True, 'state': 'ok', 'latency_ms': 2.1, 'throughput_bps': 85_234_567, 'reason': 'All is well.'}
+SLOW = {
+    'url': 'http://slow.lab:8108',
+    'ok': True,
+    'state': 'ok',
+    'latency_ms': 200.4,
+    'throughput_bps': 200_345,
+    'reason': 'All is well.',
+    'notes': ['digest_differs'],
+}
+STALE = {
+    'url': 'http://stale.lab:8110',
+    'ok': False,
+    'state': 'stale',
+    'failed_at': 'manifest',
+    'latency_ms': 14,
+    'reason': 'Its image is 40 days old.',
+    'notes': ['age_unknown'],
+}
 DATA: dict[str, t.Any] = {
     'probes': [{'site': 'berlin', 'host': 'web1', 'upstream': 'docker.io', 'elapsed': 5.213, 'results': [STALE, GOOD, SLOW]}],
     'hosts': {
@@ -52,9 +68,9 @@ Mirrors of docker.io, seen from web1 (site berlin) in 5.2 s
   MIRROR                  VERDICT  LATENCY        RATE  USED BY
   http://good-a.lab:8101  ok        2.1 ms   85.2 MB/s  2 hosts
   http://slow.lab:8108    ok        200 ms  200.3 KB/s  1 host
-      digest_differs
+      digest differs
   http://stale.lab:8110   stale      14 ms
-      at manifest: Its image is 40 days old.
+      at manifest: Its image is 40 days old. age unknown
 
 Hosts
   HOST             MIRRORS                    PLAN     PROOF                   PULL
