@@ -261,7 +261,8 @@ class Run:
         self.warnings += check_config(result.value, self.daemon.version_tuple, flags, asked=self.wish.asked, path=self.path)
 
     def ask_dockerd(self, result: Result) -> None:
-        assert result.data is not None
+        if result.data is None:
+            return  # the file goes: nothing to ask about
         try:
             _dockerd_validate.validate(self.daemon, result.data, self.path)
         except _dockerd_validate.CannotValidateError as exc:

@@ -180,7 +180,7 @@ while True:
 def test_kill_9_at_any_moment_leaves_the_old_bytes_or_the_new(tmp_path: Path) -> None:
     path = tmp_path / 'daemon.json'
     whole = {b'a' * 100_000, b'b' * 70_000}
-    for _ in range(6):
+    for dummy in range(6):
         with subprocess.Popen([sys.executable, '-c', WRITER, COLLECTIONS, str(path)], stdout=subprocess.PIPE) as writer:
             assert writer.stdout is not None
             assert writer.stdout.readline() == b'ready\n'
@@ -198,7 +198,7 @@ def test_backups_are_private_and_few(tmp_path: Path) -> None:
     path.write_bytes(b'secret')
     assert _io.backup(str(tmp_path / 'missing'), state) is None
     kept = _io.backup(str(other), state)
-    made = [_io.backup(str(path), state, keep=3) for _ in range(5)]
+    made = [_io.backup(str(path), state, keep=3) for dummy in range(5)]
     assert sorted(os.listdir(state.backups)) == sorted(os.path.basename(one) for one in [kept, *made[2:]] if one)
     copy = Path(str(made[-1]))
     assert copy.read_bytes() == b'secret'
