@@ -249,7 +249,7 @@ class Run:
         try:
             self.ask_table(result)
             if changed or self.options.validate == 'always':
-                self.ask_dockerd(result)
+                self.ask_dockerd(result.data)
         except ConfigError as exc:
             if self.options.present:
                 raise
@@ -260,11 +260,9 @@ class Run:
         flags = (*self.daemon.flags, *self.daemon.unit_flags) if ours else ()
         self.warnings += check_config(result.value, self.daemon.version_tuple, flags, asked=self.wish.asked, path=self.path)
 
-    def ask_dockerd(self, result: Result) -> None:
-        if result.data is None:
-            return  # the file goes: nothing to ask about
+    def ask_dockerd(self, data: bytes) -> None:
         try:
-            _dockerd_validate.validate(self.daemon, result.data, self.path)
+            _dockerd_validate.validate(self.daemon, data, self.path)
         except _dockerd_validate.CannotValidateError as exc:
             if self.options.validate == 'always':
                 raise ConfigError(f'{self.path} cannot be validated (validate: always): {exc}.', path=self.path) from exc
