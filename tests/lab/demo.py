@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # Copyright (c) 2026, quickpull.registry contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -7,6 +6,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -74,7 +74,8 @@ def run_site(lab: Lab, report: Path, arguments: t.Sequence[str]) -> int:
     given.write_text(json.dumps(variables, indent=2))
     words = ['ansible-playbook', '-i', str(lab.place.inventory), '-e', f'@{given}', *arguments, 'playbooks/site.yml']
     print(f'\n$ {" ".join(words)}\n', flush=True)
-    return subprocess.run(words, cwd=ROOT, check=False).returncode
+    environment = {**os.environ, 'PATH': f'{ROOT}/.cache/venv/bin:{os.environ["PATH"]}', 'ANSIBLE_COLLECTIONS_PATH': str(ROOT / '.cache' / 'collections')}
+    return subprocess.run(words, cwd=ROOT, env=environment, check=False).returncode
 
 
 def main() -> int:
