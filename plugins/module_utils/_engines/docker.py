@@ -201,7 +201,7 @@ def inspect(
         binary=binary,
         binary_replaced=_replaced(host, service, process),
         unit=service.unit if service.there and (process.by_systemd or not process.pid) else '',
-        need_daemon_reload=service.says.get('NeedDaemonReload') == 'yes',
+        need_daemon_reload=_needs_daemon_reload(host, service),
         main_pid=process.pid,
         config_path=config_path or read_by_daemon,
         daemon_config_path=read_by_daemon,
@@ -234,6 +234,22 @@ def _service(host: Host, unit: str, says: t.Mapping[str, t.Mapping[str, str]]) -
     mine = says.get(unit, {})
     files = _systemd.unit_files(unit, fragment=mine.get('FragmentPath', ''), drop_ins=mine.get('DropInPaths', '').split(), root=host.root)
     return _Service(unit, mine, says.get(SOCKET_UNIT, {}), files)
+
+
+def _needs_daemon_reload(host: Host, service: _Service) -> bool:
+    """Whether systemd has loaded something else than what lies on disk.
+
+    ``NeedDaemonReload`` alone is not enough: systemd 252 does not see the first drop-in in a new directory (measured), because it
+    looks only into directories that it knew at its last reload.
+    """
+    if service.says.get('NeedDaemonReload') == 'yes':
+        return True
+    loaded = service.says.get('DropInPaths', '')
+    if service.says.get('LoadState') != 'loaded' or '[unprintable]' in loaded:
+        return False
+    known = {os.path.realpath(host.path(path)) for path in loaded.split()}
+    on_disk = {os.path.realpath(host.path(path)) for path in service.files.drop_ins if f'/{service.unit}.d/' in path}
+    return bool(on_disk - known) or any(not os.path.exists(path) for path in known)
 
 
 def _find_process(host: Host, service: _Service) -> _Process:

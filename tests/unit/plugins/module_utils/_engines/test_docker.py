@@ -178,6 +178,20 @@ def test_flags_of_the_next_start_are_told_apart(host: FakeHost) -> None:
     assert [(flag.name, flag.values) for flag in found.unit_flags] == [('host', ('fd://',)), ('registry-mirror', ('http://new',))]
 
 
+def test_a_drop_in_that_systemd_has_not_seen_needs_a_daemon_reload(host: FakeHost) -> None:
+    host.start()
+    assert not host.inspect().need_daemon_reload
+    path = '/etc/systemd/system/docker.service.d/new.conf'
+    host.put(path, '[Service]\n')
+    assert host.inspect().need_daemon_reload
+    host.units['docker.service']['DropInPaths'] = path
+    assert not host.inspect().need_daemon_reload
+    (host.root / path.lstrip('/')).unlink()
+    assert host.inspect().need_daemon_reload
+    host.units['docker.service'].update(DropInPaths='', NeedDaemonReload='yes')
+    assert host.inspect().need_daemon_reload
+
+
 CONFIG_FILES: list[tuple[tuple[str, ...], str]] = [
     ((), '/etc/docker/daemon.json'),
     (('--config-file=/srv/d.json',), '/srv/d.json'),
