@@ -32,6 +32,7 @@ from ansible_collections.quickpull.registry.plugins.module_utils._plan import (
     expected_live_restore,
     flag_values,
     make_plan,
+    reload_loses_insecure,
     restart_allowed,
 )
 from ansible_collections.quickpull.registry.plugins.module_utils._snapshot import docker_paths
@@ -61,6 +62,7 @@ class Options:
     :ivar live_restore_first: live-restore may be switched on for the time of a restart.
     :ivar timeout: seconds that the daemon has to come up, each time.
     :ivar rollback: put back what was proved when the daemon refuses what is there now.
+    :ivar planned: in check mode, the plan for a file that was not written because of it.
     """
 
     path: str | None = None
@@ -69,6 +71,7 @@ class Options:
     timeout: float = 60.0
     rollback: bool = True
     check_mode: bool = False
+    planned: Plan | None = None
 
 
 @dataclasses.dataclass
@@ -138,6 +141,7 @@ class _Run:
         self.path = self.daemon.config_path
         self.out = Outcome(before=self.daemon, after=self.daemon)
         self.known = InForce()
+        self.interrupted = False
 
     # -- what is there
 
@@ -151,12 +155,15 @@ class _Run:
 
     def make_plan(self, config: t.Mapping[str, t.Any]) -> Plan:
         self.known = _in_force.in_force(self.state, self.daemon, self.path, config)
-        return make_plan(config, self.daemon, self.known, owned_keys(self.state, self.path), dropin_environ=self.host.dropin_environ(self.daemon))
+        owned, environ = owned_keys(self.state, self.path), self.host.dropin_environ(self.daemon)
+        return dataclasses.replace(make_plan(config, self.daemon, self.known, owned, dropin_environ=environ), interrupted=self.interrupted)
 
     def permission(self, plan: Plan, config: t.Mapping[str, t.Any]) -> Permission:
         """Whether the restart of a plan may be done; a reload that switches live-restore on comes first and counts."""
         if not self.daemon.unit:
             return Permission(False, ('dockerd is not run by systemd: restart it the way it is started.',))
+        if self.daemon.unit_file_state == 'masked':
+            return Permission(False, (f'{self.daemon.unit} is masked, so it would not start again: run `systemctl unmask {self.daemon.unit}`.',))
         if _switches_live_restore_on(plan, config):
             rest = [(name, text) for name, text in zip(plan.blockers, plan.blocked_because) if name != 'live_restore']
             plan = dataclasses.replace(plan, blockers=tuple(name for name, _text in rest), blocked_because=tuple(text for _name, text in rest))
@@ -167,12 +174,16 @@ class _Run:
     def predict(self) -> Outcome:
         """What :meth:`go` would do."""
         intent = _intent.load(self.state, ENGINE)
-        if intent is not None and not intent.alive and intent.was_active and not self.daemon.running:
+        self.interrupted = intent is not None and not intent.alive
+        if intent is not None and self.interrupted and intent.was_active and not self.daemon.running:
             self.out.changed = self.out.healed = True
             self.out.applied = RESTART
             return self.out
         config = self.config()
-        plan = self.out.plan = self.make_plan(config)
+        plan = self.out.plan = self.options.planned or self.make_plan(config)
+        if self.options.planned and 'live-restore' in plan.reload_keys and self.daemon.reported is not None:
+            # The file does not say it yet; what changes can only change to the other value.
+            config = {**config, 'live-restore': not self.daemon.reported.live_restore}
         if plan.action != NONE:
             permission = self.permission(plan, config)
             if plan.action == RESTART and permission.allowed:
@@ -282,7 +293,7 @@ class _Run:
     def try_out(self, config: t.Mapping[str, t.Any]) -> None:
         """What waits for a restart must not be something that the daemon would refuse one day; asked once for each content."""
         digest = self.content()
-        if self.known.accepted == digest:
+        if self.known.accepted == digest or (reload_loses_insecure(self.daemon.version_tuple) and 'registry-mirrors' in config):
             return
         before = self.daemon
         self.declare(_intent.RELOADING)
@@ -328,7 +339,7 @@ class _Run:
             if daemon.active_state == 'failed' or self.host.monotonic() >= until:
                 return daemon
             # dockerd that does not like its file ends at once; systemd would try two more times, in vain.
-            if daemon.sub_state == 'auto-restart' and refusal_in(self.host.journal(daemon, since)):
+            if daemon.sub_state.startswith('auto-restart') and refusal_in(self.host.journal(daemon, since)):
                 return daemon
             self.host.sleep(_POLL)
 
@@ -504,6 +515,7 @@ class _Run:
         intent = _intent.load(self.state, ENGINE)
         if intent is None:
             return
+        self.interrupted = True
         self.settle_down()
         if intent.what == _intent.ROLLING_BACK:
             self.finish_rollback(intent)
@@ -524,7 +536,9 @@ class _Run:
     def settle_down(self) -> None:
         """Wait while systemd is still at work for the killed run."""
         until = self.host.monotonic() + self.options.timeout
-        while self.daemon.active_state in ('activating', 'deactivating') and self.daemon.sub_state != 'auto-restart' and self.host.monotonic() < until:
+        while self.daemon.active_state in ('activating', 'deactivating') and self.host.monotonic() < until:
+            if self.daemon.sub_state.startswith('auto-restart'):
+                break
             self.host.sleep(_POLL)
             self.daemon = self.host.look()
 

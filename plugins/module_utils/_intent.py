@@ -90,6 +90,12 @@ def load(state: State, engine: str) -> Intent | None:
         return Intent(what=RESTARTING, config_path='', was_active=True)
 
 
+def interrupted(state: State, engine: str) -> bool:
+    """Whether a run died while it applied a change, and nobody has looked after it since."""
+    intent = load(state, engine)
+    return intent is not None and not intent.alive
+
+
 def clear(state: State, engine: str) -> None:
     """All is done, or put back."""
     with contextlib.suppress(FileNotFoundError):

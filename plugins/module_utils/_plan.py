@@ -62,6 +62,7 @@ class Plan:
     :ivar reasons: one sentence each, without secrets.
     :ivar blockers: why a restart is not safe: ``swarm``, ``dependents``, ``binary_replaced``, ``live_restore``, ``disruptive``.
     :ivar blocked_because: a sentence for each of ``blockers``.
+    :ivar interrupted: an earlier run died while it applied a change, so docker_daemon_apply has to look, whatever the action is.
     """
 
     action: str = NONE
@@ -73,6 +74,7 @@ class Plan:
     reasons: tuple[str, ...] = ()
     blockers: tuple[str, ...] = ()
     blocked_because: tuple[str, ...] = ()
+    interrupted: bool = False
 
 
 @dataclass(frozen=True)
@@ -363,3 +365,12 @@ def restart_allowed(plan: Plan, restart: str, live_restore_first: bool = False) 
 def as_dict(plan: Plan) -> dict[str, t.Any]:
     """The plan as modules return it: plain lists and strings."""
     return {name: list(value) if isinstance(value, tuple) else value for name, value in vars(plan).items()}
+
+
+def from_dict(raw: t.Mapping[str, t.Any]) -> Plan:
+    """The plan that :func:`as_dict` made plain; keys that are none of a plan's are passed over."""
+    values: dict[str, t.Any] = {}
+    for name in Plan.__dataclass_fields__:
+        if name in raw:
+            values[name] = tuple(raw[name]) if isinstance(raw[name], list) else raw[name]
+    return Plan(**values)

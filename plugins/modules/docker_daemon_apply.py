@@ -15,6 +15,8 @@ description:
     O(restart) allows it, and otherwise stays pending.
   - Afterwards it reads the running daemon back. C(systemctl reload) ends with success even when Docker refuses its file, so only
     what the daemon itself says is a proof.
+  - Before a restart, and once for what stays pending, the running daemon is made to read its file by a reload. So most of what would
+    keep it from starting is found while everything still runs.
   - When Docker refuses its configuration, or does not come back, the configuration that was proved last is put back and brought
     into force, and the module fails with Docker's own words. The refused file is kept.
   - A run that was killed, or whose connection died, goes on on the host. One that was killed there is finished by the next run.
@@ -44,6 +46,11 @@ options:
     description:
       - The configuration file. By default it is the one that the daemon reads.
     type: path
+  planned:
+    description:
+      - The RV(quickpull.registry.docker_daemon_config#module:plan) of the task that writes the file.
+      - Only check mode looks at it. There the file was not written, so this is how the module can tell what it would do.
+    type: dict
   restart:
     description:
       - When the daemon may be restarted for what a reload does not bring into force.
@@ -164,6 +171,18 @@ plan:
       type: list
       elements: str
       sample: []
+    interrupted:
+      description:
+        - Whether an earlier run died while it applied a change. M(quickpull.registry.docker_daemon_apply) then has to look, whatever
+          the action is.
+      returned: always
+      type: bool
+      sample: false
+    interrupted:
+      description: Whether an earlier run was killed before it had proved its work, or put it back.
+      returned: always
+      type: bool
+      sample: false
 applied:
   description: What was done, or would be done in check mode. V(none), V(reload) or V(restart).
   returned: always
@@ -290,6 +309,7 @@ from ansible_collections.quickpull.registry.plugins.module_utils._docker_apply i
 from ansible_collections.quickpull.registry.plugins.module_utils._docker_host import DockerHost
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._plan import as_dict as plan_as_dict
+from ansible_collections.quickpull.registry.plugins.module_utils._plan import from_dict as plan_from_dict
 from ansible_collections.quickpull.registry.plugins.module_utils._proof import as_dict as proof_as_dict
 from ansible_collections.quickpull.registry.plugins.module_utils._state import State
 
@@ -333,6 +353,7 @@ def main() -> t.NoReturn:
         argument_spec={
             'live_restore_first': {'type': 'bool', 'default': False},
             'path': {'type': 'path'},
+            'planned': {'type': 'dict'},
             'restart': {'type': 'str', 'choices': ['always', 'auto', 'never'], 'default': 'auto'},
             'rollback': {'type': 'bool', 'default': True},
             'timeout': {'type': 'int', 'default': 60},
@@ -341,7 +362,8 @@ def main() -> t.NoReturn:
     )
     if module.params['timeout'] < 1:
         module.fail_json(msg='timeout must be 1 or more: seconds that the daemon has to come up.')
-    options = Options(check_mode=module.check_mode, **module.params)
+    planned = module.params.pop('planned')
+    options = Options(check_mode=module.check_mode, planned=plan_from_dict(planned) if planned else None, **module.params)
     host = DockerHost(options.path)
     try:
         # In check mode nothing can be interrupted half-way.

@@ -447,6 +447,24 @@ def test_not_run_by_systemd(host: FakeHost) -> None:
     assert (outcome.applied, outcome.pending_because) == ('reload', ('dockerd is not run by systemd: restart it the way it is started.',))
 
 
+def test_masked(host: FakeHost) -> None:
+    host.extra = {'unit_file_state': 'masked'}
+    host.boot()
+    host.ask(settings={'log-level': 'debug'})
+    outcome = host.apply(restart='always')
+    assert (outcome.applied, outcome.pending) == ('none', True)
+    assert 'systemctl unmask docker.service' in outcome.pending_because[0]
+
+
+def test_no_trial_where_a_reload_would_lose_something(host: FakeHost) -> None:
+    host.version = '23.0.5'
+    host.write({'registry-mirrors': [GOOD], 'insecure-registries': ['b:5000']})
+    host.boot('keep')
+    host.ask(settings={'log-level': 'debug'})
+    assert host.apply().pending
+    assert host.actions == []
+
+
 def test_removal_leaves_nothing_behind(host: FakeHost) -> None:
     host.boot()
     host.ask(registry_mirrors=[GOOD], settings={'labels': ['a=b']})
