@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 from ansible_collections.quickpull.registry.plugins.module_utils._catalog import catalog_warnings, refused
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
+from ansible_collections.quickpull.registry.plugins.module_utils._http import CONNECT_SECONDS
 from ansible_collections.quickpull.registry.plugins.module_utils._mirror import check_url, parse_mirror
 from ansible_collections.quickpull.registry.plugins.module_utils._no_proxy import ProxyConfig, check_proxy, join_no_proxy, proxy_url
 from ansible_collections.quickpull.registry.plugins.module_utils._probe import MAX_CONCURRENCY, Job
@@ -50,6 +51,8 @@ def make_job(params: t.Mapping[str, t.Any], *, check_mode: bool, pull: Pull | No
         prefer_direct=params['prefer_direct'],
         ca_paths=(params['ca_path'],) if params['ca_path'] else (),
         pull=pull,
+        # A mirror that takes most of a short deadline to accept a connection is of no use either.
+        connect_seconds=min(CONNECT_SECONDS, max(1.0, 0.75 * params['deadline'])),
     )
     job = Job(
         mirrors=mirrors,

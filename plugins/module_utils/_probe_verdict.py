@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 import zlib
 from dataclasses import dataclass, field
@@ -175,8 +176,7 @@ def layer_problem(sample: bytes, media_type: str) -> str:
     The digest of a large layer cannot be checked by a part of it. But what is compressed has to unpack, and a layer is a tar archive,
     whose first header carries a checksum.
     """
-    kind = media_type.rpartition('.')[2]
-    if kind.endswith('encrypted') or 'tar' not in kind:
+    if media_type.endswith('encrypted') or not re.search(r'\.tar(\.|\+|$)', media_type):
         return ''
     if sample[:4] == b'\x28\xb5\x2f\xfd':  # zstd, which the standard library cannot unpack before Python 3.14
         return ''
@@ -187,7 +187,7 @@ def layer_problem(sample: bytes, media_type: str) -> str:
             head = zlib.decompressobj(31).decompress(sample[:65536], 65536)
         except zlib.error:
             return 'its first bytes do not unpack'
-    elif 'gzip' in kind:
+    elif 'gzip' in media_type:
         return 'its first bytes are not those of a gzip file'
     return '' if _is_tar(head[:_TAR_BLOCK]) else 'its first bytes are not those of a tar archive'
 

@@ -81,8 +81,8 @@ options:
   deadline:
     description:
       - Seconds for the whole module, however many mirrors there are.
-      - A mirror that does not even accept a connection is given up after 5 seconds. The default leaves the rest to pull-through caches,
-        which fetch an image from far away when they are asked for it the first time.
+      - A mirror that does not even accept a connection is given up after 5 seconds, or sooner when the deadline is short. The default leaves
+        the rest to pull-through caches, which fetch an image from far away when they are asked for it the first time.
     type: float
     default: 20
   concurrency:

@@ -250,6 +250,7 @@ BOMB = layer(0)[:2] + b'\x08' + layer(5_000_000)[3:]
         (b'{}' * 1000, 'application/vnd.acme.chart.content.v1+json', ''),
         (b'garbage' * 100, LAYER + '+encrypted', ''),
         (tar(), LAYER, 'gzip'),
+        (b'x' * 1000, 'application/vnd.docker.image.rootfs.diff.tar.gzip', 'gzip'),
         (b'<html>' * 100, LAYER, 'gzip'),
         (layer(100_000)[:10] + b'\xff' * 1000, LAYER, 'unpack'),
         (b'x' * 1000, PLAIN, 'tar'),
