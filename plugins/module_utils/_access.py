@@ -11,7 +11,7 @@ import typing as t
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._hub_logins import is_hub
 from ansible_collections.quickpull.registry.plugins.module_utils._mirror import parse_mirrors
-from ansible_collections.quickpull.registry.plugins.module_utils._plan import Plan, restart_allowed
+from ansible_collections.quickpull.registry.plugins.module_utils._plan import NONE, RELOAD, RESTART, Plan, as_dict, restart_allowed
 from ansible_collections.quickpull.registry.plugins.module_utils._select import parse_policy, select
 from ansible_collections.quickpull.registry.plugins.module_utils._sharing import direct_no_proxy, mirror_urls, mirrors_for_daemon
 
@@ -115,29 +115,42 @@ def next_step(written: t.Sequence[t.Mapping[str, t.Any]], restart: str = "auto",
     :param written: results of docker_daemon_config and, before Docker 23.0, of engine_proxy_dropin. A task that was skipped or that the
         tags of the run left out has no plan; when none has one, the host itself is asked, by the handler.
     :returns: ``handler`` (its name, or '' when nothing is to be done, or nothing that may be done), ``reasons`` and
-        ``pending`` (why a restart has to wait), one sentence each.
+        ``pending`` (why a restart has to wait), one sentence each, and ``plan``, the plans in one.
     """
     plans = [result["plan"] for result in written if isinstance(result.get("plan"), t.Mapping)]
     if not plans:
-        return {"handler": RESTART_HANDLER, "reasons": ["What was written before may wait to be applied."], "pending": []}
+        return _step(RESTART_HANDLER, ["What was written before may wait to be applied."])
     reasons = [reason for plan in plans for reason in plan.get("reasons", ())]
-    needed = {plan.get("action", "none") for plan in plans}
-    if needed == {"none"}:
-        return {"handler": "", "reasons": reasons, "pending": []}
-    if "restart" not in needed:
-        return {"handler": RELOAD_HANDLER, "reasons": reasons, "pending": []}
-    permission = restart_allowed(_together(plans), restart, live_restore_first)
+    together = _together(plans)
+    needed = {plan.get("action", NONE) for plan in plans}
+    if any(plan.get("interrupted") for plan in plans):
+        return _step(RESTART_HANDLER, ["An earlier run was interrupted while it applied a change; it is finished now.", *reasons], plan=together)
+    if needed == {NONE}:
+        return _step("", reasons, plan=together)
+    if RESTART not in needed:
+        return _step(RELOAD_HANDLER, reasons, plan=together)
+    permission = restart_allowed(together, restart, live_restore_first)
     if permission.allowed:
-        return {"handler": RESTART_HANDLER, "reasons": reasons, "pending": []}
-    reloads = any(plan.get("reload_keys") for plan in plans)
-    return {"handler": RELOAD_HANDLER if reloads else "", "reasons": reasons, "pending": list(permission.because)}
+        return _step(RESTART_HANDLER, reasons, plan=together)
+    return _step(RELOAD_HANDLER if together.reload_keys else "", reasons, permission.because, together)
+
+
+def _step(handler: str, reasons: t.Sequence[str], pending: t.Sequence[str] = (), plan: Plan | None = None) -> dict[str, t.Any]:
+    return {"handler": handler, "reasons": list(reasons), "pending": list(pending), "plan": as_dict(plan or Plan())}
 
 
 def _together(plans: t.Sequence[t.Mapping[str, t.Any]]) -> Plan:
+    """One plan for one daemon, whichever files were written."""
     blockers: dict[str, str] = {}
     for plan in plans:
         blockers.update(zip(plan.get("blockers", ()), plan.get("blocked_because", ())))
-    return Plan(action="restart", blockers=tuple(blockers), blocked_because=tuple(blockers.values()))
+    needed = {plan.get("action", NONE) for plan in plans}
+    merged = {
+        name: tuple(dict.fromkeys(value for plan in plans for value in plan.get(name, ())))
+        for name in ("reload_keys", "restart_keys", "disruptive_keys", "unknown_keys", "also_activates", "reasons")
+    }
+    action = next((one for one in (RESTART, RELOAD) if one in needed), NONE)
+    return Plan(action=action, blockers=tuple(blockers), blocked_because=tuple(blockers.values()), **merged)
 
 
 def gives_hub_login(auths: t.Sequence[t.Mapping[str, t.Any]]) -> bool:

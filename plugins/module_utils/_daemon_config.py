@@ -12,7 +12,15 @@ import os
 import typing as t
 from dataclasses import dataclass, field, replace
 
-from ansible_collections.quickpull.registry.plugins.module_utils import _dockerd_validate, _in_force, _io, _leak_guard, _ownership, _snapshot
+from ansible_collections.quickpull.registry.plugins.module_utils import (
+    _dockerd_validate,
+    _in_force,
+    _intent,
+    _io,
+    _leak_guard,
+    _ownership,
+    _snapshot,
+)
 from ansible_collections.quickpull.registry.plugins.module_utils._daemon_json import check_config, check_types
 from ansible_collections.quickpull.registry.plugins.module_utils._daemon_keys import KNOWN_KEYS
 from ansible_collections.quickpull.registry.plugins.module_utils._daemon_secrets import diff, holds_password
@@ -318,7 +326,8 @@ class Run:
             known = _in_force.in_force_after_write(self.state, self.daemon, self.path, old, new)
         elif known is None:
             known = _in_force.in_force(self.state, self.daemon, self.path, result.value)
-        return make_plan(result.value, self.daemon, known, result.record.keys())
+        plan = make_plan(result.value, self.daemon, known, result.record.keys())
+        return replace(plan, interrupted=_intent.interrupted(self.state, ENGINE))
 
     def describe(self, current: _io.FileState, result: Result) -> None:
         """Warnings about what was found, apart from what the checks said."""

@@ -242,6 +242,13 @@ plan:
       type: list
       elements: str
       sample: []
+    interrupted:
+      description:
+        - Whether an earlier run died while it applied a change. M(quickpull.registry.docker_daemon_apply) then has to look, whatever
+          the action is.
+      returned: always
+      type: bool
+      sample: false
 registry_mirrors:
   description: Mirrors in the file now, foreign ones included.
   returned: success
