@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lab import containers, mirrors
-from lab.config import CODE, ROOT, LabError, Place, locked, place
+from lab.config import CODE, ROOT, LabError, Place, facts, locked, place
 
 Command = t.Union[str, t.Sequence[str]]
 # Actions that do their work on the controller: nothing is executed on a host.
@@ -81,10 +81,10 @@ class Host:
 
     def reset(self) -> None:
         """As new, within seconds: the container is made again, so nothing of before is left."""
-        facts = json.loads(self.place.json.read_text())
+        told = facts(self.place)
         host = next(each for each in containers.HOSTS if each.name == self.name)
         with locked(self.place.state / f'lock-{self.name}'):
-            containers.reset(self.place, host, facts['subnet'], containers.tags(facts['source'])[host.recipe], facts['source'])
+            containers.reset(self.place, host, told['subnet'], told['tags'][host.recipe], told['source'])
 
     def dockerd_pid(self) -> int:
         """Process number of the running daemon, 0 when it does not run."""
@@ -180,11 +180,9 @@ class Lab:
     def load(cls, here: Place | None = None) -> Lab:
         """The lab of this clone; raises LabError when it is down."""
         here = here or place()
-        if not here.json.exists():
-            raise LabError('The lab is down: python3 tests/lab/lab.py up')
-        facts = json.loads(here.json.read_text())
-        hosts = {name: Host(name, row['address'], row['container'], row, here) for name, row in facts['hosts'].items()}
-        return cls(here, facts, hosts)
+        told = facts(here)
+        hosts = {name: Host(name, row['address'], row['container'], row, here) for name, row in told['hosts'].items()}
+        return cls(here, told, hosts)
 
     @property
     def images(self) -> t.Mapping[str, t.Any]:

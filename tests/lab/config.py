@@ -16,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import json
 import os
 import typing as t
 from dataclasses import dataclass
@@ -78,6 +79,14 @@ class Place:
         return f'quickpull-{self.suffix}-{name}'
 
 
+def facts(here: Place) -> dict[str, t.Any]:
+    """What lab.json says of a lab that is up; raises LabError when it is down."""
+    if not here.json.exists():
+        raise LabError('The lab is down: python3 tests/lab/lab.py up')
+    told: dict[str, t.Any] = json.loads(here.json.read_text())
+    return told
+
+
 def place() -> Place:
     """The lab of this clone (and of ``QUICKPULL_LAB_NAME``)."""
     name = os.environ.get('QUICKPULL_LAB_NAME', '')
@@ -92,7 +101,7 @@ def image_cache() -> Path:
 
 @contextlib.contextmanager
 def locked(path: Path) -> t.Iterator[None]:
-    """One lab command at a time."""
+    """Held while somebody does what nobody else may do at the same time."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open('w') as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)

@@ -12,7 +12,7 @@ import typing as t
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab import images, mirrors, network
+from lab import mirrors, network
 from lab.config import CODE, LabError, Place
 from lab.process import docker, say
 
@@ -181,12 +181,8 @@ def remove_all(place: Place) -> None:
     if found:
         say('removing ' + ' '.join(found))
         docker('rm', '-f', '-v', *found)
-    # A container that died half-way may have left its anonymous volumes; those of this lab carry no label, `rm -v` is what removes them.
 
 
 def busybox_archive(place: Place) -> Path:
     return place.served / 'busybox.tar'
 
-
-def tags(source: str) -> dict[str, str]:
-    return {recipe.name: recipe.tag(source) for recipe in images.RECIPES}

@@ -17,7 +17,7 @@ import typing as t
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.config import CODE, LabError, image_cache
+from lab.config import CODE, LabError, image_cache, locked
 from lab.process import docker, run, say
 
 HOST_PACKAGES = ('systemd', 'systemd-sysv', 'docker.io', 'containerd', 'openssh-server', 'python3', 'iptables', 'ca-certificates', 'openssl',
@@ -84,11 +84,22 @@ def choose_source() -> str:
 
 def ensure(source: str) -> dict[str, str]:
     """Build and import what is missing, two at a time; returns recipe name -> image tag."""
-    missing = [recipe for recipe in RECIPES if docker('image', 'inspect', recipe.tag(source), check=False).returncode != 0]
-    with concurrent.futures.ThreadPoolExecutor(max_workers=2) as pool:
-        for done in concurrent.futures.as_completed([pool.submit(_make, recipe, source) for recipe in missing]):
+    if not _missing(source):
+        return tags(source)
+    with locked(image_cache() / 'lock'), concurrent.futures.ThreadPoolExecutor(max_workers=2) as pool:
+        for unfinished in image_cache().glob('*.part'):     # of a run that was killed
+            unfinished.unlink()
+        for done in concurrent.futures.as_completed([pool.submit(_make, recipe, source) for recipe in _missing(source)]):
             done.result()
+    return tags(source)
+
+
+def tags(source: str) -> dict[str, str]:
     return {recipe.name: recipe.tag(source) for recipe in RECIPES}
+
+
+def _missing(source: str) -> list[Recipe]:
+    return [recipe for recipe in RECIPES if docker('image', 'inspect', recipe.tag(source), check=False).returncode != 0]
 
 
 def _make(recipe: Recipe, source: str) -> None:
@@ -102,6 +113,10 @@ def _make(recipe: Recipe, source: str) -> None:
     say(f'importing {archive.name}')
     with subprocess.Popen(['zstd', '-dcq', str(archive)], stdout=subprocess.PIPE) as unpack:
         docker('import', '-', recipe.tag(source), stdin=unpack.stdout)
+    if unpack.returncode != 0:
+        docker('image', 'rm', recipe.tag(source), check=False)
+        archive.unlink()
+        raise LabError(f'{archive} was damaged and has been removed: run the command again.')
 
 
 def _bootstrap(recipe: Recipe, archive: Path) -> None:

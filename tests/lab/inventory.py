@@ -52,11 +52,12 @@ def write_inventory(place: Place, subnet: str) -> None:
     place.inventory.write_text('\n'.join(lines) + '\n')
 
 
-def write_lab_json(place: Place, subnet: str, source: str, versions: t.Mapping[str, t.Mapping[str, str]]) -> None:
+def write_lab_json(place: Place, subnet: str, source: str, tags: t.Mapping[str, str],
+                   versions: t.Mapping[str, t.Mapping[str, str]]) -> None:
     services = network.address(subnet, network.SERVICES)
     login = containers.PROXY_LOGIN
     facts = {
-        'suffix': place.suffix, 'source': source, 'subnet': subnet, 'network': place.network, 'root': str(ROOT), 'state': str(place.state),
+        'suffix': place.suffix, 'source': source, 'tags': dict(tags), 'subnet': subnet, 'network': place.network, 'root': str(ROOT), 'state': str(place.state),
         'inventory': str(place.inventory), 'ssh_config': str(place.ssh / 'config'), 'ssh_key': str(place.ssh / 'id_ed25519'), 'logs': str(place.logs),
         'ca': str(place.pki / 'ca.crt'), 'busybox_archive': str(containers.busybox_archive(place)),
         'services': {'address': services, 'container': place.container('services')},

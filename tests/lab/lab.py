@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import argparse
 import concurrent.futures
-import json
 import shutil
 import sys
 import time
@@ -16,7 +15,7 @@ from pathlib import Path
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from lab import containers, images, inventory, machine, network, pki
-from lab.config import LabError, Place, image_cache, locked, place
+from lab.config import LabError, Place, facts, image_cache, locked, place
 from lab.process import docker, say
 
 
@@ -25,18 +24,19 @@ def up(here: Place, arguments: argparse.Namespace) -> None:
     began = time.monotonic()
     source = images.choose_source()
     machine.install_missing(source)
-    version = machine.ensure_docker()
-    machine.raise_limits()
-    say(f'Docker {version} on this machine, cgroup {machine.cgroups()}, hosts from {source}')
-    tags = images.ensure(source)
-    pki.ensure(here.pki)
-    inventory.ensure_key(here)
-    subnet = network.ensure(here)
-    versions = containers.start_all(here, subnet, tags, source)
+    with machine.in_use():
+        version = machine.ensure_docker()
+        machine.raise_limits()
+        say(f'Docker {version} on this machine, cgroup {machine.cgroups()}, hosts from {source}')
+        tags = images.ensure(source)
+        pki.ensure(here.pki)
+        inventory.ensure_key(here)
+        subnet = network.ensure(here)
+        versions = containers.start_all(here, subnet, tags, source)
     inventory.write_known_hosts(here, subnet)
     inventory.write_ssh_config(here, subnet)
     inventory.write_inventory(here, subnet)
-    inventory.write_lab_json(here, subnet, source, versions)
+    inventory.write_lab_json(here, subnet, source, tags, versions)
     for name, found in versions.items():
         say(f'{name} {network_address(here, name)}: ' + ', '.join(f'{key} {value}' for key, value in found.items()))
     say(f'up in {time.monotonic() - began:.1f} s on {subnet}')
@@ -54,12 +54,14 @@ def down(here: Place, arguments: argparse.Namespace) -> None:
     network.remove(here)
     here.json.unlink(missing_ok=True)
     here.inventory.unlink(missing_ok=True)
-    if not docker('ps', '-aq', '--filter', 'label=quickpull.lab').stdout.strip():
-        if machine.stop_docker():
-            say('dockerd stopped')
-        restored = machine.restore_limits()
-        if restored:
-            say('put back: ' + ' '.join(restored))
+    shutil.rmtree(f'/tmp/quickpull-{here.suffix}', ignore_errors=True)     # sockets of Ansible's SSH connections
+    with machine.alone() as nobody_else:
+        if nobody_else and not docker('ps', '-aq', '--filter', 'label=quickpull.lab').stdout.strip():
+            if machine.stop_docker():
+                say('dockerd stopped')
+            restored = machine.restore_limits()
+            if restored:
+                say('put back: ' + ' '.join(restored))
     say('down')
 
 
@@ -80,13 +82,13 @@ def reset(here: Place, arguments: argparse.Namespace) -> None:
     if 'services' in arguments.hosts:   # new images, so new digests
         docker('rm', '-f', '-v', here.container('services'))
         up(here, arguments)
-    facts = json.loads(here.json.read_text())
+    told = facts(here)
     wanted = [host for host in containers.HOSTS if arguments.all or host.name in arguments.hosts]
     if not wanted and 'services' not in arguments.hosts:
         raise LabError('Which host? ' + ' '.join(host.name for host in containers.HOSTS) + ' services, or --all hosts')
-    tags = containers.tags(facts['source'])
+    tags = told['tags']
     with concurrent.futures.ThreadPoolExecutor() as pool:
-        list(pool.map(lambda host: containers.reset(here, host, facts['subnet'], tags[host.recipe], facts['source']), wanted))
+        list(pool.map(lambda host: containers.reset(here, host, told['subnet'], tags[host.recipe], told['source']), wanted))
 
 
 def load(here: Place, arguments: argparse.Namespace) -> None:
@@ -107,7 +109,7 @@ def status(here: Place, arguments: argparse.Namespace) -> None:
 
 def mirrors_table(here: Place, arguments: argparse.Namespace) -> None:
     """The mirrors and what they do."""
-    for mirror in json.loads(here.json.read_text())['mirrors']:
+    for mirror in facts(here)['mirrors']:
         print(f'{mirror["url"]:34} {mirror["state"]:16} {mirror["failed_at"]:9} {mirror["does"]}')
 
 

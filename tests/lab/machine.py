@@ -4,11 +4,14 @@
 """What the lab needs of this machine, and how it is left as it was found: packages, a Docker, kernel settings."""
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 import typing as t
 from pathlib import Path
@@ -16,7 +19,8 @@ from pathlib import Path
 from lab.config import LabError
 from lab.process import docker, run, say
 
-RUN_DIR = Path('/run/quickpull-lab')    # shared by all labs of this machine; gone after a reboot, as are the things it remembers
+# Shared by all labs of this machine; gone after a reboot, as are the things it remembers.
+RUN_DIR = Path('/run/quickpull-lab') if os.geteuid() == 0 else Path(tempfile.gettempdir()) / f'quickpull-lab-{os.geteuid()}'
 DOCKERD = RUN_DIR / 'dockerd.json'
 SYSCTLS = RUN_DIR / 'sysctls.json'
 
@@ -27,6 +31,28 @@ NEEDED = {'mmdebstrap': 'mmdebstrap', 'zstd': 'zstd', 'ssh': 'openssh-client', '
 KERNEL_SETTINGS = ('fs', 'kernel', 'vm')
 VOLATILE = ('kernel/random/', 'kernel/ns_last_pid', 'fs/dentry-state', 'fs/file-nr', 'fs/inode-', 'fs/aio-nr', 'kernel/pty/nr', 'fs/quota/', 'kernel/tainted',
             'kernel/hostname', 'kernel/domainname', 'kernel/sched_domain', 'vm/drop_caches', 'vm/compact_memory', 'vm/stat_refresh', 'fs/binfmt_misc/')
+
+
+@contextlib.contextmanager
+def in_use() -> t.Iterator[None]:
+    """While a lab comes up, no other lab's end stops Docker."""
+    RUN_DIR.mkdir(parents=True, exist_ok=True)
+    with (RUN_DIR / 'lock').open('w') as handle:
+        fcntl.flock(handle, fcntl.LOCK_SH)
+        yield
+
+
+@contextlib.contextmanager
+def alone() -> t.Iterator[bool]:
+    """Whether no lab is coming up now, nor will while this is held."""
+    RUN_DIR.mkdir(parents=True, exist_ok=True)
+    with (RUN_DIR / 'lock').open('w') as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
 
 
 def install_missing(source: str) -> None:
@@ -70,7 +96,6 @@ def ensure_docker() -> str:
         return version
     if os.geteuid() != 0 or not shutil.which('dockerd'):
         raise LabError('No Docker answers on this machine (docker version), and the lab may not start one: start it, or run as root.')
-    RUN_DIR.mkdir(parents=True, exist_ok=True)
     if Path('/run/systemd/system').exists() and run(['systemctl', 'cat', 'docker.service'], check=False).returncode == 0:
         return _start_unit()
     log = RUN_DIR / 'dockerd.log'
@@ -158,7 +183,6 @@ def raise_limits() -> None:
             say(f'{limit} is {limit.read_text().strip()}: if hosts die at start, raise it to 2048')
         return
     if not SYSCTLS.exists():
-        RUN_DIR.mkdir(parents=True, exist_ok=True)
         SYSCTLS.write_text(json.dumps({str(path): value for path in _settings() if (value := _read(path)) is not None}))
     if int(limit.read_text()) < 2048:
         limit.write_text('2048')
