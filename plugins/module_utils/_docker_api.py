@@ -214,7 +214,10 @@ class DockerApi:
         if self._sdk is not None:
             try:
                 return with_sdk(self._sdk)
-            except Exception:  # noqa: BLE001  # pylint: disable=broad-except
+            except Exception as exc:  # pylint: disable=broad-except
+                answer = _answer_of(exc)
+                if answer is not None:
+                    raise answer from exc
                 # Whatever the SDK's trouble is, the daemon's own answer decides; and the SDK is not tried again.
                 self._sdk = None
         return over_socket(self._http)
@@ -307,6 +310,17 @@ def _raise_event(event: t.Any) -> None:
         raise DockerApiError(str(event.get('error') or text or detail))
 
 
+def _answer_of(error: Exception) -> t.Optional[DockerApiError]:
+    """Return the daemon's own error answer in an exception of the SDK; None when the trouble is the SDK's.
+
+    That the daemon does not speak the SDK's version of the API is the SDK's trouble.
+    """
+    status = getattr(getattr(error, 'response', None), 'status_code', None)
+    if not isinstance(status, int) or status < 400 or 'client version' in str(error):
+        return None
+    return DockerApiError(str(getattr(error, 'explanation', None) or error), status=status)
+
+
 def _sdk_pull(sdk: t.Any, name: str, tag: str, seconds: float) -> bool:
     """Pull with the SDK. True: done; False: the SDK is in trouble. Raises DockerApiError, PullTimeout.
 
@@ -333,9 +347,9 @@ def _sdk_pull(sdk: t.Any, name: str, tag: str, seconds: float) -> bool:
         return True
     if isinstance(error, DockerApiError):
         raise error
-    status = getattr(getattr(error, 'response', None), 'status_code', None)
-    if isinstance(status, int) and status >= 400 and 'client version' not in str(error):
-        raise DockerApiError(str(getattr(error, 'explanation', None) or error), status=status)
+    answer = _answer_of(error)
+    if answer is not None:
+        raise answer
     return False
 
 

@@ -239,6 +239,14 @@ def test_an_error_in_the_sdks_stream_or_answer_is_the_daemons(server: Server) ->
     assert server.seen == []
 
 
+def test_an_image_that_the_sdk_does_not_find_is_no_trouble_of_the_sdk(server: Server) -> None:
+    missing = AnswerError(404, 'No such image')
+    found = with_sdk(FakeSdk(inspect_image=missing, remove_image=missing), server)
+    assert not found.image_exists('none')
+    found.remove_image('none')
+    assert (found.via, server.seen) == ('sdk', [])
+
+
 @pytest.mark.parametrize('trouble', [TypeError('x'), AnswerError(400, 'client version 1.20 is too old')])
 def test_other_trouble_of_the_sdk_with_a_pull_goes_to_the_socket(server: Server, trouble: Exception) -> None:
     found = with_sdk(FakeSdk(pull=trouble), server)
