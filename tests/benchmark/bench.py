@@ -15,7 +15,7 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from lab.api import Host, Lab  # noqa: E402
+from lab.api import Host, Lab
 
 DROPPED = ('dropped', 'dropped-2', 'dropped-3', 'dropped-4', 'dropped-5', 'dropped-6')
 OTHERS = (

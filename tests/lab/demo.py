@@ -16,13 +16,12 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from lab.api import Host, Lab       # noqa: E402
-from lab.config import ROOT         # noqa: E402
+from lab.api import Host, Lab
+from lab.config import ROOT
 
 sys.path.insert(0, str(ROOT / '.cache' / 'collections'))
 
-from ansible_collections.quickpull.registry.plugins.module_utils import _report     # noqa: E402
-
+from ansible_collections.quickpull.registry.plugins.module_utils import _report
 
 # What a host is found with: somebody's settings, and mirrors in front that have died since.
 FOUND = {
