@@ -23,7 +23,7 @@ from ansible_collections.quickpull.registry.plugins.module_utils import (
 )
 from ansible_collections.quickpull.registry.plugins.module_utils._daemon_json import check_config, check_types
 from ansible_collections.quickpull.registry.plugins.module_utils._daemon_keys import KNOWN_KEYS
-from ansible_collections.quickpull.registry.plugins.module_utils._daemon_secrets import diff, holds_password
+from ansible_collections.quickpull.registry.plugins.module_utils._daemon_secrets import diff, holds_secret
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ChangedMeanwhileError, ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._json_text import Document, pointer
 from ansible_collections.quickpull.registry.plugins.module_utils._leak_guard import LeftOut
@@ -101,6 +101,8 @@ def wish(options: Options, daemon: DockerDaemon) -> Wish:
 
     :raises ConfigError: for what no version of Docker takes, and for mirrors that this one does not take.
     """
+    if not options.owner:
+        raise ConfigError('owner: a name is needed, under which the host remembers what is yours.', key='owner')
     if not options.present:
         return Wish(Request(options.owner, dict.fromkeys(LISTS, ()), {}, True, True))
     mirrors, left_out, warnings = _mirrors(options, daemon)
@@ -303,8 +305,9 @@ class Run:
         """The file itself; the record for before and after is on disk already."""
         if result.data is not None:
             _io.make_dirs(folder)
-            mode = 0o600 if holds_password(result.value) else 0o644
-            _io.write_atomic(self.path, result.data, like=current, default_mode=mode, expect=current)
+            like = replace(current, mode=0o600) if self.tightens(current, result) else current
+            mode = 0o600 if holds_secret(result.value) else 0o644
+            _io.write_atomic(self.path, result.data, like=like, default_mode=mode, expect=current)
             return
         _io.delete_file(self.path, expect=current)
         for made in reversed(result.record.made_dirs):
@@ -313,6 +316,10 @@ class Run:
             except OSError:  # somebody else has a file there by now
                 break
         result.record.made_dirs = []
+
+    def tightens(self, current: _io.FileState, result: Result) -> bool:
+        """Whether a file that we made, and nobody gave another mode since, gets its first secret. Other files keep their mode."""
+        return current.exists and result.record.busy and result.record.original is None and current.mode == 0o644 and holds_secret(result.value)
 
     # What to tell
 
@@ -337,8 +344,9 @@ class Run:
             self.warnings.append(f'There is no Docker daemon of the system on this host{named}; {self.path} is written all the same.')
         elif not reads(daemon, self.path):
             self.warnings.append(f'Docker on this host reads {daemon.daemon_config_path}, not {self.path}.')
-        if current.exists and result.data is not None and holds_password(result.value) and current.mode & 0o077:
-            self.warnings.append(f'{self.path} holds a password of a proxy and can be read by others (mode {current.mode:04o}); make it 0600.')
+        readable = current.exists and current.mode & 0o077 and (result.data == current.data or not self.tightens(current, result))
+        if readable and result.data is not None and holds_secret(result.value):
+            self.warnings.append(f'{self.path} holds a password or token and can be read by others (mode {current.mode:04o}); make it 0600.')
 
 
 def configure(options: Options, state: State, daemon: DockerDaemon, *, check_mode: bool) -> Outcome:
@@ -350,5 +358,5 @@ def configure(options: Options, state: State, daemon: DockerDaemon, *, check_mod
 
 
 def with_path(options: Options, daemon: DockerDaemon) -> Options:
-    """The options with the daemon's own file, where none was given."""
-    return options if options.path else replace(options, path=daemon.daemon_config_path)
+    """The options with an absolute path: the one that was given, else that of the daemon's own file."""
+    return replace(options, path=os.path.abspath(options.path or daemon.daemon_config_path))

@@ -88,8 +88,6 @@ def _userinfo(url: str) -> set[str]:
     return {text for text in (userinfo, urllib.parse.unquote(userinfo)) if ':' in text and len(text) >= _SHORT}
 
 
-def holds_password(value: t.Mapping[str, t.Any]) -> bool:
-    """Whether a configuration holds a proxy's password."""
-    proxies = value.get('proxies')
-    texts = proxies.values() if isinstance(proxies, dict) else ()
-    return any(isinstance(text, str) and mask_url(text) != text for text in texts)
+def holds_secret(value: t.Mapping[str, t.Any]) -> bool:
+    """Whether a configuration holds a password (of a proxy, as a rule) or a token."""
+    return bool(secrets_of(value))

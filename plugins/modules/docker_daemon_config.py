@@ -70,7 +70,8 @@ options:
   path:
     description:
       - The file. By default it is the one that the daemon reads, which is C(/etc/docker/daemon.json) as a rule.
-      - A symlink stays, and its target is written.
+      - A symlink stays, and its target is written. A file that is there keeps its owner and mode. A new one is C(0644), or C(0600)
+        when it holds a password or token.
     type: path
   proxies:
     description:

@@ -220,10 +220,23 @@ def test_a_password_is_masked_and_kept_from_others(host: Host) -> None:
     assert 'an0ther' not in repr([first, second])
     for name, (data, mode) in host.tree().items():
         assert b's3cret' not in data or mode == 0o600, name
-    host.path.chmod(0o644)
+    host.path.chmod(0o640)
     third = host.run(proxies={'https_proxy': SECRET})
     assert any('can be read by others' in warning for warning in third.warnings)
-    assert host.path.stat().st_mode & 0o777 == 0o644, 'the mode of a file that is there is not ours to change'
+    assert host.path.stat().st_mode & 0o777 == 0o640, 'the mode of a file that is there is not ours to change'
+
+
+def test_a_file_of_ours_that_gets_a_password_is_closed_to_others(host: Host) -> None:
+    host.runs()
+    host.run(settings={'debug': True})
+    done = host.run(proxies={'https_proxy': SECRET})
+    assert host.path.stat().st_mode & 0o777 == 0o600
+    assert not [warning for warning in done.warnings if 'read by others' in warning]
+
+
+def test_an_owner_has_a_name(host: Host) -> None:
+    with pytest.raises(ConfigError, match='owner: a name is needed'):
+        host.run(owner='', **ASKED)
 
 
 def test_a_symlink_stays(host: Host) -> None:
@@ -317,7 +330,7 @@ def test_kill_9_at_any_moment_is_harmless(host: Host) -> None:
     """A process that asks and takes away in turn is killed again and again; then everything is taken out."""
     original = b'{\n  "debug": true,\n  "registry-mirrors": ["https://f"]\n}'
     host.put(original)
-    for _ in range(8):
+    for _round in range(8):
         child = os.fork()
         if child == 0:
             try:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.quickpull.registry.plugins.module_utils._daemon_secrets import diff, holds_password, mask_value, masked_text, secrets_of
+from ansible_collections.quickpull.registry.plugins.module_utils._daemon_secrets import diff, holds_secret, mask_value, masked_text, secrets_of
 from ansible_collections.quickpull.registry.plugins.module_utils._json_text import Document
 
 PATH = '/etc/docker/daemon.json'
@@ -67,9 +67,9 @@ def test_no_password_is_ever_shown(password: str, scheme: str) -> None:
     data = json.dumps({'proxies': {'http-proxy': url}, 'registry-mirrors': [url]}).encode()
     assert f':{password}@' not in json.dumps(diff(PATH, None, data))
     assert {url, f'user:{password}'} <= secrets_of({'proxies': {'http_proxy': url}})
-    assert holds_password({'proxies': {'http-proxy': url}})
+    assert holds_secret({'proxies': {'http-proxy': url}})
 
 
 @pytest.mark.parametrize('value', [{}, {'proxies': None}, {'proxies': {'http-proxy': 'http://p', 'no-proxy': 'a'}}, {'proxies': {'http-proxy': 1}}])
-def test_no_password(value: dict[str, t.Any]) -> None:
-    assert not holds_password(value)
+def test_no_secret(value: dict[str, t.Any]) -> None:
+    assert not holds_secret(value)
