@@ -156,19 +156,19 @@ class Client:
         asked = origin_of(url)
         for _hop in range(MAX_REDIRECTS + 1):
             own = dict(headers or {})
-            if authorization and origin_of(url) == asked:
+            if authorization and _same_server(asked, origin_of(url)):
                 own['Authorization'] = authorization
             response = self._once(method, url, own, limit, until)
             target = response.header('Location')
             if response.status not in REDIRECT_STATUSES or not target:
                 return response
             url = _redirect_target(response.url, target)
-            if origin_of(url) != asked:
+            if not _same_server(asked, origin_of(url)):
                 authorization = ''
         raise FetchError('loop', f'more than {MAX_REDIRECTS} redirects, the last one to {mask_url(url)}', url=url)
 
     def is_origin(self, url: str) -> bool:
-        return origin_of(url) == origin_of(self.origin)
+        return _same_server(origin_of(self.origin), origin_of(url))
 
     def proxy_for(self, url: str) -> str | None:
         return None if self.direct else self.proxies.proxy_for(url)
@@ -243,6 +243,11 @@ def origin_of(url: str) -> tuple[str, str, int]:
     if parts.scheme not in ('http', 'https') or not host or any(char.isspace() for char in host):
         raise FetchError('loop', f'{mask_url(url)} is no http or https URL', url=url)
     return parts.scheme, host, DEFAULT_PORTS[parts.scheme] if port is None else port
+
+
+def _same_server(asked: tuple[str, str, int], other: tuple[str, str, int]) -> bool:
+    """Whether *other* is the server that was asked: the same origin, or what a host sends its plain http to, its own https."""
+    return asked == other or (asked[1] == other[1] and (asked[0], asked[2], other[0], other[2]) == ('http', 80, 'https', 443))
 
 
 def host_port(host: str, port: int) -> str:

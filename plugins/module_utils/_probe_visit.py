@@ -230,10 +230,14 @@ class Visit:
 
     def _ping(self) -> None:
         self._enter('ping')
-        answer = self._ask('GET', f'{self.base}/v2/', Limit(MAX_PING_BYTES))
+        url = f'{self.base}/v2/'
+        answer = self._ask('GET', url, Limit(MAX_PING_BYTES))
         verdict, self._doubt = judge_ping(answer)
         if verdict:
             raise verdict
+        if answer.url.partition(':')[2] == url.partition(':')[2]:
+            # A host that sends all of its http to its https would do so for each request, and use up the budget.
+            self.base = answer.url[: -len('/v2/')]
         if not self.settings.reaches('digest'):
             self._remember_latency(answer)
 

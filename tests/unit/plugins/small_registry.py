@@ -16,10 +16,12 @@ import re
 import select
 import socket
 import ssl
+import subprocess
 import tarfile
 import threading
 import typing as t
 from dataclasses import dataclass, field
+from pathlib import Path
 
 INDEX = 'application/vnd.oci.image.index.v1+json'
 MANIFEST = 'application/vnd.oci.image.manifest.v1+json'
@@ -65,6 +67,7 @@ class Server:
     def __init__(self, handler: Handler, certificate: str = '') -> None:
         self.handler = handler
         self.log: list[Asked] = []
+        self.tunnel_port = 0  # where CONNECT leads to; 0: to the port that is asked for
         self._stop = threading.Event()
         self._listener = socket.create_server(('127.0.0.1', 0))
         self._context: ssl.SSLContext | None = None
@@ -128,11 +131,11 @@ class Server:
         return ('\r\n'.join(head) + '\r\n\r\n').encode() + (b'' if asked.method == 'HEAD' else answer.body)
 
     def _tunnel(self, connection: socket.socket, asked: Asked) -> None:
-        """CONNECT: the handler's answer; with 200 bytes are carried to the port that was asked for, on this machine."""
+        """CONNECT: the handler's answer; with 200 bytes are carried to a port of this machine."""
         answer = self.handler(asked)
         connection.sendall(self._render(Asked('HEAD', '', {}), Answer(answer.status)))
         if answer.status == 200:
-            with socket.create_connection(('127.0.0.1', int(asked.path.rpartition(':')[2]))) as target:
+            with socket.create_connection(('127.0.0.1', self.tunnel_port or int(asked.path.rpartition(':')[2]))) as target:
                 relay(connection, target)
 
 
@@ -149,6 +152,16 @@ def relay(one: socket.socket, other: socket.socket) -> None:
             if not data:
                 return
             (other if source is one else one).sendall(data)
+
+
+def make_certificate(folder: Path) -> str:
+    """A self-signed certificate and its key in one PEM file, for 127.0.0.1 and mirror.test; as a CA it verifies itself."""
+    made = ['openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2', '-subj', '/CN=localhost',
+            '-addext', 'subjectAltName=DNS:mirror.test,IP:127.0.0.1', '-keyout', 'key.pem', '-out', 'cert.pem']  # fmt: skip
+    subprocess.run(made, cwd=folder, check=True, capture_output=True)
+    both = folder / 'both.pem'
+    both.write_text((folder / 'key.pem').read_text() + (folder / 'cert.pem').read_text())
+    return str(both)
 
 
 def layer(size: int, seed: int = 0) -> bytes:

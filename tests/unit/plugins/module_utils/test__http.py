@@ -17,7 +17,7 @@ from ansible_collections.quickpull.registry.plugins.module_utils import _http
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._http import Client, Deadline, FetchError, Limit, TlsContexts, TlsFiles
 from ansible_collections.quickpull.registry.plugins.module_utils._no_proxy import ProxyConfig
-from ansible_collections.quickpull.registry.tests.unit.plugins.small_registry import Answer, Asked, Handler, Server, relay
+from ansible_collections.quickpull.registry.tests.unit.plugins.small_registry import Answer, Asked, Handler, Server, make_certificate, relay
 
 SMALL = Limit(1000)
 Start = t.Callable[..., Server]
@@ -39,32 +39,7 @@ def start() -> t.Iterator[Start]:
 
 @pytest.fixture(scope='module')
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A self-signed certificate and its key in one PEM file, for 127.0.0.1 and mirror.test; as a CA it verifies itself."""
-    folder = tmp_path_factory.mktemp('tls')
-    made = [
-        'openssl',
-        'req',
-        '-x509',
-        '-newkey',
-        'ec',
-        '-pkeyopt',
-        'ec_paramgen_curve:prime256v1',
-        '-nodes',
-        '-days',
-        '2',
-        '-subj',
-        '/CN=localhost',
-        '-addext',
-        'subjectAltName=DNS:mirror.test,IP:127.0.0.1',
-        '-keyout',
-        'key.pem',
-        '-out',
-        'cert.pem',
-    ]
-    subprocess.run(made, cwd=folder, check=True, capture_output=True)
-    both = folder / 'both.pem'
-    both.write_text((folder / 'key.pem').read_text() + (folder / 'cert.pem').read_text())
-    return str(both)
+    return make_certificate(tmp_path_factory.mktemp('tls'))
 
 
 def client(server: Server | str, seconds: float = 3.0, **more: t.Any) -> Client:
@@ -221,6 +196,21 @@ def test_secrets_stay_with_whom_they_are_for(start: Start) -> None:
     assert [(asked.header('X-Key'), asked.header('Authorization')) for asked in mirror.log] == [('secret', 'Bearer token')] * 2
     assert [(asked.header('X-Key'), asked.header('Authorization')) for asked in other.log] == [('', '')] * 2
     assert one.sent == 2
+
+
+@pytest.mark.parametrize(
+    'origin, url, same',
+    [
+        ('http://m', 'http://m:80/x', True),
+        ('http://m', 'https://M/x', True),
+        ('https://m', 'http://m/x', False),
+        ('http://m:5000', 'https://m/x', False),
+        ('http://m', 'https://m:5000/x', False),
+        ('http://m', 'https://n/x', False),
+    ],
+)
+def test_only_its_own_https_is_the_same_server(origin: str, url: str, same: bool) -> None:
+    assert client(origin).is_origin(url) is same
 
 
 def test_the_environment_is_ignored(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:

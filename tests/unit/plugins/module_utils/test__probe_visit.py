@@ -8,6 +8,7 @@ import itertools
 import re
 import socket
 import typing as t
+from pathlib import Path
 
 import pytest
 
@@ -18,7 +19,7 @@ from ansible_collections.quickpull.registry.plugins.module_utils._no_proxy impor
 from ansible_collections.quickpull.registry.plugins.module_utils._probe_verdict import STATES, STEPS, Finding
 from ansible_collections.quickpull.registry.plugins.module_utils._probe_visit import Settings, Visit
 from ansible_collections.quickpull.registry.plugins.module_utils._registry import Platform, parse_image
-from ansible_collections.quickpull.registry.tests.unit.plugins.small_registry import Answer, Asked, Content, Handler, Server, layer, sha256
+from ansible_collections.quickpull.registry.tests.unit.plugins.small_registry import Answer, Asked, Content, Handler, Server, layer, make_certificate, sha256
 
 GOOD = Content((layer(40_000), layer(300, 1)))
 BIG = Content((layer(1_500_000), layer(50_000, 1), layer(90, 2)))
@@ -265,6 +266,19 @@ def test_a_mirror_that_redirects_to_itself_keeps_within_its_budget(start: Start)
     found = visit(server.url)
     assert (found.state, found.notes) == ('ok', ['budget_spent_at_config: nginx'])
     assert found.requests == len(server.log) == 8
+
+
+def test_a_mirror_that_sends_all_of_its_http_to_its_https(start: Start, tmp_path: Path) -> None:
+    """Ports 80 and 443 cannot be had here, so both are reached through a proxy."""
+    secured = Server(GOOD.serve, make_certificate(tmp_path))
+    proxy = start(lambda asked: Answer(200) if asked.method == 'CONNECT' else Answer(301, b'', {'Location': 'https://mirror.test/v2/'}))
+    proxy.tunnel_port = secured.port
+    settings = dataclasses.replace(SETTINGS, proxies=ProxyConfig(proxy.url, proxy.url))
+    found = visit('http://mirror.test', settings, insecure=True, headers={'X-Key': 'secret'})
+    secured.close()
+    assert (found.state, found.requests, found.notes) == ('ok', 7, [])
+    assert proxy.paths() == ['GET http://mirror.test/v2/', 'CONNECT mirror.test:443']
+    assert {asked.header('X-Key') for asked in secured.log} == {'secret'}
 
 
 # Tokens
