@@ -178,11 +178,6 @@ plan:
       returned: always
       type: bool
       sample: false
-    interrupted:
-      description: Whether an earlier run was killed before it had proved its work, or put it back.
-      returned: always
-      type: bool
-      sample: false
 applied:
   description: What was done, or would be done in check mode. V(none), V(reload) or V(restart).
   returned: always

@@ -185,4 +185,3 @@ def remove_all(place: Place) -> None:
 
 def busybox_archive(place: Place) -> Path:
     return place.served / 'busybox.tar'
-

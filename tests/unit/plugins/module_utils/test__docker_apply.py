@@ -657,7 +657,10 @@ def test_after_any_changes_all_is_in_force(tmp_path_factory: pytest.TempPathFact
 @pytest.mark.parametrize(
     ('line', 'refusal'),
     [
-        ('time="x" level=error msg="Error reconfiguring the daemon: invalid mirror: \\"http://x/y\\""', 'Error reconfiguring the daemon: invalid mirror: "http://x/y".'),
+        (
+            'time="x" level=error msg="Error reconfiguring the daemon: invalid mirror: \\"http://x/y\\""',
+            'Error reconfiguring the daemon: invalid mirror: "http://x/y".',
+        ),
         (
             'time="x" level=error msg="Error reloading configuration" error="unable to configure the Docker daemon with file /f: no"',
             'Error reloading configuration: unable to configure the Docker daemon with file /f: no.',
