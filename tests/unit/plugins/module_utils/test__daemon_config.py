@@ -326,6 +326,50 @@ def test_a_file_that_the_daemon_does_not_read(host: Host) -> None:
     assert any('reads /srv/docker.json' in warning for warning in done.warnings)
 
 
+class Crash(BaseException):
+    """The end of a process, at a place of our choice."""
+
+
+@pytest.mark.parametrize('original', [None, b'{\n  "debug": true,\n  "registry-mirrors": ["https://f"]\n}'], ids=['no file', 'a file'])
+@pytest.mark.parametrize('crashing', ['ask', 'change', 'leave'])
+def test_a_crash_between_any_two_steps_is_harmless(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, original: bytes | None, crashing: str) -> None:
+    """Each change on the disk in turn is the one that is not done any more."""
+    runs: dict[str, dict[str, t.Any]] = {
+        'ask': ASKED, 'change': {'registry_mirrors': ['https://c', 'https://f'], 'settings': {'mtu': 1400}, 'exclusive': True}, 'leave': {'present': False},
+    }
+    for steps in range(100):
+        (tmp_path / str(steps) / 'etc').mkdir(parents=True)
+        host = Host(tmp_path / str(steps))
+        if original is not None:
+            host.put(original)
+        for name in list(runs)[:list(runs).index(crashing)]:
+            host.run(**runs[name])
+        left = [steps]
+
+        def counted(call: t.Callable[..., t.Any], left: list[int] = left) -> t.Callable[..., t.Any]:
+            def step(*args: t.Any, **how: t.Any) -> t.Any:
+                if left[0] == 0:
+                    raise Crash
+                left[0] -= 1
+                return call(*args, **how)
+            return step
+
+        with monkeypatch.context() as patched:
+            for call in ('replace', 'unlink', 'mkdir', 'rmdir'):
+                patched.setattr(os, call, counted(getattr(os, call)))
+            try:
+                host.run(**runs[crashing])
+            except Crash:
+                pass
+        host.run(present=False)
+        assert (host.path.read_bytes() if host.path.exists() else None) == original, f'after {steps} steps'
+        assert host.path.parent.exists() is (original is not None), f'after {steps} steps'
+        if left[0]:
+            assert steps > 3
+            return
+    pytest.fail('a run has no end')
+
+
 def test_kill_9_at_any_moment_is_harmless(host: Host) -> None:
     """A process that asks and takes away in turn is killed again and again; then everything is taken out."""
     original = b'{\n  "debug": true,\n  "registry-mirrors": ["https://f"]\n}'

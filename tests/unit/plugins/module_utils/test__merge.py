@@ -276,6 +276,26 @@ def test_spelling_of_a_foreign_no_proxy_comes_back() -> None:
     assert one.data == original
 
 
+def test_entries_that_were_moved_or_taken_come_back_in_their_order() -> None:
+    one = host({'registry-mirrors': ['https://f', 'https://g', 'https://h']})
+    original = one.data
+    one.ask(mirrors=['https://h'], exclusive=True)
+    one.ask(mirrors=['https://a'])
+    assert one.mirrors == ['https://a', 'https://f', 'https://g', 'https://h']
+    one.leave()
+    assert one.data == original
+
+
+def test_a_crash_over_a_waiting_key_leaves_it_waiting() -> None:
+    one = host(daemon=RUNNING)
+    one.ask(settings={'live-restore': True})
+    one.leave()
+    one.run(asking(settings={'live-restore': True, 'mtu': 1}), crash='before the file')
+    one.ask()
+    assert one.record.tombstones == ['/live-restore']
+    assert clear(one.data, PATH, one.record, RUNNING).data is None
+
+
 # Laws over random files and sequences of runs
 
 MIRROR = st.sampled_from(['https://a', 'https://a/', 'HTTPS://b', 'http://c:5000', 'https://d/x', 'https://e'])
