@@ -326,6 +326,16 @@ def test_a_file_that_the_daemon_does_not_read(host: Host) -> None:
     assert any('reads /srv/docker.json' in warning for warning in done.warnings)
 
 
+def test_one_run_at_a_time(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = _io.locked
+    with _io.locked(host.state):
+        monkeypatch.setattr(_io, 'locked', lambda state: real(state, timeout=0.01))
+        with pytest.raises(ConfigError, match='Another run of quickpull'):
+            host.run(**ASKED)
+        assert host.run(check_mode=True, **ASKED).changed, 'check mode needs no lock'
+    assert not host.path.exists()
+
+
 class Crash(BaseException):
     """The end of a process, at a place of our choice."""
 
