@@ -523,22 +523,23 @@ class _Connection:
 
 def _read(answer: http.client.HTTPResponse, limit: Limit, clock: t.Callable[[], float]) -> tuple[bytes, bool]:
     """At most *limit* of the body, and whether that is all of it."""
+    if limit.seconds is None and answer.length is not None and answer.length > limit.size:
+        return b'', False  # it says itself that it is too long, and of no use in part
     started = clock()
-    chunks: list[bytes] = []
-    size = 0
+    body = bytearray()
     # One byte more than allowed tells a body that just fits from one that is too long.
-    while size <= limit.size:
-        data = answer.read1(min(_CHUNK * 4, limit.size + 1 - size))
+    while len(body) <= limit.size:
+        data = answer.read1(min(_CHUNK * 4, limit.size + 1 - len(body)))
         if not data:
             if answer.length:
                 raise http.client.IncompleteRead(b'', answer.length)
-            return b''.join(chunks), True
-        chunks.append(data)
-        size += len(data)
-        if limit.seconds is not None and size >= limit.enough and clock() - started >= limit.seconds:
+            return bytes(body), True
+        body += data
+        if limit.seconds is not None and len(body) >= limit.enough and clock() - started >= limit.seconds:
             break
-    complete = answer.length == 0 and size <= limit.size
-    return b''.join(chunks)[: limit.size], complete
+    complete = answer.length == 0 and len(body) <= limit.size
+    del body[limit.size :]
+    return bytes(body), complete
 
 
 def _request_error(exc: Exception, url: str) -> FetchError:

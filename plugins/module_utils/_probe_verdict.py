@@ -118,11 +118,11 @@ def judge_ping(answer: Response) -> tuple[Stop | None, Stop | None]:
     status = answer.status
     if status >= 500:
         return Stop('server_error', 'ping', f'The mirror answers {status} to /v2/.'), None
-    if not answer.complete:
-        return Stop('not_a_registry', 'ping', 'The answer to /v2/ has no end.'), None
     if 200 <= status < 300:
         if looks_like_html(answer):
             return Stop('not_a_registry', 'ping', 'A web page answers /v2/, not a registry.'), None
+        if not answer.complete:
+            return Stop('not_a_registry', 'ping', 'The answer to /v2/ has no end.'), None
         known = answer.header('Docker-Distribution-Api-Version') or not answer.body.strip() or answer.body.strip()[:1] in (b'{', b'[', b'"', b't')
         return None, None if known else Stop('not_a_registry', 'ping', 'What answers /v2/ is no registry.')
     if status == 401:

@@ -68,7 +68,7 @@ SAMPLE_ENOUGH = 16 * 1024
 # Less than this is a burst of the network's buffers, not a throughput.
 MEASURABLE_BYTES = 32 * 1024
 WHOLE_LAYER_BYTES = 256 * 1024
-MAX_CONFIG_BYTES = 4 * 1024 * 1024
+MAX_CONFIG_BYTES = 2 * 1024 * 1024
 MAX_PING_BYTES = 64 * 1024
 MAX_WAITS = 3  # for each image
 

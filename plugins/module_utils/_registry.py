@@ -24,8 +24,9 @@ from ansible_collections.quickpull.registry.plugins.module_utils._errors import 
 INDEX_TYPES = ('application/vnd.oci.image.index.v1+json', 'application/vnd.docker.distribution.manifest.list.v2+json')
 MANIFEST_TYPES = ('application/vnd.oci.image.manifest.v1+json', 'application/vnd.docker.distribution.manifest.v2+json')
 ACCEPT_MANIFESTS = ', '.join(INDEX_TYPES + MANIFEST_TYPES)
-# distribution takes no larger manifest (registry/handlers/manifests.go), nor does Docker.
-MAX_MANIFEST_BYTES = 4 * 1024 * 1024
+# distribution takes manifests of up to 4 MiB (registry/handlers/manifests.go); the largest ones in the wild have a tenth of this, and
+# dozens of mirrors may send something endless at the same time.
+MAX_MANIFEST_BYTES = 2 * 1024 * 1024
 MAX_TOKEN_BYTES = 64 * 1024
 
 UPSTREAM_URLS = {'docker.io': 'https://registry-1.docker.io'}

@@ -130,6 +130,7 @@ BAD_DATA: list[tuple[list[Rule], Content, str, str]] = [
     ([('', Answer(400))], GOOD, 'not_a_registry', 'ping'),
     ([('', Answer(204, b'', {'Location': '/'}))], GOOD, 'not_a_registry', 'manifest'),
     ([('', Answer(403))], GOOD, 'denied', 'ping'),
+    ([('', Answer(403, HTML.body * 5000, HTML.headers))], GOOD, 'denied', 'ping'),
     ([('', Answer(401))], GOOD, 'auth_failed', 'ping'),
     ([('', Answer(429))], GOOD, 'rate_limited', 'ping'),
     ([('', Answer(429, b'', {'Retry-After': '60'}))], GOOD, 'rate_limited', 'ping'),
