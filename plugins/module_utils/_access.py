@@ -87,7 +87,8 @@ def choose(
     """
     if results is None or not listed:
         return {"mirrors": mirrors_for_daemon(listed, mirror_urls(listed)), "alive": True, "reasons": []}
-    selection = select(results, current, parse_policy(policy, key="registry_access_mirror_policy"))
+    # The order in which the user lists mirrors counts among equals, so that check mode and the run choose the same.
+    selection = select(results, current, parse_policy(policy, key="registry_access_mirror_policy"), by_list=True)
     reasons = [f"{one.url}: {one.reason}" for one in selection.left_out]
     if not results:
         reasons = ["There is no result to choose from: the probe could not be run, or registry_access_mirror_query left none."]

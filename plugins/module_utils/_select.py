@@ -135,7 +135,9 @@ def _policy_value(name: str, value: t.Any, key: str) -> t.Any:
     return float(value)
 
 
-def select(results: t.Sequence[t.Mapping[str, t.Any]], current: t.Sequence[str] = (), policy: Policy | None = None) -> Selection:
+def select(
+    results: t.Sequence[t.Mapping[str, t.Any]], current: t.Sequence[str] = (), policy: Policy | None = None, *, by_list: bool = False
+) -> Selection:
     """Choose among the results of a probe.
 
     ``results``: as registry_mirror_probe returns them, in the order listed (``url``, ``ok``, ``state``, ``reason``,
@@ -143,7 +145,9 @@ def select(results: t.Sequence[t.Mapping[str, t.Any]], current: t.Sequence[str] 
 
     Without a mirror in force the best ones are taken. Otherwise those in force that are still ok stay, free places go to the
     best of the others, and then a challenger takes the place of the most expensive one chosen, or passes the one in front of
-    it, only if it is clearly better than that very one. "Clearly better" is not transitive, so the list is never sorted by
+    it, only if it is clearly better than that very one. With ``by_list`` a mirror that is not in force has to be clearly better
+    as well to come before one listed earlier, so that two probes in a row lead to the same list before any is in force. "Clearly
+    better" is not transitive, so the list is never sorted by
     it: neighbours are compared until nothing moves, which always ends at the same list for the same input.
     """
     rules = policy or Policy()
@@ -155,7 +159,8 @@ def select(results: t.Sequence[t.Mapping[str, t.Any]], current: t.Sequence[str] 
     if rules.order_by == 'listed':
         chosen = sorted(candidates, key=lambda one: one.index)[: rules.max]
     else:
-        chosen = _choose(candidates, incumbents, rules)
+        newcomers = [one for one in candidates if one not in incumbents] if by_list else []
+        chosen = _choose(candidates, incumbents + newcomers, rules)
     taken = {one.key for one in chosen}
     held = {one.key for one in incumbents}
     left_out += unfit + [LeftOut(one.url, _not_chosen_because(one, held, rules)) for one in candidates if one.key not in taken]

@@ -5,8 +5,12 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import json
+import subprocess
+import time
 import typing as t
+from pathlib import Path
 
 import pytest
 
@@ -106,30 +110,62 @@ def test_absent_gives_back_what_was_there(lab: Lab, host: Host, first_run: dict[
     assert site(lab, 'good-a', limit=host.name, extra_vars={'registry_access_state': 'absent'}).ok().changed(host.name) == 0
 
 
-def test_from_nothing_to_mirrors_and_back_to_nothing(lab: Lab, host: Host) -> None:
-    host.reset()
-    host.start_container()
-    before = processes(host)
-    site(lab, 'good-a', limit=host.name).ok()
-    assert host.mirrors_in_force() == ['http://good-a.lab:8101/']
-    run = lab.playbook('playbooks/site.yml', limit=host.name, extra_vars={'registry_access_mirrors': {}}).ok()
-    assert run.changed(host.name) > 0
-    assert host.mirrors_in_force() == []
-    assert not host.exists(DAEMON_JSON)
-    assert processes(host) == before
+def everywhere(lab: Lab, action: t.Callable[[Host], t.Any]) -> dict[str, t.Any]:
+    """Do something on each host, side by side; results by name."""
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        return dict(zip(lab.hosts, pool.map(action, lab.hosts.values())))
 
 
-def test_a_dead_network_empties_nothing(lab: Lab, host: Host) -> None:
-    host.reset()
-    site(lab, 'good-a', 'good-b', limit=host.name).ok()
-    before = host.get(DAEMON_JSON)
-    kept = site(lab, 'refused', 'dropped', limit=host.name, extra_vars={'registry_access_probe_deadline': 2}).ok()
-    assert host.get(DAEMON_JSON) == before
-    assert kept.changed(host.name) == 0
+def in_force(lab: Lab) -> dict[str, list[str]]:
+    return everywhere(lab, lambda host: host.mirrors_in_force())
+
+
+def on_all(lab: Lab, value: t.Any) -> dict[str, t.Any]:
+    """What is expected of every host."""
+    return dict.fromkeys(lab.hosts, value)
+
+
+def logging_driver(host: Host) -> str:
+    return host.out("docker info --format '{{.LoggingDriver}}'")
+
+
+def http_proxy(host: Host) -> str:
+    return host.out("docker info --format '{{.HTTPProxy}}'")
+
+
+@pytest.fixture
+def fresh(lab: Lab) -> Lab:
+    """All hosts as new."""
+    everywhere(lab, lambda host: host.reset())
+    return lab
+
+
+GOOD_A = ['http://good-a.lab:8101/']
+
+
+def test_from_nothing_to_mirrors_and_back_to_nothing(fresh: Lab) -> None:
+    lab = fresh
+    everywhere(lab, lambda host: host.start_container())
+    before = everywhere(lab, processes)
+    site(lab, 'good-a').ok()
+    assert in_force(lab) == on_all(lab, GOOD_A)
+    run = lab.playbook('playbooks/site.yml', extra_vars={'registry_access_mirrors': {}}).ok()
+    assert all(run.changed(name) for name in lab.hosts)
+    assert in_force(lab) == on_all(lab, [])
+    assert not any(host.exists(DAEMON_JSON) for host in lab.hosts.values())
+    assert everywhere(lab, processes) == before
+
+
+def test_a_dead_network_empties_nothing(fresh: Lab) -> None:
+    lab = fresh
+    site(lab, 'good-a', 'good-b').ok()
+    before = everywhere(lab, lambda host: host.get(DAEMON_JSON))
+    kept = site(lab, 'refused', 'dropped', extra_vars={'registry_access_probe_deadline': 2}).ok()
+    assert kept.changed() == 0
     assert 'left as they are' in kept.stdout
-    failed = site(lab, 'refused', limit=host.name, extra_vars={'registry_access_when_no_mirror': 'fail', 'registry_access_probe_deadline': 2})
+    failed = site(lab, 'refused', extra_vars={'registry_access_when_no_mirror': 'fail', 'registry_access_probe_deadline': 2})
     assert failed.rc != 0
-    assert host.get(DAEMON_JSON) == before
+    assert everywhere(lab, lambda host: host.get(DAEMON_JSON)) == before
 
 
 OWN_HANDLER = """
@@ -153,74 +189,81 @@ AS_IMPORT = AS_INCLUDE.replace('include_role', 'import_role')
 
 
 @pytest.mark.parametrize('section', [AS_ROLES, AS_INCLUDE, AS_IMPORT], ids=['roles', 'include_role', 'import_role'])
-def test_tasks_after_the_role_pull_by_the_new_way(lab: Lab, host: Host, section: str) -> None:
-    host.reset()
-    host.start_container()
-    before = processes(host)
+def test_tasks_after_the_role_pull_by_the_new_way(fresh: Lab, section: str) -> None:
+    lab = fresh
+    everywhere(lab, lambda host: host.start_container())
+    before = everywhere(lab, processes)
     since = lab.mark()
     lab.playbook(
-        OWN_HANDLER.replace('{section}', section), limit=host.name,
+        OWN_HANDLER.replace('{section}', section),
         extra_vars={'registry_access_mirrors': {'docker.io': lab.urls('refused', 'good-b')}, 'registry_access_probe_deadline': 4},
     ).ok()
-    assert any('/manifests/' in line['path'] for line in lab.access_log('good-b', since, client=host) if line['agent'].startswith('docker/'))
-    assert processes(host) == before
+    for host in lab.hosts.values():
+        asked = [line['path'] for line in lab.access_log('good-b', since, client=host) if line['agent'].startswith('docker/')]
+        assert any('/library/nginx/blobs/' in path for path in asked), host.name
+    assert everywhere(lab, processes) == before
 
 
-def test_a_restart_that_is_not_allowed_waits(lab: Lab, host: Host) -> None:
-    host.reset()
-    host.start_container('adhoc', restart='no')
-    before = processes(host)
+def test_a_restart_that_is_not_allowed_waits(fresh: Lab) -> None:
+    lab = fresh
+    everywhere(lab, lambda host: host.start_container('adhoc', restart='no'))
+    before = everywhere(lab, processes)
     asked = {'registry_access_docker_settings': {'max-concurrent-downloads': 4, 'log-driver': 'local'}}
-    first = site(lab, 'good-a', limit=host.name, extra_vars=asked).ok()
+    first = site(lab, 'good-a', extra_vars=asked).ok()
     assert 'Pending' in first.stdout
-    assert processes(host) == before
-    assert host.mirrors_in_force() == ['http://good-a.lab:8101/'], 'what a reload can do is done'
-    second = site(lab, 'good-a', limit=host.name, extra_vars=asked).ok()
-    assert second.changed(host.name) == 0
+    assert everywhere(lab, processes) == before
+    assert in_force(lab) == on_all(lab, GOOD_A), 'what a reload can do is done'
+    second = site(lab, 'good-a', extra_vars=asked).ok()
+    assert second.changed() == 0
     assert 'Pending' in second.stdout
-    allowed = site(lab, 'good-a', limit=host.name, extra_vars={**asked, 'registry_access_restart': 'always'}).ok()
-    assert allowed.changed(host.name) > 0
-    assert host.dockerd_pid() != before[0]
-    assert host.out("docker info --format '{{.LoggingDriver}}'") == 'local'
-    assert site(lab, 'good-a', limit=host.name, extra_vars=asked).ok().changed(host.name) == 0
+    allowed = site(lab, 'good-a', extra_vars={**asked, 'registry_access_restart': 'always'}).ok()
+    assert all(allowed.changed(name) for name in lab.hosts)
+    assert all(host.dockerd_pid() != before[name][0] for name, host in lab.hosts.items())
+    assert everywhere(lab, logging_driver) == on_all(lab, 'local')
+    assert site(lab, 'good-a', extra_vars=asked).ok().changed() == 0
 
 
-def test_live_restore_lets_a_restart_pass_without_stopping_a_container(lab: Lab, host: Host) -> None:
-    host.reset()
-    host.start_container('adhoc', restart='no')
-    before = processes(host)
-    asked = {'registry_access_docker_settings': {'log-driver': 'local'}, 'registry_access_live_restore_first': True}
-    site(lab, 'good-a', limit=host.name, extra_vars=asked).ok()
-    assert host.dockerd_pid() != before[0]
-    assert host.container_pids() == before[1]
-    assert host.out("docker info --format '{{.LoggingDriver}}'") == 'local'
+def test_live_restore_lets_a_restart_pass_without_stopping_a_container(fresh: Lab) -> None:
+    lab = fresh
+    everywhere(lab, lambda host: host.start_container('adhoc', restart='no'))
+    before = everywhere(lab, processes)
+    site(lab, 'good-a', extra_vars={'registry_access_docker_settings': {'log-driver': 'local'}, 'registry_access_live_restore_first': True}).ok()
+    assert all(host.dockerd_pid() != before[name][0] for name, host in lab.hosts.items())
+    assert everywhere(lab, lambda host: host.container_pids()) == {name: pids for name, (_daemon, pids) in before.items()}
+    assert everywhere(lab, logging_driver) == on_all(lab, 'local')
 
 
-def test_proxies_are_used_by_the_daemon_and_direct_mirrors_go_round_them(lab: Lab, host: Host) -> None:
-    host.reset()
-    proxies = {'http_proxy': 'http://proxyuser:lab%3Aproxy%40pass@proxy.lab:3129', 'https_proxy': 'http://proxyuser:lab%3Aproxy%40pass@proxy.lab:3129'}
-    run = site(lab, 'good-a', limit=host.name, extra_vars={'registry_access_proxies': proxies}, arguments=['-vvv']).ok()
-    assert 'lab%3Aproxy%40pass' not in run.stdout
-    assert 'lab:proxy@pass' not in run.stdout
-    assert pulled_through(lab, host, 'good-a')
-    told = json.loads(host.out("docker info --format '{{json .}}'"))
-    assert told['HttpProxy'] == 'http://xxxxx:xxxxx@proxy.lab:3129'
-    assert 'good-a.lab' in told['NoProxy']
-    host.run('docker image rm -f nginx; true')
-    assert site(lab, 'good-a', limit=host.name, extra_vars={'registry_access_proxies': proxies}).ok().changed(host.name) == 0
+def test_proxies_are_used_by_the_daemon_and_direct_mirrors_go_round_them(fresh: Lab) -> None:
+    lab = fresh
+    url = 'http://proxyuser:lab%3Aproxy%40pass@proxy.lab:3129'
+    proxies = {'registry_access_proxies': {'http_proxy': url, 'https_proxy': url}}
+    run = site(lab, 'good-a', extra_vars=proxies, arguments=['-vvv', '--diff']).ok()
+    for secret in ('lab%3Aproxy%40pass', 'lab:proxy@pass'):
+        assert secret not in run.stdout + run.stderr
+        assert not any(secret in host.run('journalctl --no-pager').stdout for host in lab.hosts.values())
+    for host in lab.hosts.values():
+        assert pulled_through(lab, host, 'good-a')
+        told = json.loads(host.out("docker info --format '{{json .}}'"))
+        assert told['HttpProxy'] == 'http://xxxxx:xxxxx@proxy.lab:3129'
+        assert 'good-a.lab' in told['NoProxy']
+    again = site(lab, 'good-a', extra_vars=proxies).ok()
+    assert again.changed() == 0
+    assert all(len(again.executions(name)) <= 5 for name in lab.hosts)
+    changed = {'registry_access_proxies': dict.fromkeys(('http_proxy', 'https_proxy'), 'http://proxyuser:other@proxy.lab:3129')}
+    other = site(lab, 'good-a', extra_vars=changed).ok()
+    assert all(other.changed(name) for name in lab.hosts)
     since = lab.mark()
-    changed = dict.fromkeys(proxies, 'http://proxyuser:other@proxy.lab:3129')
-    assert site(lab, 'good-a', limit=host.name, extra_vars={'registry_access_proxies': changed}).ok().changed(host.name) > 0
-    host.run('docker pull registry-1.docker.io/library/busybox', check=False)
-    assert lab.access_log('proxy', since), 'what is not direct goes through the proxy'
+    everywhere(lab, lambda host: host.run('docker pull registry-1.docker.io/library/busybox', check=False))
+    assert {line['client'] for line in lab.access_log('proxy', since)} == {host.address for host in lab.hosts.values()}
 
 
-def test_a_strangers_mirror_is_left_out_where_the_hubs_login_would_leak(lab: Lab, host: Host) -> None:
-    host.reset()
-    host.put('/root/.docker/config.json', json.dumps({'auths': {'https://index.docker.io/v1/': {'auth': 'YWNtZTpsYWItaHViLXBhc3N3b3Jk'}}}), 0o600)
+def test_a_strangers_mirror_is_left_out_where_the_hubs_login_would_leak(fresh: Lab) -> None:
+    lab = fresh
+    login = json.dumps({'auths': {'https://index.docker.io/v1/': {'auth': 'YWNtZTpsYWItaHViLXBhc3N3b3Jk'}}})
+    everywhere(lab, lambda host: host.put('/root/.docker/config.json', login, 0o600))
     mirrors = [{'url': 'http://good-a.lab:8101', 'third_party': True}, 'http://good-b.lab:8102']
-    run = site(lab, limit=host.name, extra_vars={'registry_access_mirrors': {'docker.io': mirrors}}).ok()
-    assert host.mirrors_in_force() == ['http://good-b.lab:8102/']
+    run = site(lab, extra_vars={'registry_access_mirrors': {'docker.io': mirrors}}).ok()
+    assert in_force(lab) == on_all(lab, ['http://good-b.lab:8102/'])
     assert 'moby#42022' in run.stdout + run.stderr
 
 
@@ -232,57 +275,59 @@ SERIAL = """
 """
 
 
-def test_batches_share_a_probe_and_sites_do_not(lab: Lab) -> None:
-    for host in lab.hosts.values():
-        host.reset()
-    asked: dict[str, t.Any] = {'registry_access_mirrors': {'docker.io': lab.urls('good-a')}, 'registry_access_probe_deadline': 4}
-    probes = {
-        scope: len([task for task in lab.playbook(SERIAL, extra_vars={**asked, **more}).ok().of(action='registry_mirror_probe') if task.status == 'ok'])
-        for scope, more in {
-            'play': {},
-            'site': {'registry_access_probe_scope': 'site', 'registry_access_site': "{{ 'east' if inventory_hostname == 'lab-forky' else 'west' }}"},
-            'host': {'registry_access_probe_scope': 'host'},
-        }.items()
-    }
-    assert probes == {'play': 1, 'site': 2, 'host': 3}
+@pytest.mark.parametrize(
+    'scope, site_name, probes',
+    [('play', '', 1), ('site', "{{ 'east' if inventory_hostname == 'lab-forky' else 'west' }}", 2), ('host', '', 3)],
+    ids=['play', 'site', 'host'],
+)
+def test_batches_share_a_probe_and_sites_do_not(fresh: Lab, scope: str, site_name: str, probes: int) -> None:
+    run = fresh.playbook(
+        SERIAL,
+        extra_vars={
+            'registry_access_mirrors': {'docker.io': fresh.urls('good-a')},
+            'registry_access_probe_deadline': 4,
+            'registry_access_probe_scope': scope,
+            'registry_access_site': site_name,
+        },
+    ).ok()
+    assert len([task for task in run.of(action='registry_mirror_probe') if task.status == 'ok']) == probes
+    assert in_force(fresh) == on_all(fresh, GOOD_A)
 
 
-def test_another_host_stands_in_for_one_that_cannot_probe(lab: Lab) -> None:
-    for host in lab.hosts.values():
-        host.reset()
-    first, *others = lab.hosts.values()
+def test_another_host_stands_in_for_one_that_cannot_probe(fresh: Lab) -> None:
+    lab = fresh
+    first, second, _third = lab.hosts
     run = lab.playbook(
         SERIAL.replace('serial: 1', 'serial: 3'),
         extra_vars={
             'registry_access_mirrors': {'docker.io': lab.urls('good-a')},
-            'registry_access_probe_ca_path': "{{ '/nonexistent' if inventory_hostname == '%s' else '' }}" % first.name,
+            'registry_access_probe_ca_path': "{{ '/nonexistent' if inventory_hostname == '%s' else '' }}" % first,
         },
-    )
-    assert [task.host for task in run.of(action='registry_mirror_probe') if task.status == 'ok'] == [others[0].name]
-    for host in others:
-        assert host.mirrors_in_force() == ['http://good-a.lab:8101/']
+    ).ok()
+    assert [task.host for task in run.of(action='registry_mirror_probe') if task.status == 'ok'] == [second]
+    assert in_force(lab) == on_all(lab, GOOD_A)
 
 
-def test_tags_narrow_a_run(lab: Lab, host: Host) -> None:
-    host.reset()
+def test_tags_narrow_a_run(fresh: Lab) -> None:
+    lab = fresh
     proxies = {'registry_access_proxies': {'http_proxy': 'http://proxy.lab:3128'}}
-    site(lab, 'good-a', limit=host.name, tags='probe', extra_vars=proxies).ok()
-    assert not host.exists(DAEMON_JSON)
-    site(lab, 'good-a', limit=host.name, tags='mirrors', extra_vars=proxies).ok()
-    assert host.mirrors_in_force() == ['http://good-a.lab:8101/']
-    assert host.out("docker info --format '{{.HTTPProxy}}'") == ''
-    site(lab, 'good-a', limit=host.name, tags='proxies', extra_vars=proxies).ok()
-    assert host.out("docker info --format '{{.HTTPProxy}}'") == 'http://proxy.lab:3128'
-    assert host.mirrors_in_force() == ['http://good-a.lab:8101/']
+    site(lab, 'good-a', tags='probe', extra_vars=proxies).ok()
+    assert not any(host.exists(DAEMON_JSON) for host in lab.hosts.values())
+    site(lab, 'good-a', tags='mirrors', extra_vars=proxies).ok()
+    assert in_force(lab) == on_all(lab, GOOD_A)
+    assert everywhere(lab, http_proxy) == on_all(lab, '')
+    site(lab, 'good-a', tags='proxies', extra_vars=proxies).ok()
+    assert everywhere(lab, http_proxy) == on_all(lab, 'http://proxy.lab:3128')
+    assert in_force(lab) == on_all(lab, GOOD_A)
 
 
-def test_the_tag_apply_finishes_what_was_written(lab: Lab, host: Host) -> None:
-    host.reset()
-    host.start_container('adhoc', restart='no')
-    site(lab, 'good-a', limit=host.name, extra_vars={'registry_access_docker_settings': {'log-driver': 'local'}}).ok()
-    assert host.out("docker info --format '{{.LoggingDriver}}'") == 'json-file'
-    site(lab, 'good-a', limit=host.name, tags='apply', extra_vars={'registry_access_restart': 'always'}).ok()
-    assert host.out("docker info --format '{{.LoggingDriver}}'") == 'local'
+def test_the_tag_apply_finishes_what_was_written(fresh: Lab) -> None:
+    lab = fresh
+    everywhere(lab, lambda host: host.start_container('adhoc', restart='no'))
+    site(lab, 'good-a', extra_vars={'registry_access_docker_settings': {'log-driver': 'local'}}).ok()
+    assert everywhere(lab, logging_driver) == on_all(lab, 'json-file')
+    site(lab, 'good-a', tags='apply', extra_vars={'registry_access_restart': 'always'}).ok()
+    assert everywhere(lab, logging_driver) == on_all(lab, 'local')
 
 
 def test_a_host_without_docker_is_skipped_in_one_line(lab: Lab) -> None:
@@ -295,27 +340,60 @@ def test_a_host_without_docker_is_skipped_in_one_line(lab: Lab) -> None:
     host.reset()
 
 
-def test_a_stopped_docker_is_written_and_stays_stopped(lab: Lab, host: Host) -> None:
-    host.reset()
-    host.run('systemctl stop docker.socket docker.service')
-    run = site(lab, 'good-a', limit=host.name).ok()
-    assert json.loads(host.get(DAEMON_JSON)) == {'registry-mirrors': lab.urls('good-a')}
-    assert host.dockerd_pid() == 0
-    assert site(lab, 'good-a', limit=host.name).ok().changed(host.name) == 0
-    assert run.rc == 0
-    host.run('systemctl start docker')
-    assert host.mirrors_in_force() == ['http://good-a.lab:8101/']
+def test_a_stopped_docker_is_written_and_stays_stopped(fresh: Lab) -> None:
+    lab = fresh
+    everywhere(lab, lambda host: host.run('systemctl stop docker.socket docker.service'))
+    site(lab, 'good-a').ok()
+    assert everywhere(lab, lambda host: json.loads(host.get(DAEMON_JSON))) == on_all(lab, {'registry-mirrors': lab.urls('good-a')})
+    assert everywhere(lab, lambda host: host.dockerd_pid()) == on_all(lab, 0)
+    assert site(lab, 'good-a').ok().changed() == 0
+    everywhere(lab, lambda host: host.run('systemctl start docker'))
+    assert in_force(lab) == on_all(lab, GOOD_A)
 
 
-def test_probe_playbook_changes_nothing_and_reports(lab: Lab, host: Host, tmp_path: t.Any) -> None:
-    host.reset()
+def test_probe_playbook_changes_nothing_and_reports(fresh: Lab, tmp_path: Path) -> None:
+    lab = fresh
     report = tmp_path / 'report.json'
     run = lab.playbook(
-        'playbooks/probe.yml', limit=host.name,
-        extra_vars={'registry_access_mirrors': {'docker.io': lab.urls('good-a', 'html')}, 'registry_access_report_path': str(report)},
+        'playbooks/probe.yml',
+        extra_vars={
+            'registry_access_mirrors': {'docker.io': lab.urls('good-a', 'html'), 'quay.io': lab.urls('good-b')},
+            'registry_access_report_path': str(report),
+        },
     ).ok()
     assert run.changed() == 0
-    assert not host.exists(DAEMON_JSON)
-    states = {result['url']: result['state'] for probe in json.loads(report.read_text())['probes'] for result in probe['results']}
-    assert states == dict(zip(lab.urls('good-a', 'html'), ('ok', 'not_a_registry')))
+    assert not any(host.exists(DAEMON_JSON) for host in lab.hosts.values())
+    told = json.loads(report.read_text())
+    states = {(probe['upstream'], mirror['url']): mirror['state'] for probe in told['probes'] for mirror in probe['mirrors']}
+    assert states == {
+        ('docker.io', lab.mirror('good-a').url): 'ok',
+        ('docker.io', lab.mirror('html').url): 'not_a_registry',
+        ('quay.io', lab.mirror('good-b').url): 'ok',
+    }
     assert 'not_a_registry' in run.stdout
+
+
+def test_a_run_that_is_killed_is_finished_by_the_next(fresh: Lab) -> None:
+    """ansible-playbook dies by SIGKILL, at the latest while handlers run; Docker is up all the same, and the next run finishes."""
+    lab = fresh
+    everywhere(lab, lambda host: host.start_container('adhoc', restart='always'))
+    asked = {'registry_access_docker_settings': {'log-driver': 'local'}, 'registry_access_restart': 'always'}
+
+    def kill_in_the_restart(process: subprocess.Popen[bytes]) -> None:
+        intents = '/var/lib/quickpull.registry/docker/applying.json'
+        until = time.monotonic() + 60
+        while process.poll() is None and time.monotonic() < until:
+            if any(host.exists(intents) for host in lab.hosts.values()):
+                break
+        process.kill()
+        for host in lab.hosts.values():
+            host.run('pkill -KILL -f "sshd: root@notty"', check=False)
+
+    killed = site(lab, 'good-a', extra_vars=asked, before_wait=kill_in_the_restart)
+    assert killed.rc != 0
+    for host in lab.hosts.values():
+        host.run('for turn in $(seq 60); do [ "$(systemctl is-active docker)" = active ] && exit 0; sleep 0.5; done; exit 1')
+    site(lab, 'good-a', extra_vars=asked).ok()
+    assert everywhere(lab, logging_driver) == on_all(lab, 'local')
+    assert in_force(lab) == on_all(lab, GOOD_A)
+    assert site(lab, 'good-a', extra_vars=asked).ok().changed() == 0

@@ -156,3 +156,15 @@ def test_mirrors_reached_without_the_proxy_join_no_proxy() -> None:
 def test_summary_tells_hosts_apart() -> None:
     told = _access.summary({'a': {}, 'b': {'__registry_access_engines': {'engines': {}}}})
     assert [told['hosts'][host]['skipped'] for host in ('a', 'b')] == ['not reached', 'no Docker']
+
+
+def test_two_probes_of_equal_mirrors_lead_to_the_same_choice() -> None:
+    listed = ['https://a.example', 'https://b.example', 'https://c.example']
+
+    def measured(*latencies: float) -> list[dict[str, t.Any]]:
+        return [{'url': url, 'ok': True, 'state': 'ok', 'latency_ms': latency, 'throughput_bps': 1e8} for url, latency in zip(listed, latencies)]
+
+    checked = _access.choose(listed, measured(100, 81, 450))
+    assert [mirror['url'] for mirror in checked['mirrors']] == listed
+    assert _access.choose(listed, measured(85, 99, 450)) == checked
+    assert [mirror['url'] for mirror in _access.choose(listed, measured(450, 100, 90))['mirrors']] == [listed[1], listed[2], listed[0]]
