@@ -43,6 +43,9 @@ IMPLICIT_INSECURE = frozenset({'127.0.0.0/8', '::1/128'})
 # Name that stands for our systemd drop-in among the keys of a plan.
 DROPIN = 'proxies (drop-in)'
 
+# What else `GET /info` tells, under its name there: enough to know of a key in the file whether it is in force.
+_ALSO_TOLD = {'/debug': 'Debug', '/default-runtime': 'DefaultRuntime', '/labels': 'Labels', '/log-driver': 'LoggingDriver'}
+
 PROXY_KEYS = {'http-proxy': 'HTTP_PROXY', 'https-proxy': 'HTTPS_PROXY', 'no-proxy': 'NO_PROXY'}
 
 
@@ -206,6 +209,13 @@ def told_by_daemon(config: t.Mapping[str, t.Any], daemon: DockerDaemon, in_force
     return told
 
 
+def _also_told(where: str, value: t.Any, daemon: DockerDaemon) -> str:
+    name = _ALSO_TOLD.get(where, '')
+    if daemon.reported is None or daemon.reported.raw.get(name) is None:
+        return UNKNOWN
+    return SAME if daemon.reported.raw[name] == value else DIFFERS
+
+
 def by_reload(where: str, present: bool) -> bool:
     """Whether a reload brings the leaf into force; ``present``: its top-level key is in the file."""
     if where in DISRUPTIVE:
@@ -222,6 +232,8 @@ def _differences(config: t.Mapping[str, t.Any], daemon: DockerDaemon, in_force: 
     for where in sorted({*leaves, *told, *in_force.hashes}):
         present = where in leaves
         state = told.get(where) or in_force.state_of(where, present, leaves.get(where))
+        if state == UNKNOWN and present:
+            state = _also_told(where, leaves[where], daemon)
         # An object is one key for a reload: when one leaf of it is gone, the rest is still there and is read anew.
         still_there = present or pointer_parts(where)[0] in config
         if state != SAME:

@@ -166,6 +166,11 @@ CASES = [
     Case('moby#45552 spares ranges', {'registry-mirrors': [M], 'insecure-registries': ['10.0.0.0/8']}, {}, {'action': 'reload'}, daemon={'version': '24.0.0'}),
     Case('moby#45552 is mended', {'registry-mirrors': [M], 'insecure-registries': ['b:5000']}, {}, {'action': 'reload'}, daemon={'version': '23.0.7'}),
     Case('moby#45552 came with 23', {'registry-mirrors': [M], 'insecure-registries': ['b:5000']}, {}, {'action': 'reload'}, daemon={'version': '20.10.24'}),
+    Case(
+        'what the daemon tells beyond that', {'labels': ['a=b'], 'debug': False, 'log-driver': 'local', 'default-runtime': 'runc', 'mtu': 9}, {},
+        {'reload_keys': ('labels',), 'restart_keys': ('log-driver',), 'unknown_keys': ('mtu',)}, known=InForce(key=KEY),
+        said={'raw': {'Labels': [], 'Debug': False, 'LoggingDriver': 'json-file', 'DefaultRuntime': 'runc'}},
+    ),
     Case('not running', {'registry-mirrors': [M]}, {}, {'action': 'none', 'reload_keys': ()}, daemon={'start_id': None, 'main_pid': 0}),
     Case('another file', {'registry-mirrors': [M]}, {}, {'action': 'none'}, daemon={'config_path': '/x.json'}),
     Case('swarm', {'log-driver': 'local'}, {}, {'blockers': ('swarm',)}, said={'swarm_active': True}),
