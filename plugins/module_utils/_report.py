@@ -17,6 +17,7 @@ import unicodedata
 
 from ansible_collections.quickpull.registry.plugins.module_utils._mask import mask_text, mask_url
 from ansible_collections.quickpull.registry.plugins.module_utils._mirror import normalise_url
+from ansible_collections.quickpull.registry.plugins.module_utils._select import Policy, select_urls
 
 WIDTH = 100
 _GAP = '  '
@@ -132,7 +133,7 @@ def _probe_block(probe: t.Mapping[str, t.Any], width: int) -> str:
     title += f', seen from {probe["host"]}' if probe['host'] else ''
     title += f' (site {probe["site"]})' if probe['site'] else ''
     title += f' in {probe["elapsed"]:.1f} s' if _is_number(probe['elapsed']) else ''
-    mirrors = sorted(probe['mirrors'], key=lambda mirror: mirror['ok'] is not True)
+    mirrors = _best_first(probe['mirrors'])
     if not mirrors:
         return f'{title}: none listed.'
     rows = [
@@ -147,6 +148,12 @@ def _probe_block(probe: t.Mapping[str, t.Any], width: int) -> str:
     ]
     notes = [_why(mirror) for mirror in mirrors]
     return '\n'.join([title, table(('MIRROR', 'VERDICT', 'LATENCY', 'RATE', 'USED BY'), rows, width, right=(2, 3), notes=notes)])
+
+
+def _best_first(mirrors: t.Sequence[t.Mapping[str, t.Any]]) -> list[t.Mapping[str, t.Any]]:
+    """Those that serve in the order in which a first selection takes them, the others behind as they were listed."""
+    order = {url: number for number, url in enumerate(select_urls(mirrors, policy=Policy(max=None)))}
+    return sorted(mirrors, key=lambda mirror: order.get(mirror['url'], len(order)))
 
 
 def _why(mirror: t.Mapping[str, t.Any]) -> str:
