@@ -10,7 +10,7 @@ import typing as t
 
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._hub_logins import is_hub
-from ansible_collections.quickpull.registry.plugins.module_utils._mirror import parse_mirrors
+from ansible_collections.quickpull.registry.plugins.module_utils._mirror import has_path, parse_mirrors
 from ansible_collections.quickpull.registry.plugins.module_utils._plan import NONE, RELOAD, RESTART, Plan, as_dict, restart_allowed
 from ansible_collections.quickpull.registry.plugins.module_utils._select import parse_policy, select
 from ansible_collections.quickpull.registry.plugins.module_utils._sharing import direct_no_proxy, mirror_urls, mirrors_for_daemon
@@ -77,23 +77,34 @@ def choose(
     results: t.Sequence[t.Mapping[str, t.Any]] | None,
     current: t.Sequence[str] = (),
     policy: t.Mapping[str, t.Any] | None = None,
+    *,
+    paths: bool = True,
 ) -> dict[str, t.Any]:
     """What to configure of the ``listed`` mirrors.
 
     :param results: of the probe; None when nothing was probed on purpose: then the list is taken as it is.
     :param current: mirrors in force.
+    :param paths: whether this host's Docker takes mirrors with a path. On a fleet of several versions, one that does not leaves them
+        out and takes the rest.
     :returns: ``mirrors`` (dicts in the order to write), ``alive`` (False when there are candidates and none serves: then the
         host's mirrors are left as they are) and ``reasons`` (a sentence for each candidate that is not used).
     """
+    usable = [raw for raw in listed if paths or not has_path(_url(raw))]
+    reasons = [f"{_url(raw)}: has a path, which Docker takes since 25.0 only." for raw in listed if raw not in usable]
     if results is None or not listed:
-        return {"mirrors": mirrors_for_daemon(listed, mirror_urls(listed)), "alive": True, "reasons": []}
-    # The order in which the user lists mirrors counts among equals, so that check mode and the run choose the same.
-    selection = select(results, current, parse_policy(policy, key="registry_access_mirror_policy"), by_list=True)
-    reasons = [f"{one.url}: {one.reason}" for one in selection.left_out]
+        return {"mirrors": mirrors_for_daemon(usable, mirror_urls(usable)), "alive": bool(usable or not listed), "reasons": reasons}
     if not results:
-        reasons = ["There is no result to choose from: the probe could not be run, or registry_access_mirror_query left none."]
+        reasons.append("There is no result to choose from: the probe could not be run, or registry_access_mirror_query left none.")
+    # The order in which the user lists mirrors counts among equals, so that check mode and the run choose the same.
+    policed = parse_policy(policy, key="registry_access_mirror_policy")
+    selection = select([result for result in results if paths or not has_path(result["url"])], current, policed, by_list=True)
+    reasons += [f"{one.url}: {one.reason}" for one in selection.left_out]
     urls = [choice.url for choice in selection.chosen]
-    return {"mirrors": mirrors_for_daemon(listed, urls), "alive": bool(urls), "reasons": reasons}
+    return {"mirrors": mirrors_for_daemon(usable, urls), "alive": bool(urls), "reasons": reasons}
+
+
+def _url(raw: t.Any) -> str:
+    return str(raw["url"] if isinstance(raw, t.Mapping) else raw)
 
 
 def proxies_with_direct(
@@ -146,7 +157,7 @@ def _together(plans: t.Sequence[t.Mapping[str, t.Any]]) -> Plan:
     for plan in plans:
         blockers.update(zip(plan.get("blockers", ()), plan.get("blocked_because", ())))
     needed = {plan.get("action", NONE) for plan in plans}
-    merged = {
+    merged: dict[str, t.Any] = {
         name: tuple(dict.fromkeys(value for plan in plans for value in plan.get(name, ())))
         for name in ("reload_keys", "restart_keys", "disruptive_keys", "unknown_keys", "also_activates", "reasons")
     }

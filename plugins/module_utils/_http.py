@@ -697,12 +697,15 @@ def _http_tunnel(stream: _Stream, target: str, authorization: str, deadline: Dea
     adapter = _Adapter(stream, deadline)
     adapter.sendall(('\r\n'.join(lines) + '\r\n\r\n').encode('latin-1', 'replace'))
     answer = http.client.HTTPResponse(t.cast(socket.socket, adapter), method='CONNECT')
-    answer.begin()
-    if answer.status == 407:
-        raise FetchError('proxy', 'it asks for a user and password (407)')
-    if answer.status != 200:
-        error = str(answer.headers.get('X-Squid-Error') or '').split()
-        raise FetchError('proxy', f'it does not connect to {target} ({" ".join([str(answer.status)] + error[:1])})')
+    try:
+        answer.begin()
+        if answer.status == 407:
+            raise FetchError('proxy', 'it asks for a user and password (407)')
+        if answer.status != 200:
+            error = str(answer.headers.get('X-Squid-Error') or '').split()
+            raise FetchError('proxy', f'it does not connect to {target} ({" ".join([str(answer.status)] + error[:1])})')
+    finally:
+        answer.close()  # left to the garbage collector, it complains there from Python 3.13 on
 
 
 def _socks5(stream: _Stream, route: _Route, user: str, password: str) -> None:
