@@ -42,9 +42,9 @@ def access_images(images: t.Any, upstream: str) -> list[str]:
 def access_choice(candidates: t.Any, probed: t.Any, probing: bool = True, current: t.Any = (), policy: t.Any = None, jmespath: str = "") -> dict[str, t.Any]:
     """What to configure of the candidates."""
     if not probing:
-        return _access.choose(plain(candidates), None)
+        return _access.choose(plain(candidates), None, paths=bool(paths))
     results = apply_jmespath(plain(probed).get("results", []), str(jmespath))
-    return _access.choose(plain(candidates), results, plain(current), plain(policy))
+    return _access.choose(plain(candidates), results, plain(current), plain(policy), paths=bool(paths))
 
 
 @as_filter

@@ -87,20 +87,21 @@ def choose(
     :param paths: whether this host's Docker takes mirrors with a path. On a fleet of several versions, one that does not leaves them
         out and takes the rest.
     :returns: ``mirrors`` (dicts in the order to write), ``alive`` (False when there are candidates and none serves: then the
-        host's mirrors are left as they are) and ``reasons`` (a sentence for each candidate that is not used).
+        host's mirrors are left as they are), ``reasons`` (a sentence for each candidate that was not chosen) and ``unusable`` (one for
+        each that this Docker cannot take).
     """
     usable = [raw for raw in listed if paths or not has_path(_url(raw))]
-    reasons = [f"{_url(raw)}: has a path, which Docker takes since 25.0 only." for raw in listed if raw not in usable]
+    unusable = [f"{_url(raw)}: has a path, which Docker takes since 25.0 only." for raw in listed if raw not in usable]
     if results is None or not listed:
-        return {"mirrors": mirrors_for_daemon(usable, mirror_urls(usable)), "alive": bool(usable or not listed), "reasons": reasons}
-    if not results:
-        reasons.append("There is no result to choose from: the probe could not be run, or registry_access_mirror_query left none.")
+        return {"mirrors": mirrors_for_daemon(usable, mirror_urls(usable)), "alive": bool(usable or not listed), "reasons": [], "unusable": unusable}
     # The order in which the user lists mirrors counts among equals, so that check mode and the run choose the same.
     policed = parse_policy(policy, key="registry_access_mirror_policy")
     selection = select([result for result in results if paths or not has_path(result["url"])], current, policed, by_list=True)
-    reasons += [f"{one.url}: {one.reason}" for one in selection.left_out]
+    reasons = [f"{one.url}: {one.reason}" for one in selection.left_out]
+    if not results:
+        reasons = ["There is no result to choose from: the probe could not be run, or registry_access_mirror_query left none."]
     urls = [choice.url for choice in selection.chosen]
-    return {"mirrors": mirrors_for_daemon(usable, urls), "alive": bool(urls), "reasons": reasons}
+    return {"mirrors": mirrors_for_daemon(usable, urls), "alive": bool(urls), "reasons": reasons, "unusable": unusable}
 
 
 def _url(raw: t.Any) -> str:

@@ -38,7 +38,14 @@ from ansible_collections.quickpull.registry.plugins.module_utils._merge import (
     leaves_of,
     merge,
 )
-from ansible_collections.quickpull.registry.plugins.module_utils._mirror import Mirror, check_docker_mirror, has_path, parse_mirrors, shown_url
+from ansible_collections.quickpull.registry.plugins.module_utils._mirror import (
+    Mirror,
+    check_docker_mirror,
+    has_path,
+    host_of,
+    parse_mirrors,
+    shown_url,
+)
 from ansible_collections.quickpull.registry.plugins.module_utils._no_proxy import check_proxy, join_no_proxy, lint_no_proxy
 from ansible_collections.quickpull.registry.plugins.module_utils._plan import Plan, make_plan
 from ansible_collections.quickpull.registry.plugins.module_utils._state import State
@@ -115,7 +122,7 @@ def wish(options: Options, daemon: DockerDaemon) -> Wish:
     proxies, no_proxy = _proxies(options.proxies)
     if options.proxies is not None:
         lists[NO_PROXY] = no_proxy
-        warnings += lint_no_proxy(no_proxy)
+        warnings += lint_no_proxy(no_proxy, {host_of(mirror.url): () for mirror in mirrors})
     leaves = {**leaves_of(settings), **leaves_of({'proxies': proxies})}
     request = Request(options.owner, lists, leaves, options.settings is not None, options.proxies is not None, options.exclusive)
     asked = {**settings, **({'proxies': proxies} if proxies or no_proxy else {})}

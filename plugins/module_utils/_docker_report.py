@@ -12,6 +12,7 @@ from ansible_collections.quickpull.registry.plugins.module_utils._daemon_keys im
 from ansible_collections.quickpull.registry.plugins.module_utils._docker_flags import Flag, is_secret_name, masked_values
 from ansible_collections.quickpull.registry.plugins.module_utils._engines.docker import PROXY_NAMES, DockerDaemon
 from ansible_collections.quickpull.registry.plugins.module_utils._mask import MASKED_SECRET, mask_url
+from ansible_collections.quickpull.registry.plugins.module_utils._mirror import DOCKER_MIRROR_PATH_SINCE
 from ansible_collections.quickpull.registry.plugins.module_utils._systemd import read_small
 
 _NOTES = {
@@ -72,6 +73,7 @@ def engine(daemon: DockerDaemon) -> t.Dict[str, t.Any]:
         'service': service(daemon),
         'config_path': daemon.daemon_config_path,
         'proxies_in_config': daemon.version_tuple is None or daemon.version_tuple >= KNOWN_KEYS['proxies'].since,
+        'mirror_paths': daemon.version_tuple is None or daemon.version_tuple[:2] >= DOCKER_MIRROR_PATH_SINCE,
         'registry_mirrors': list(said.mirrors) if said else [],
         'flags': flags(daemon.flags),
         'flags_at_next_start': flags(daemon.unit_flags),

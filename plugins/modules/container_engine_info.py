@@ -145,6 +145,11 @@ engines:
           returned: always
           type: bool
           sample: true
+        mirror_paths:
+          description: Whether this version of Docker takes mirrors with a path, which it does since 25.0.
+          returned: always
+          type: bool
+          sample: true
         registry_mirrors:
           description: Mirrors that the running daemon has in force; empty also when it does not run or does not answer.
           returned: always

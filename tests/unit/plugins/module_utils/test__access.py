@@ -81,6 +81,7 @@ def test_choose_takes_what_serves_and_keeps_what_the_user_said_of_it() -> None:
         'mirrors': [{'url': 'https://good.example', 'third_party': True}],
         'alive': True,
         'reasons': ['https://dead.example: nothing came back'],
+        'unusable': [],
     }
 
 
@@ -96,7 +97,7 @@ def test_choose_without_probing_takes_the_list() -> None:
 
 
 def test_choose_with_nothing_listed_is_no_outage() -> None:
-    assert _access.choose([], []) == {'mirrors': [], 'alive': True, 'reasons': []}
+    assert _access.choose([], []) == {'mirrors': [], 'alive': True, 'reasons': [], 'unusable': []}
 
 
 def plan(action: str, *, blockers: tuple[str, ...] = (), reload_keys: tuple[str, ...] = ()) -> dict[str, t.Any]:
@@ -168,3 +169,13 @@ def test_two_probes_of_equal_mirrors_lead_to_the_same_choice() -> None:
     assert [mirror['url'] for mirror in checked['mirrors']] == listed
     assert _access.choose(listed, measured(85, 99, 450)) == checked
     assert [mirror['url'] for mirror in _access.choose(listed, measured(450, 100, 90))['mirrors']] == [listed[1], listed[2], listed[0]]
+
+
+def test_a_docker_that_takes_no_paths_takes_the_rest() -> None:
+    listed = ['https://a.example/hub/', 'https://b.example']
+    results = [{'url': url, 'ok': True, 'state': 'ok', 'latency_ms': 10, 'throughput_bps': 1e8} for url in listed]
+    for seen in (results, None):
+        choice = _access.choose(listed, seen, paths=False)
+        assert [mirror['url'] for mirror in choice['mirrors']] == ['https://b.example']
+        assert choice['unusable'] == ['https://a.example/hub/: has a path, which Docker takes since 25.0 only.']
+    assert _access.choose(listed[:1], results[:1], paths=False)['alive'] is False
