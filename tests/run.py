@@ -413,7 +413,7 @@ def choose(names: t.Sequence[str], fast: bool) -> list[Check]:
     """The rows that were asked for. A name may also be the start of several: ``molecule``, ``core``."""
     if not names:
         return [check for check in CHECKS if check.fast or not fast]
-    chosen = [check for check in CHECKS if any(check.name == name or check.name.startswith(f"{name}-") for name in names)]
+    chosen = [check for check in CHECKS if (fast and check.fast) or any(check.name == name or check.name.startswith(f"{name}-") for name in names)]
     unknown = [name for name in names if not any(c.name == name or c.name.startswith(f"{name}-") for c in CHECKS)]
     if unknown:
         sys.exit(f"There is no check {', '.join(unknown)}: --list shows what there is.")
@@ -442,7 +442,7 @@ def main() -> int:
     """Parse the command line, run, count."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help="checks to run (default: all)")
-    parser.add_argument("--fast", action="store_true", help="only those that take seconds")
+    parser.add_argument("--fast", action="store_true", help="those that take seconds; with names, these as well")
     parser.add_argument("--keep-lab", action="store_true", help="leave the lab up at the end")
     parser.add_argument("--list", action="store_true", help="print the names and end")
     options = parser.parse_args()
