@@ -39,7 +39,9 @@ def access_images(images: t.Any, upstream: str) -> list[str]:
 
 
 @as_filter
-def access_choice(candidates: t.Any, probed: t.Any, probing: bool = True, current: t.Any = (), policy: t.Any = None, jmespath: str = "") -> dict[str, t.Any]:
+def access_choice(
+    candidates: t.Any, probed: t.Any, probing: bool = True, current: t.Any = (), policy: t.Any = None, jmespath: str = "", paths: bool = True
+) -> dict[str, t.Any]:
     """What to configure of the candidates."""
     if not probing:
         return _access.choose(plain(candidates), None, paths=bool(paths))

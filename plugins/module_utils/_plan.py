@@ -63,7 +63,7 @@ class Plan:
     :ivar also_activates: not ours, written by somebody and not in force: the action brings them into force too. With
         action ``none``: what the next reload or restart by anybody will bring into force.
     :ivar reasons: one sentence each, without secrets.
-    :ivar blockers: why a restart is not safe: ``swarm``, ``dependents``, ``binary_replaced``, ``live_restore``, ``disruptive``.
+    :ivar blockers: why a restart is not safe: ``swarm``, ``dependents``, ``binary_replaced``, ``live_restore``, ``live_restore_off``, ``disruptive``.
     :ivar blocked_because: a sentence for each of ``blockers``.
     :ivar interrupted: an earlier run died while it applied a change, so docker_daemon_apply has to look, whatever the action is.
     """
@@ -265,7 +265,7 @@ def _dropin_differs(daemon: DockerDaemon, dropin_environ: t.Mapping[str, str]) -
     return any(daemon.environ.get(name, '') != value for name, value in dropin_environ.items())
 
 
-def _blockers(daemon: DockerDaemon, disruptive: t.Sequence[str]) -> dict[str, str]:
+def _blockers(daemon: DockerDaemon, disruptive: t.Sequence[str], *, live_restore_after: bool) -> dict[str, str]:
     found: dict[str, str] = {}
     reported = daemon.reported
     if reported is None:
@@ -279,6 +279,9 @@ def _blockers(daemon: DockerDaemon, disruptive: t.Sequence[str]) -> dict[str, st
     if reported is not None and not reported.live_restore and daemon.containers_running:
         lost = f' ({len(daemon.containers_lost)} would not come back)' if daemon.containers_lost else ''
         found['live_restore'] = f'live-restore is off and {daemon.containers_running} container(s) run{lost}: a restart stops them.'
+    elif reported is not None and daemon.containers_running and not live_restore_after:
+        # Measured on 20.10, 26.1 and 28.5: the new daemon stops them as if by hand, so that not even unless-stopped brings them back.
+        found['live_restore_off'] = f'live-restore is in force, but the next start will be without it: {daemon.containers_running} container(s) would stop.'
     if disruptive:
         found['disruptive'] = f'After a change of {", ".join(disruptive)}, images and containers are not found where they were.'
     return found
@@ -343,7 +346,7 @@ def make_plan(
         reasons.append(f'Docker {daemon.version} forgets insecure registries when it reloads with mirrors set (moby#45552), so it takes a restart.')
     also = _activated(action, foreign)
     disruptive_also = _names(one for one in foreign if one.where in DISRUPTIVE)
-    blocked = _blockers(daemon, (*disruptive, *disruptive_also)) if action == RESTART else {}
+    blocked = _blockers(daemon, (*disruptive, *disruptive_also), live_restore_after=expected_live_restore(config, daemon)) if action == RESTART else {}
     return Plan(
         action=action,
         reload_keys=reload_keys,

@@ -250,7 +250,13 @@ def _clearly_better(challenger: _Candidate, holder: _Candidate, rules: Policy) -
         return False
     at_worst = challenger.wait_ms / (1 - rules.noise) + quick * (1 + rules.noise)
     at_best = holder.wait_ms / (1 + rules.noise) + slow * (1 - rules.noise)
-    return rules.noise == 0 or at_worst < at_best - _ROUNDING_MS
+    rounding = _ROUNDING_MS + sum(_rounding_of_rate(transfer, rules) for transfer in (quick, slow))
+    return rules.noise == 0 or at_worst < at_best - rounding
+
+
+def _rounding_of_rate(transfer_ms: float, rules: Policy) -> float:
+    """By how many milliseconds a transfer time may be off because a rate is reported in whole bytes a second."""
+    return transfer_ms * transfer_ms / (rules.layer_bytes * 1000.0)
 
 
 def _transfers(challenger: _Candidate, holder: _Candidate, rules: Policy) -> tuple[float, float]:

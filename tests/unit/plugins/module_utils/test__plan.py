@@ -178,6 +178,10 @@ CASES = [
     Case('upgraded', {'log-driver': 'local'}, {}, {'blockers': ('binary_replaced',)}, daemon={'binary_replaced': True}),
     Case('containers', {'log-driver': 'local'}, {}, {'blockers': ('live_restore',)}, daemon={'containers_running': 2, 'containers_lost': ('a',)}),
     Case('containers, live-restore', {'log-driver': 'local', 'live-restore': True}, {'live-restore': True}, {'blockers': ()}, daemon={'containers_running': 2}),
+    Case(
+        'live-restore switched off in the same change', {'log-driver': 'local', 'live-restore': False}, {'live-restore': True},
+        {'blockers': ('live_restore_off',)}, daemon={'containers_running': 2}, said={'live_restore': True},
+    ),
     Case('blockers are for restarts', {'registry-mirrors': [M]}, {}, {'blockers': ()}, daemon={'containers_running': 2, 'binary_replaced': True}),
 ]
 
