@@ -273,7 +273,7 @@ def other_core(name: str, group: str, oldest: str, newest: str) -> t.Callable[[L
         version = subprocess.run(
             [str(python), "-c", "import sys; print('%d.%d' % sys.version_info[:2])"], check=True, capture_output=True, text=True
         ).stdout.strip()
-        return ansible_test(log, python, "--test", "validate-modules", "--test", "pylint", "--python", version)
+        return ansible_test(log, python, "--test", "validate-modules", "--test", "pylint", "--python", version, "plugins/")
 
     return check
 

@@ -356,7 +356,7 @@ def test_a_crash_between_any_two_steps_is_harmless(tmp_path: Path, monkeypatch: 
             host.run(**runs[name])
         left = [steps]
 
-        def counted(call: t.Callable[..., t.Any], left: list[int] = left) -> t.Callable[..., t.Any]:
+        def counted(call: t.Callable[..., t.Any], left: list[int]) -> t.Callable[..., t.Any]:
             def step(*args: t.Any, **how: t.Any) -> t.Any:
                 if left[0] == 0:
                     raise Crash
@@ -366,7 +366,7 @@ def test_a_crash_between_any_two_steps_is_harmless(tmp_path: Path, monkeypatch: 
 
         with monkeypatch.context() as patched:
             for call in ('replace', 'unlink', 'mkdir', 'rmdir'):
-                patched.setattr(os, call, counted(getattr(os, call)))
+                patched.setattr(os, call, counted(getattr(os, call), left))
             try:
                 host.run(**runs[crashing])
             except Crash:
