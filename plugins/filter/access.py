@@ -50,9 +50,9 @@ def access_choice(
 
 
 @as_filter
-def access_proxies(proxies: t.Any, mirrors: t.Any = (), results: t.Any = ()) -> dict[str, t.Any]:
+def access_proxies(proxies: t.Any, candidates: t.Any = (), results: t.Any = (), in_force: str = "") -> dict[str, t.Any]:
     """The daemon's proxies, with the mirrors that are reached directly in no_proxy."""
-    return _access.proxies_with_direct(plain(proxies), plain(mirrors), plain(results))
+    return _access.proxies_with_direct(plain(proxies), plain(candidates), plain(results), str(in_force))
 
 
 @as_filter

@@ -10,7 +10,7 @@ import typing as t
 
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._hub_logins import is_hub
-from ansible_collections.quickpull.registry.plugins.module_utils._mirror import has_path, parse_mirrors
+from ansible_collections.quickpull.registry.plugins.module_utils._mirror import has_path, host_of, parse_mirrors
 from ansible_collections.quickpull.registry.plugins.module_utils._plan import NONE, RELOAD, RESTART, Plan, as_dict, restart_allowed
 from ansible_collections.quickpull.registry.plugins.module_utils._select import parse_policy, select
 from ansible_collections.quickpull.registry.plugins.module_utils._sharing import direct_no_proxy, mirror_urls, mirrors_for_daemon
@@ -109,16 +109,28 @@ def _url(raw: t.Any) -> str:
 
 
 def proxies_with_direct(
-    proxies: t.Mapping[str, t.Any], mirrors: t.Sequence[t.Any] = (), results: t.Sequence[t.Mapping[str, t.Any]] = ()
+    proxies: t.Mapping[str, t.Any],
+    listed: t.Sequence[t.Any] = (),
+    results: t.Sequence[t.Mapping[str, t.Any]] = (),
+    in_force: str = "",
 ) -> dict[str, t.Any]:
-    """The daemon's proxies as the user gave them, with the mirrors that the probe reached without the proxy in ``no_proxy``.
+    """The daemon's proxies as the user gave them, with the mirrors that are reached without the proxy in ``no_proxy``.
 
-    Without them the daemon would ask the proxy for a mirror that the probe found without it. An empty dict stays empty: it takes
-    ours away.
+    Without them the daemon would ask the proxy for a mirror that the probe found without it. All candidates join, not just the
+    chosen ones, and one that does not answer now keeps its place: a change of ``no_proxy`` takes a restart of the daemon, which
+    neither another choice of mirrors nor an outage is worth.
+
+    :param in_force: ``no_proxy`` of the running daemon.
+    :returns: an empty dict for an empty one, which takes ours away.
     """
     if not proxies:
         return {}
-    no_proxy = direct_no_proxy(proxies.get("no_proxy"), mirrors, results, proxies)
+    held = {entry.strip() for entry in in_force.split(",")}
+    routes = {result["url"]: result.get("route") for result in results if result.get("ok")}
+    seen = [
+        {"url": url, "route": routes.get(url, "direct" if host_of(url) in held else "proxy" if results else None)} for url in mirror_urls(listed)
+    ]
+    no_proxy = direct_no_proxy(proxies.get("no_proxy"), listed, seen, proxies)
     return {**proxies, "no_proxy": no_proxy} if no_proxy else dict(proxies)
 
 

@@ -51,7 +51,7 @@ _KEYS = {
     'registry-mirror': 'registry-mirrors',
     'storage-opt': 'storage-opts',
     # These are for the command line alone.
-    'config-file': '', 'cri-containerd': '', 'help': '', 'restart': '', 'rootless': '', 'validate': '', 'version': '',
+    'config-file': '', 'help': '', 'restart': '', 'validate': '', 'version': '',
 }
 
 _SECRET_NAME = re.compile(r'token|secret|passw|credential|access-?key', re.IGNORECASE)

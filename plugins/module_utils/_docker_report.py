@@ -73,6 +73,7 @@ def engine(daemon: DockerDaemon) -> t.Dict[str, t.Any]:
         'service': service(daemon),
         'config_path': daemon.daemon_config_path,
         'proxies_in_config': daemon.version_tuple is None or daemon.version_tuple >= KNOWN_KEYS['proxies'].since,
+        'proxies': proxies(daemon) if daemon.main_pid else {},
         'mirror_paths': daemon.version_tuple is None or daemon.version_tuple[:2] >= DOCKER_MIRROR_PATH_SINCE,
         'registry_mirrors': list(said.mirrors) if said else [],
         'flags': flags(daemon.flags),

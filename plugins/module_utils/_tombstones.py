@@ -51,6 +51,8 @@ def _remove_dirs(record: _ownership.Record) -> None:
     for folder in reversed(record.made_dirs):
         try:
             os.rmdir(folder)
+        except FileNotFoundError:  # somebody was quicker
+            continue
         except OSError:  # somebody else has a file there by now
             break
     record.made_dirs = []

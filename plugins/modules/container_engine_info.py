@@ -145,6 +145,14 @@ engines:
           returned: always
           type: bool
           sample: true
+        proxies:
+          description: The proxies that the running daemon uses, user and password masked; empty when it does not run.
+          returned: always
+          type: dict
+          sample:
+            http_proxy: ""
+            https_proxy: http://xxxxx:xxxxx@proxy.lan:7890
+            no_proxy: 10.0.0.0/8,cache.lan
         mirror_paths:
           description: Whether this version of Docker takes mirrors with a path, which it does since 25.0.
           returned: always

@@ -244,8 +244,9 @@ def warnings_for(daemon: docker.DockerDaemon, change: Change, no_proxy: t.Sequen
 def run(module: AnsibleModule, host: docker.Host, state: State) -> dict[str, t.Any]:
     """Read, compute, compare, write."""
     proxies = module.params['proxies'] or {} if module.params['state'] == 'present' else {}
-    # Ansible returns a module's arguments at -vvv; what is in no_log_values is cut out of that.
-    module.no_log_values.update(_dropin.secrets((proxies.get('http_proxy'), proxies.get('https_proxy'))))
+    # With no_log the call is kept out of the system log. Once that is written, only what is secret is cut out of the results, so that
+    # plain proxies stay to be seen.
+    module.no_log_values = set(_dropin.secrets((proxies.get('http_proxy'), proxies.get('https_proxy'))))
     no_proxy = list(proxies.get('no_proxy') or ())
     wanted = _dropin.wanted_variables(proxies.get('http_proxy'), proxies.get('https_proxy'), no_proxy)
     daemon = docker.inspect(with_containers=False, with_logins=False, host=host)
@@ -275,6 +276,7 @@ def main() -> None:
             'path': {'type': 'path'},
             'proxies': {
                 'type': 'dict',
+                'no_log': True,
                 'options': {
                     'http_proxy': {'type': 'str'},
                     'https_proxy': {'type': 'str'},

@@ -146,12 +146,28 @@ def test_gives_hub_login(auths: list[dict[str, str]], expected: bool) -> None:
     assert _access.gives_hub_login(auths) is expected
 
 
-def test_mirrors_reached_without_the_proxy_join_no_proxy() -> None:
-    proxies = {'http_proxy': 'http://proxy.example:3128', 'no_proxy': ['*.cn']}
-    results = [{'url': 'http://cache.example:5000', 'route': 'direct'}, {'url': 'http://far.example', 'route': 'proxy'}]
-    wanted = _access.proxies_with_direct(proxies, [{'url': 'http://cache.example:5000'}, {'url': 'http://far.example'}], results)
-    assert wanted == {'http_proxy': 'http://proxy.example:3128', 'no_proxy': ['*.cn', 'cache.example']}
-    assert _access.proxies_with_direct({}) == {}
+PROXIES = {'http_proxy': 'http://proxy.example:3128', 'no_proxy': ['*.cn']}
+CACHE, FAR = 'http://cache.example:5000', 'http://far.example'
+
+
+@pytest.mark.parametrize(
+    'results, in_force, joined',
+    [
+        ([{'url': CACHE, 'ok': True, 'route': 'direct'}, {'url': FAR, 'ok': True, 'route': 'proxy'}], '', ['cache.example']),
+        ([{'url': CACHE, 'ok': False, 'route': 'direct'}, {'url': FAR, 'ok': True, 'route': 'proxy'}], '', []),
+        ([{'url': CACHE, 'ok': False, 'route': 'direct'}, {'url': FAR, 'ok': False}], '*.cn,cache.example', ['cache.example']),
+        ([{'url': CACHE, 'ok': True, 'route': 'proxy'}], '*.cn,cache.example', []),
+        ([], '*.cn, cache.example', ['cache.example']),
+    ],
+    ids=['reached directly', 'not reached', 'an outage changes nothing', 'now behind the proxy', 'not probed'],
+)
+def test_mirrors_reached_without_the_proxy_join_no_proxy(results: list[dict[str, t.Any]], in_force: str, joined: list[str]) -> None:
+    wanted = _access.proxies_with_direct(PROXIES, [{'url': CACHE}, FAR], results, in_force)
+    assert wanted == {'http_proxy': 'http://proxy.example:3128', 'no_proxy': ['*.cn', *joined]}
+
+
+def test_no_proxies_stay_none() -> None:
+    assert _access.proxies_with_direct({}, [CACHE]) == {}
 
 
 def test_summary_tells_hosts_apart() -> None:
