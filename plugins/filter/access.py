@@ -40,23 +40,23 @@ def access_images(images: t.Any, upstream: str) -> list[str]:
 
 @as_filter
 def access_choice(
-    candidates: t.Any, probed: t.Any, probing: bool = True, current: t.Any = (), policy: t.Any = None, jmespath: str = "", paths: bool = True
+    candidates: t.Any, probed: t.Any, probing: bool = True, current: t.Any = (), policy: t.Any = None, jmespath: str = '', paths: bool = True
 ) -> dict[str, t.Any]:
     """What to configure of the candidates."""
     if not probing:
         return _access.choose(plain(candidates), None, paths=bool(paths))
-    results = apply_jmespath(plain(probed).get("results", []), str(jmespath))
+    results = apply_jmespath(plain(probed).get('results', []), str(jmespath))
     return _access.choose(plain(candidates), results, plain(current), plain(policy), paths=bool(paths))
 
 
 @as_filter
-def access_proxies(proxies: t.Any, candidates: t.Any = (), results: t.Any = (), in_force: str = "") -> dict[str, t.Any]:
+def access_proxies(proxies: t.Any, candidates: t.Any = (), results: t.Any = (), in_force: str = '') -> dict[str, t.Any]:
     """The daemon's proxies, with the mirrors that are reached directly in no_proxy."""
     return _access.proxies_with_direct(plain(proxies), plain(candidates), plain(results), str(in_force))
 
 
 @as_filter
-def access_step(written: t.Any, restart: str = "auto", live_restore_first: bool = False) -> dict[str, t.Any]:
+def access_step(written: t.Any, restart: str = 'auto', live_restore_first: bool = False) -> dict[str, t.Any]:
     """The handler that a host needs for what was written."""
     return _access.next_step(plain(written), str(restart), bool(live_restore_first))
 
@@ -84,13 +84,13 @@ class FilterModule:
     def filters(self) -> dict[str, t.Callable[..., t.Any]]:
         """Their names in playbooks."""
         return {
-            "access_candidates": access_candidates,
-            "access_choice": access_choice,
-            "access_hub_login": access_hub_login,
-            "access_images": access_images,
-            "access_is_managed": access_is_managed,
-            "access_parts": access_parts,
-            "access_proxies": access_proxies,
-            "access_step": access_step,
-            "access_summary": access_summary,
+            'access_candidates': access_candidates,
+            'access_choice': access_choice,
+            'access_hub_login': access_hub_login,
+            'access_images': access_images,
+            'access_is_managed': access_is_managed,
+            'access_parts': access_parts,
+            'access_proxies': access_proxies,
+            'access_step': access_step,
+            'access_summary': access_summary,
         }

@@ -15,13 +15,13 @@ from ansible_collections.quickpull.registry.plugins.module_utils._plan import NO
 from ansible_collections.quickpull.registry.plugins.module_utils._select import parse_policy, select
 from ansible_collections.quickpull.registry.plugins.module_utils._sharing import direct_no_proxy, mirror_urls, mirrors_for_daemon
 
-DOCKER_HUB = "docker.io"
+DOCKER_HUB = 'docker.io'
 
 # Tags that narrow what a run configures. A run with none of them configures everything.
-PARTS = ("mirrors", "proxies", "settings")
+PARTS = ('mirrors', 'proxies', 'settings')
 
-RELOAD_HANDLER = "Reload Docker"
-RESTART_HANDLER = "Restart Docker"
+RELOAD_HANDLER = 'Reload Docker'
+RESTART_HANDLER = 'Restart Docker'
 
 
 def parts_in_run(run_tags: t.Sequence[str], skip_tags: t.Sequence[str] = ()) -> list[str]:
@@ -33,7 +33,7 @@ def parts_in_run(run_tags: t.Sequence[str], skip_tags: t.Sequence[str] = ()) -> 
     return [part for part in asked if part not in skip_tags]
 
 
-def candidates(mirrors: t.Mapping[str, t.Any] | None, upstream: str, catalog: t.Sequence[t.Mapping[str, t.Any]] = (), trust: str = "content") -> list[t.Any]:
+def candidates(mirrors: t.Mapping[str, t.Any] | None, upstream: str, catalog: t.Sequence[t.Mapping[str, t.Any]] = (), trust: str = 'content') -> list[t.Any]:
     """The mirrors of one upstream as the user wrote them, those from the catalogue behind.
 
     :param catalog: rows of the catalogue that the user named, of any upstream.
@@ -45,8 +45,8 @@ def candidates(mirrors: t.Mapping[str, t.Any] | None, upstream: str, catalog: t.
         raise ConfigError("registry_access_mirrors: a dict of upstreams is expected, such as {'docker.io': ['https://mirror.example.com']}.")
     given = (mirrors or {}).get(upstream)
     if given is not None and (isinstance(given, (str, t.Mapping)) or not isinstance(given, t.Sequence)):
-        raise ConfigError(f"registry_access_mirrors: {upstream} takes a list of mirrors.", key=upstream)
-    named = [{"url": row["url"], "trust": trust, "third_party": True} for row in catalog if row["upstream"] == upstream and row["url"]]
+        raise ConfigError(f'registry_access_mirrors: {upstream} takes a list of mirrors.', key=upstream)
+    named = [{'url': row['url'], 'trust': trust, 'third_party': True} for row in catalog if row['upstream'] == upstream and row['url']]
     listed = [*(given or ()), *named]
     parse_mirrors(listed, key=f"registry_access_mirrors['{upstream}']")
     return listed
@@ -65,8 +65,8 @@ def images_of(images: t.Sequence[str], upstream: str) -> list[str]:
     """
     found = []
     for image in images:
-        first, slash, rest = image.partition("/")
-        named = bool(slash) and ("." in first or ":" in first or first == "localhost")
+        first, slash, rest = image.partition('/')
+        named = bool(slash) and ('.' in first or ':' in first or first == 'localhost')
         if (first if named else DOCKER_HUB) == upstream:
             found.append(rest if named else image)
     return found
@@ -91,28 +91,28 @@ def choose(
         each that this Docker cannot take).
     """
     usable = [raw for raw in listed if paths or not has_path(_url(raw))]
-    unusable = [f"{_url(raw)}: has a path, which Docker takes since 25.0 only." for raw in listed if raw not in usable]
+    unusable = [f'{_url(raw)}: has a path, which Docker takes since 25.0 only.' for raw in listed if raw not in usable]
     if results is None or not listed:
-        return {"mirrors": mirrors_for_daemon(usable, mirror_urls(usable)), "alive": bool(usable or not listed), "reasons": [], "unusable": unusable}
+        return {'mirrors': mirrors_for_daemon(usable, mirror_urls(usable)), 'alive': bool(usable or not listed), 'reasons': [], 'unusable': unusable}
     # The order in which the user lists mirrors counts among equals, so that check mode and the run choose the same.
-    policed = parse_policy(policy, key="registry_access_mirror_policy")
-    selection = select([result for result in results if paths or not has_path(result["url"])], current, policed, by_list=True)
-    reasons = [f"{one.url}: {one.reason}" for one in selection.left_out]
+    policed = parse_policy(policy, key='registry_access_mirror_policy')
+    selection = select([result for result in results if paths or not has_path(result['url'])], current, policed, by_list=True)
+    reasons = [f'{one.url}: {one.reason}' for one in selection.left_out]
     if not results:
-        reasons = ["There is no result to choose from: the probe could not be run, or registry_access_mirror_query left none."]
+        reasons = ['There is no result to choose from: the probe could not be run, or registry_access_mirror_query left none.']
     urls = [choice.url for choice in selection.chosen]
-    return {"mirrors": mirrors_for_daemon(usable, urls), "alive": bool(urls), "reasons": reasons, "unusable": unusable}
+    return {'mirrors': mirrors_for_daemon(usable, urls), 'alive': bool(urls), 'reasons': reasons, 'unusable': unusable}
 
 
 def _url(raw: t.Any) -> str:
-    return str(raw["url"] if isinstance(raw, t.Mapping) else raw)
+    return str(raw['url'] if isinstance(raw, t.Mapping) else raw)
 
 
 def proxies_with_direct(
     proxies: t.Mapping[str, t.Any],
     listed: t.Sequence[t.Any] = (),
     results: t.Sequence[t.Mapping[str, t.Any]] = (),
-    in_force: str = "",
+    in_force: str = '',
 ) -> dict[str, t.Any]:
     """The daemon's proxies as the user gave them, with the mirrors that are reached without the proxy in ``no_proxy``.
 
@@ -125,16 +125,14 @@ def proxies_with_direct(
     """
     if not proxies:
         return {}
-    held = {entry.strip() for entry in in_force.split(",")}
-    routes = {result["url"]: result.get("route") for result in results if result.get("ok")}
-    seen = [
-        {"url": url, "route": routes.get(url, "direct" if host_of(url) in held else "proxy" if results else None)} for url in mirror_urls(listed)
-    ]
-    no_proxy = direct_no_proxy(proxies.get("no_proxy"), listed, seen, proxies)
-    return {**proxies, "no_proxy": no_proxy} if no_proxy else dict(proxies)
+    held = {entry.strip() for entry in in_force.split(',')}
+    routes = {result['url']: result.get('route') for result in results if result.get('ok')}
+    seen = [{'url': url, 'route': routes.get(url, 'direct' if host_of(url) in held else 'proxy' if results else None)} for url in mirror_urls(listed)]
+    no_proxy = direct_no_proxy(proxies.get('no_proxy'), listed, seen, proxies)
+    return {**proxies, 'no_proxy': no_proxy} if no_proxy else dict(proxies)
 
 
-def next_step(written: t.Sequence[t.Mapping[str, t.Any]], restart: str = "auto", live_restore_first: bool = False) -> dict[str, t.Any]:
+def next_step(written: t.Sequence[t.Mapping[str, t.Any]], restart: str = 'auto', live_restore_first: bool = False) -> dict[str, t.Any]:
     """Which handler a host needs for what was written.
 
     :param written: results of docker_daemon_config and, before Docker 23.0, of engine_proxy_dropin. A task that was skipped or that the
@@ -142,37 +140,37 @@ def next_step(written: t.Sequence[t.Mapping[str, t.Any]], restart: str = "auto",
     :returns: ``handler`` (its name, or '' when nothing is to be done, or nothing that may be done), ``reasons`` and
         ``pending`` (why a restart has to wait), one sentence each, and ``plan``, the plans in one.
     """
-    plans = [result["plan"] for result in written if isinstance(result.get("plan"), t.Mapping)]
+    plans = [result['plan'] for result in written if isinstance(result.get('plan'), t.Mapping)]
     if not plans:
-        return _step(RESTART_HANDLER, ["What was written before may wait to be applied."])
-    reasons = [reason for plan in plans for reason in plan.get("reasons", ())]
+        return _step(RESTART_HANDLER, ['What was written before may wait to be applied.'])
+    reasons = [reason for plan in plans for reason in plan.get('reasons', ())]
     together = _together(plans)
-    needed = {plan.get("action", NONE) for plan in plans}
-    if any(plan.get("interrupted") for plan in plans):
-        return _step(RESTART_HANDLER, ["An earlier run was interrupted while it applied a change; it is finished now.", *reasons], plan=together)
+    needed = {plan.get('action', NONE) for plan in plans}
+    if any(plan.get('interrupted') for plan in plans):
+        return _step(RESTART_HANDLER, ['An earlier run was interrupted while it applied a change; it is finished now.', *reasons], plan=together)
     if needed == {NONE}:
-        return _step("", reasons, plan=together)
+        return _step('', reasons, plan=together)
     if RESTART not in needed:
         return _step(RELOAD_HANDLER, reasons, plan=together)
     permission = restart_allowed(together, restart, live_restore_first)
     if permission.allowed:
         return _step(RESTART_HANDLER, reasons, plan=together)
-    return _step(RELOAD_HANDLER if together.reload_keys else "", reasons, permission.because, together)
+    return _step(RELOAD_HANDLER if together.reload_keys else '', reasons, permission.because, together)
 
 
 def _step(handler: str, reasons: t.Sequence[str], pending: t.Sequence[str] = (), plan: Plan | None = None) -> dict[str, t.Any]:
-    return {"handler": handler, "reasons": list(reasons), "pending": list(pending), "plan": as_dict(plan or Plan())}
+    return {'handler': handler, 'reasons': list(reasons), 'pending': list(pending), 'plan': as_dict(plan or Plan())}
 
 
 def _together(plans: t.Sequence[t.Mapping[str, t.Any]]) -> Plan:
     """One plan for one daemon, whichever files were written."""
     blockers: dict[str, str] = {}
     for plan in plans:
-        blockers.update(zip(plan.get("blockers", ()), plan.get("blocked_because", ())))
-    needed = {plan.get("action", NONE) for plan in plans}
+        blockers.update(zip(plan.get('blockers', ()), plan.get('blocked_because', ())))
+    needed = {plan.get('action', NONE) for plan in plans}
     merged: dict[str, t.Any] = {
         name: tuple(dict.fromkeys(value for plan in plans for value in plan.get(name, ())))
-        for name in ("reload_keys", "restart_keys", "disruptive_keys", "unknown_keys", "also_activates", "reasons")
+        for name in ('reload_keys', 'restart_keys', 'disruptive_keys', 'unknown_keys', 'also_activates', 'reasons')
     }
     action = next((one for one in (RESTART, RELOAD) if one in needed), NONE)
     return Plan(action=action, blockers=tuple(blockers), blocked_because=tuple(blockers.values()), **merged)
@@ -180,17 +178,17 @@ def _together(plans: t.Sequence[t.Mapping[str, t.Any]]) -> Plan:
 
 def gives_hub_login(auths: t.Sequence[t.Mapping[str, t.Any]]) -> bool:
     """Whether a Docker Hub login is among the logins that a host is given."""
-    return any(is_hub(str(auth.get("registry", DOCKER_HUB))) and auth.get("state", "present") == "present" for auth in auths)
+    return any(is_hub(str(auth.get('registry', DOCKER_HUB))) and auth.get('state', 'present') == 'present' for auth in auths)
 
 
 # What the tasks of the role register. The order is that of a host's way through them.
 LEFT_BY_ROLE = (
-    "__registry_access_engines",
-    "__registry_access_probes",
-    "__registry_access_dropin",
-    "__registry_access_config",
-    "__registry_access_apply",
-    "__registry_access_pending",
+    '__registry_access_engines',
+    '__registry_access_probes',
+    '__registry_access_dropin',
+    '__registry_access_config',
+    '__registry_access_apply',
+    '__registry_access_pending',
 )
 
 
@@ -200,27 +198,27 @@ def summary(left: t.Mapping[str, t.Mapping[str, t.Any]]) -> dict[str, t.Any]:
     :param left: by host, the variables of :data:`LEFT_BY_ROLE` that are defined.
     """
     probes = [
-        {"host": host, "site": probe["site"], "upstream": probe["of"], "results": probe["results"], "elapsed": probe["elapsed"]}
+        {'host': host, 'site': probe['site'], 'upstream': probe['of'], 'results': probe['results'], 'elapsed': probe['elapsed']}
         for host, variables in left.items()
-        for probe in variables.get("__registry_access_probes", {}).values()
-        if "results" in probe
+        for probe in variables.get('__registry_access_probes', {}).values()
+        if 'results' in probe
     ]
-    configured = any("__registry_access_engines" in variables for variables in left.values())
-    return {"probes": probes, "hosts": {host: _host_summary(variables) for host, variables in left.items()} if configured else {}}
+    configured = any('__registry_access_engines' in variables for variables in left.values())
+    return {'probes': probes, 'hosts': {host: _host_summary(variables) for host, variables in left.items()} if configured else {}}
 
 
 def _host_summary(variables: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
-    docker = variables.get("__registry_access_engines", {}).get("engines", {}).get("docker")
-    config = variables.get("__registry_access_config", {})
+    docker = variables.get('__registry_access_engines', {}).get('engines', {}).get('docker')
+    config = variables.get('__registry_access_config', {})
     if docker is None:
-        return {"skipped": "no Docker" if "__registry_access_engines" in variables else "not reached"}
+        return {'skipped': 'no Docker' if '__registry_access_engines' in variables else 'not reached'}
     return {
-        "engine": f"Docker {docker.get('version')}",
-        "before": docker.get("registry_mirrors") or [],
-        "after": config.get("registry_mirrors") or docker.get("registry_mirrors") or [],
-        "plan": config.get("plan", {}),
-        "apply": variables.get("__registry_access_apply", {}),
-        "left_out": config.get("left_out", []),
-        "pending": variables.get("__registry_access_pending", {}).get("pending", []),
-        "warnings": config.get("warnings", []),
+        'engine': f'Docker {docker.get("version")}',
+        'before': docker.get('registry_mirrors') or [],
+        'after': config.get('registry_mirrors') or docker.get('registry_mirrors') or [],
+        'plan': config.get('plan', {}),
+        'apply': variables.get('__registry_access_apply', {}),
+        'left_out': config.get('left_out', []),
+        'pending': variables.get('__registry_access_pending', {}).get('pending', []),
+        'warnings': config.get('warnings', []),
     }
