@@ -18,6 +18,7 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
+from ansible_collections.quickpull.registry.plugins.module_utils._plain import type_name
 
 TRUST_LEVELS = ('content', 'resolve')
 
@@ -180,7 +181,7 @@ def check_url(url: t.Any, *, key: str = 'mirror') -> None:
     Raises ConfigError; the text shows neither user, password, query nor fragment.
     """
     if not isinstance(url, str):
-        raise ConfigError(f'{key}: the URL of a mirror must be a string, not {_type_name(url)}.', key=key)
+        raise ConfigError(f'{key}: the URL of a mirror must be a string, not {type_name(url)}.', key=key)
     shown = shown_url(url)
     if not url:
         raise ConfigError(f'{key}: the URL of the mirror is empty. Write for example https://mirror.example.com.', key=key)
@@ -288,7 +289,7 @@ def parse_mirror(raw: str | t.Mapping[str, t.Any], *, key: str = 'mirror') -> Mi
         check_url(raw, key=key)
         return Mirror(url=str(raw))
     if not isinstance(raw, t.Mapping):
-        raise ConfigError(f'{key}: a mirror is a URL or a dict with url, not {_type_name(raw)}.', key=key)
+        raise ConfigError(f'{key}: a mirror is a URL or a dict with url, not {type_name(raw)}.', key=key)
     known = Mirror.__dataclass_fields__
     unknown = sorted(str(name) for name in raw if name not in known)
     if unknown:
@@ -314,7 +315,7 @@ def parse_mirrors(raws: t.Any, *, key: str = 'mirrors') -> list[Mirror]:
     if raws is None:
         return []
     if isinstance(raws, (str, t.Mapping)) or not isinstance(raws, t.Sequence):
-        raise ConfigError(f'{key}: a list of mirrors is expected, not {_type_name(raws)}.', key=key)
+        raise ConfigError(f'{key}: a list of mirrors is expected, not {type_name(raws)}.', key=key)
     found: dict[str, Mirror] = {}
     for index, raw in enumerate(raws):
         mirror = parse_mirror(raw, key=f'{key}[{index}]')
@@ -322,22 +323,10 @@ def parse_mirrors(raws: t.Any, *, key: str = 'mirrors') -> list[Mirror]:
     return list(found.values())
 
 
-def _type_name(value: t.Any) -> str:
-    if value is None:
-        return 'null'
-    if isinstance(value, bool):
-        return 'a boolean'
-    if isinstance(value, str):
-        return 'a string'
-    if isinstance(value, (int, float)):
-        return 'a number'
-    return 'a dict' if isinstance(value, t.Mapping) else 'a list'
-
-
 def _read_bool(value: t.Any, key: str) -> bool:
     if isinstance(value, bool):
         return value
-    raise ConfigError(f'{key}: true or false is expected, not {_type_name(value)}.', key=key)
+    raise ConfigError(f'{key}: true or false is expected, not {type_name(value)}.', key=key)
 
 
 def _read_trust(value: t.Any, key: str) -> str:
@@ -348,7 +337,7 @@ def _read_trust(value: t.Any, key: str) -> str:
 
 def _read_path(value: t.Any, key: str) -> str:
     if not isinstance(value, str):
-        raise ConfigError(f'{key}: a path is expected, not {_type_name(value)}.', key=key)
+        raise ConfigError(f'{key}: a path is expected, not {type_name(value)}.', key=key)
     if not value.startswith('/') or '\0' in value:
         raise ConfigError(f'{key}: {value!r} is not an absolute path on the host.', key=key)
     return str(value)
@@ -356,7 +345,7 @@ def _read_path(value: t.Any, key: str) -> str:
 
 def _read_headers(value: t.Any, key: str) -> dict[str, str]:
     if not isinstance(value, t.Mapping):
-        raise ConfigError(f'{key}: a dict of header names and values is expected, not {_type_name(value)}.', key=key)
+        raise ConfigError(f'{key}: a dict of header names and values is expected, not {type_name(value)}.', key=key)
     for name, text in value.items():
         if not isinstance(name, str) or not _HEADER_NAME.match(name):
             raise ConfigError(f'{key}: {name!r} is not the name of an HTTP header.', key=key)
