@@ -320,7 +320,7 @@ class Run:
             _io.write_atomic(self.path, result.data, like=like, default_mode=mode, expect=current)
             return
         _io.delete_file(self.path, expect=current)
-        _remove_dirs(result.record)
+        _ownership.remove_dirs(result.record)
 
     def tightens(self, current: _io.FileState, result: Result) -> bool:
         """Whether a file that we made, and nobody gave another mode since, gets its first secret. Other files keep their mode."""
@@ -352,18 +352,6 @@ class Run:
         readable = current.exists and current.mode & 0o077 and (result.data == current.data or not self.tightens(current, result))
         if readable and result.data is not None and holds_secret(result.value):
             self.warnings.append(f'{self.path} holds a password or token and can be read by others (mode {current.mode:04o}); make it 0600.')
-
-
-def _remove_dirs(record: _ownership.Record) -> None:
-    """Remove the directories that we made for a file that is gone."""
-    for made in reversed(record.made_dirs):
-        try:
-            os.rmdir(made)
-        except FileNotFoundError:
-            continue
-        except OSError:  # somebody else has a file there by now
-            break
-    record.made_dirs = []
 
 
 def configure(options: Options, state: State, daemon: DockerDaemon, *, check_mode: bool) -> Outcome:

@@ -1,8 +1,6 @@
 # Copyright (c) 2026, quickpull.registry contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-from __future__ import annotations
-
 """The Docker Engine API, through the Docker SDK where it works and through the standard library where not.
 
 The SDK (``docker`` on PyPI) is asked first, with ``version='auto'``. Whatever goes wrong with it - it is not there, it is too old
@@ -14,6 +12,7 @@ is ever hit.
 Connecting to a socket that systemd listens on *starts* the daemon. So nobody may call :func:`connect` before the service is known
 to be active; :func:`_engines.docker.inspect` sees to that.
 """
+from __future__ import annotations
 
 import base64
 import dataclasses

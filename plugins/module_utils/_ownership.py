@@ -197,3 +197,15 @@ def owned_keys(state: State, path: str) -> set[str]:
     :raises ConfigError: see :func:`load`.
     """
     return load(state, path).keys()
+
+
+def remove_dirs(record: Record) -> None:
+    """Remove the directories that we made for a file that is gone, as far as they are empty, and forget them."""
+    for made in reversed(record.made_dirs):
+        try:
+            os.rmdir(made)
+        except FileNotFoundError:  # somebody was quicker
+            continue
+        except OSError:  # somebody else has a file there by now
+            break
+    record.made_dirs = []

@@ -9,8 +9,6 @@ They go once that is proved, and with them the file and its directories where th
 
 from __future__ import annotations
 
-import os
-
 from ansible_collections.quickpull.registry.plugins.module_utils import _ownership
 from ansible_collections.quickpull.registry.plugins.module_utils._io import delete_file, read_file, write_atomic
 from ansible_collections.quickpull.registry.plugins.module_utils._merge import Daemon, clear
@@ -40,19 +38,8 @@ def finish(state: State, path: str, *, keep_file: bool) -> list[str]:
     _ownership.save(state, _ownership.either(record, result.record))
     if result.data is None:
         delete_file(path, expect=current)
-        _remove_dirs(result.record)
+        _ownership.remove_dirs(result.record)
     elif result.data != current.data:
         write_atomic(path, result.data, like=current, expect=current)
     _ownership.save(state, result.record)
     return record.tombstones
-
-
-def _remove_dirs(record: _ownership.Record) -> None:
-    for folder in reversed(record.made_dirs):
-        try:
-            os.rmdir(folder)
-        except FileNotFoundError:  # somebody was quicker
-            continue
-        except OSError:  # somebody else has a file there by now
-            break
-    record.made_dirs = []
