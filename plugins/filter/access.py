@@ -40,13 +40,29 @@ def access_images(images: t.Any, upstream: str) -> list[str]:
 
 @as_filter
 def access_choice(
-    candidates: t.Any, probed: t.Any, probing: bool = True, current: t.Any = (), policy: t.Any = None, jmespath: str = '', paths: bool = True
+    candidates: t.Any,
+    probed: t.Any,
+    docker: t.Any = None,
+    probing: bool = True,
+    policy: t.Any = None,
+    jmespath: str = '',
+    leak_policy: str = 'drop',
+    hub_login: bool = False,
 ) -> dict[str, t.Any]:
     """What to configure of the candidates."""
-    if not probing:
-        return _access.choose(plain(candidates), None, paths=bool(paths))
-    results = apply_jmespath(plain(probed).get('results', []), str(jmespath))
-    return _access.choose(plain(candidates), results, plain(current), plain(policy), paths=bool(paths))
+    facts = plain(docker) or {}
+    results = apply_jmespath(plain(probed).get('results', []), str(jmespath)) if probing else None
+    limits = _access.limits_of(facts, str(leak_policy), bool(hub_login))
+    return _access.choose(plain(candidates), results, facts.get('registry_mirrors') or [], plain(policy), limits)
+
+
+@as_filter
+def access_wanted(
+    parts: t.Any, state: str, registry_mirrors: t.Any = None, insecure_registries: t.Any = None, proxies: t.Any = None, settings: t.Any = None
+) -> dict[str, t.Any]:
+    """The options of docker_daemon_config that this run manages."""
+    given = {'registry_mirrors': registry_mirrors, 'insecure_registries': insecure_registries, 'proxies': proxies, 'settings': settings}
+    return _access.wanted(plain(parts), str(state), **plain(given))
 
 
 @as_filter
@@ -93,4 +109,5 @@ class FilterModule:
             'access_proxies': access_proxies,
             'access_step': access_step,
             'access_summary': access_summary,
+            'access_wanted': access_wanted,
         }

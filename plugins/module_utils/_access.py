@@ -7,10 +7,12 @@
 from __future__ import annotations
 
 import typing as t
+from dataclasses import dataclass
 
+from ansible_collections.quickpull.registry.plugins.module_utils import _leak_guard
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._hub_logins import is_hub
-from ansible_collections.quickpull.registry.plugins.module_utils._mirror import has_path, host_of, parse_mirrors
+from ansible_collections.quickpull.registry.plugins.module_utils._mirror import has_path, host_of, normalise_url, parse_mirrors
 from ansible_collections.quickpull.registry.plugins.module_utils._plan import NONE, RELOAD, RESTART, Plan, as_dict, restart_allowed
 from ansible_collections.quickpull.registry.plugins.module_utils._select import parse_policy, select
 from ansible_collections.quickpull.registry.plugins.module_utils._sharing import direct_no_proxy, mirror_urls, mirrors_for_daemon
@@ -19,6 +21,8 @@ DOCKER_HUB = 'docker.io'
 
 # Tags that narrow what a run configures. A run with none of them configures everything.
 PARTS = ('mirrors', 'proxies', 'settings')
+
+_PART_OF = {'registry_mirrors': 'mirrors', 'insecure_registries': 'mirrors', 'proxies': 'proxies', 'settings': 'settings'}
 
 RELOAD_HANDLER = 'Reload Docker'
 RESTART_HANDLER = 'Restart Docker'
@@ -72,36 +76,64 @@ def images_of(images: t.Sequence[str], upstream: str) -> list[str]:
     return found
 
 
+@dataclass(frozen=True)
+class Limits:
+    """What the Docker of a host cannot take as a mirror, whoever serves well.
+
+    ``paths``: it takes mirrors with a path. ``image_store``, ``hub_logins``, ``hub_login`` and ``leak_policy`` are what
+    :func:`_leak_guard.sort_out` asks for.
+    """
+
+    paths: bool = True
+    image_store: str = ''
+    hub_logins: tuple[str, ...] = ()
+    hub_login: bool = False
+    leak_policy: str = _leak_guard.DROP
+
+
+def limits_of(docker: t.Mapping[str, t.Any], leak_policy: str = _leak_guard.DROP, hub_login: bool = False) -> Limits:
+    """From what container_engine_info says of Docker."""
+    logins = tuple(docker.get('hub_logins') or ())
+    return Limits(docker.get('mirror_paths', True), docker.get('image_store') or '', logins, hub_login, leak_policy)
+
+
 def choose(
     listed: t.Sequence[t.Any],
     results: t.Sequence[t.Mapping[str, t.Any]] | None,
     current: t.Sequence[str] = (),
     policy: t.Mapping[str, t.Any] | None = None,
-    *,
-    paths: bool = True,
+    limits: Limits | None = None,
 ) -> dict[str, t.Any]:
     """What to configure of the ``listed`` mirrors.
 
+    What this Docker cannot take is sorted out before anything is chosen: otherwise a mirror that is never written could take
+    the place of one that serves. It is handed to docker_daemon_config all the same, behind the chosen ones; the module leaves it out
+    again and says why.
+
     :param results: of the probe; None when nothing was probed on purpose: then the list is taken as it is.
     :param current: mirrors in force.
-    :param paths: whether this host's Docker takes mirrors with a path. On a fleet of several versions, one that does not leaves them
-        out and takes the rest.
     :returns: ``mirrors`` (dicts in the order to write), ``alive`` (False when there are candidates and none serves: then the
         host's mirrors are left as they are), ``reasons`` (a sentence for each candidate that was not chosen) and ``unusable`` (one for
         each that this Docker cannot take).
+    :raises ConfigError: on a policy that makes no sense, and for a leak of logins under the policy ``fail``.
     """
-    usable = [raw for raw in listed if paths or not has_path(_url(raw))]
-    unusable = [f'{_url(raw)}: has a path, which Docker takes since 25.0 only.' for raw in listed if raw not in usable]
+    bounds = limits or Limits()
+    fitting = [raw for raw in listed if bounds.paths or not has_path(_url(raw))]
+    guard = _leak_guard.sort_out(parse_mirrors(fitting), bounds.image_store, bounds.hub_logins, bounds.hub_login, bounds.leak_policy)
+    usable = {normalise_url(mirror.url) for mirror in guard.kept}
+    unusable = [f'{_url(raw)}: has a path, which Docker takes since 25.0 only.' for raw in listed if raw not in fitting]
+    unusable += [f'{one.url}: {one.reason}' for one in guard.left_out]
+    guarded = [one.url for one in guard.left_out]
     if results is None or not listed:
-        return {'mirrors': mirrors_for_daemon(usable, mirror_urls(usable)), 'alive': bool(usable or not listed), 'reasons': [], 'unusable': unusable}
+        return {'mirrors': mirrors_for_daemon(fitting, mirror_urls(fitting)), 'alive': bool(usable or not listed), 'reasons': [], 'unusable': unusable}
     # The order in which the user lists mirrors counts among equals, so that check mode and the run choose the same.
     policed = parse_policy(policy, key='registry_access_mirror_policy')
-    selection = select([result for result in results if paths or not has_path(result['url'])], current, policed, by_list=True)
+    selection = select([result for result in results if normalise_url(result['url']) in usable], current, policed, by_list=True)
     reasons = [f'{one.url}: {one.reason}' for one in selection.left_out]
     if not results:
-        reasons = ['There is no result to choose from: the probe could not be run, or registry_access_mirror_query left none.']
+        reasons = ['There is no result to choose from: the probe was not run, or registry_access_mirror_query left none.']
     urls = [choice.url for choice in selection.chosen]
-    return {'mirrors': mirrors_for_daemon(usable, urls), 'alive': bool(urls), 'reasons': reasons, 'unusable': unusable}
+    return {'mirrors': mirrors_for_daemon(fitting, urls + guarded), 'alive': bool(urls), 'reasons': reasons, 'unusable': unusable}
 
 
 def _url(raw: t.Any) -> str:
@@ -132,17 +164,30 @@ def proxies_with_direct(
     return {**proxies, 'no_proxy': no_proxy} if no_proxy else dict(proxies)
 
 
+def wanted(parts: t.Collection[str], state: str, **given: t.Any) -> dict[str, t.Any]:
+    """The options of docker_daemon_config for a run that is about these parts; what is None was left out by the user.
+
+    :param given: ``registry_mirrors``, ``insecure_registries``, ``proxies``, ``settings``.
+    :returns: ``state``, and of the options those that this run manages.
+    """
+    if state == 'absent':
+        if set(parts) == set(PARTS):
+            return {'state': 'absent'}
+        given = {'registry_mirrors': [], 'insecure_registries': [], 'proxies': {}, 'settings': {}}
+    return {'state': 'present', **{name: value for name, value in given.items() if value is not None and _PART_OF[name] in parts}}
+
+
 def next_step(written: t.Sequence[t.Mapping[str, t.Any]], restart: str = 'auto', live_restore_first: bool = False) -> dict[str, t.Any]:
     """Which handler a host needs for what was written.
 
-    :param written: results of docker_daemon_config and, before Docker 23.0, of engine_proxy_dropin. A task that was skipped or that the
-        tags of the run left out has no plan; when none has one, the host itself is asked, by the handler.
+    :param written: results of docker_daemon_config and, before Docker 23.0, of engine_proxy_dropin. A task that was skipped, or that the
+        tags of the run left out, has no plan.
     :returns: ``handler`` (its name, or '' when nothing is to be done, or nothing that may be done), ``reasons`` and
         ``pending`` (why a restart has to wait), one sentence each, and ``plan``, the plans in one.
     """
     plans = [result['plan'] for result in written if isinstance(result.get('plan'), t.Mapping)]
     if not plans:
-        return _step(RESTART_HANDLER, ['What was written before may wait to be applied.'])
+        return _step('', [])
     reasons = [reason for plan in plans for reason in plan.get('reasons', ())]
     together = _together(plans)
     needed = {plan.get('action', NONE) for plan in plans}
@@ -185,10 +230,13 @@ def gives_hub_login(auths: t.Sequence[t.Mapping[str, t.Any]]) -> bool:
 LEFT_BY_ROLE = (
     '__registry_access_engines',
     '__registry_access_probes',
+    '__registry_access_kept',
+    '__registry_access_unusable',
     '__registry_access_dropin',
     '__registry_access_config',
-    '__registry_access_apply',
+    '__registry_access_config_proxies',
     '__registry_access_pending',
+    '__registry_access_apply',
 )
 
 
@@ -209,16 +257,38 @@ def summary(left: t.Mapping[str, t.Mapping[str, t.Any]]) -> dict[str, t.Any]:
 
 def _host_summary(variables: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     docker = variables.get('__registry_access_engines', {}).get('engines', {}).get('docker')
-    config = variables.get('__registry_access_config', {})
     if docker is None:
         return {'skipped': 'no Docker' if '__registry_access_engines' in variables else 'not reached'}
+    written = [variables.get(name, {}) for name in ('__registry_access_config', '__registry_access_config_proxies', '__registry_access_dropin')]
+    apply = variables.get('__registry_access_apply', {})
     return {
         'engine': f'Docker {docker.get("version")}',
         'before': docker.get('registry_mirrors') or [],
-        'after': config.get('registry_mirrors') or docker.get('registry_mirrors') or [],
-        'plan': config.get('plan', {}),
-        'apply': variables.get('__registry_access_apply', {}),
-        'left_out': config.get('left_out', []),
-        'pending': variables.get('__registry_access_pending', {}).get('pending', []),
-        'warnings': config.get('warnings', []),
+        'after': _mirrors_after(docker.get('registry_mirrors') or [], written, apply),
+        'plan': as_dict(_together([result['plan'] for result in written if 'plan' in result])),
+        'apply': apply,
+        'left_out': [one for result in written for one in result.get('left_out', [])],
+        'pending': _said(variables, '__registry_access_pending'),
+        'warnings': [
+            *_said(variables, '__registry_access_kept'),
+            *_said(variables, '__registry_access_unusable'),
+            *(warning for result in written for warning in result.get('warnings', [])),
+        ],
     }
+
+
+def _mirrors_after(before: list[str], written: t.Sequence[t.Mapping[str, t.Any]], apply: t.Mapping[str, t.Any]) -> list[str]:
+    """What is in force at the end; without a proof, what was written."""
+    if apply.get('failed'):
+        return before
+    proved = (apply.get('proof') or {}).get('mirrors')
+    if proved is not None:
+        return list(proved)
+    told = [result['registry_mirrors'] for result in written if result.get('registry_mirrors') is not None]
+    return list(told[-1]) if told else before
+
+
+def _said(variables: t.Mapping[str, t.Any], name: str) -> list[str]:
+    """The sentences of a task that tells something, none when it had nothing to tell."""
+    told = variables.get(name, {})
+    return [] if told.get('skipped') else list(told.get('msg', []))

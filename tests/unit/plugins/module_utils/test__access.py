@@ -124,7 +124,8 @@ def plan(action: str, *, blockers: tuple[str, ...] = (), reload_keys: tuple[str,
         ([plan('restart')], 'never', False, '', ['Restarts are not allowed (restart: never).']),
         ([plan('restart', blockers=('live_restore',))], 'auto', True, 'Restart Docker', []),
         ([plan('reload'), plan('restart', blockers=('dependents',))], 'auto', False, '', ['dependents stands in the way']),
-        ([{}, {}], 'auto', False, 'Restart Docker', []),
+        ([{}, {'skipped': True}], 'auto', False, '', []),
+        ([plan('none'), {'plan': {'action': 'none', 'interrupted': True}}], 'never', False, 'Restart Docker', []),
     ],
 )
 def test_next_step(written: list[dict[str, t.Any]], restart: str, first: bool, handler: str, pending: list[str]) -> None:
@@ -191,7 +192,62 @@ def test_a_docker_that_takes_no_paths_takes_the_rest() -> None:
     listed = ['https://a.example/hub/', 'https://b.example']
     results = [{'url': url, 'ok': True, 'state': 'ok', 'latency_ms': 10, 'throughput_bps': 1e8} for url in listed]
     for seen in (results, None):
-        choice = _access.choose(listed, seen, paths=False)
+        choice = _access.choose(listed, seen, limits=_access.Limits(paths=False))
         assert [mirror['url'] for mirror in choice['mirrors']] == ['https://b.example']
         assert choice['unusable'] == ['https://a.example/hub/: has a path, which Docker takes since 25.0 only.']
-    assert _access.choose(listed[:1], results[:1], paths=False)['alive'] is False
+    assert _access.choose(listed[:1], results[:1], limits=_access.Limits(paths=False))['alive'] is False
+
+
+def test_mirrors_that_are_never_written_take_no_place() -> None:
+    """Three fast ones that Docker does not get must not push out the one that serves, nor count as a living mirror."""
+    own = 'http://cache.example:5000'
+    fast: list[t.Any] = [{'url': f'https://fast{number}.example', 'trust': 'content'} for number in range(3)]
+    results = [{'url': raw['url'], 'ok': True, 'state': 'ok', 'latency_ms': 1, 'throughput_bps': 1e9} for raw in fast]
+    slow = {'url': own, 'ok': True, 'state': 'ok', 'latency_ms': 900, 'throughput_bps': 1e5}
+    choice = _access.choose([*fast, own], [*results, slow])
+    assert (choice['mirrors'][0], choice['alive'], len(choice['unusable'])) == ({'url': own}, True, 3)
+    assert _access.choose(fast, results)['alive'] is False
+
+
+def test_a_stranger_takes_no_place_where_a_login_would_leak() -> None:
+    listed = [{'url': 'https://stranger.example', 'third_party': True}]
+    results = [{'url': 'https://stranger.example', 'ok': True, 'state': 'ok', 'latency_ms': 1, 'throughput_bps': 1e9}]
+    leaking = {'image_store': 'graphdriver', 'hub_logins': ['/root/.docker/config.json']}
+    assert _access.choose(listed, results, limits=_access.limits_of(leaking))['alive'] is False
+    assert _access.choose(listed, results, limits=_access.limits_of(leaking, 'allow'))['alive'] is True
+    assert _access.choose(listed, results, limits=_access.limits_of({**leaking, 'image_store': 'containerd'}))['alive'] is True
+    with pytest.raises(ConfigError, match='42022'):
+        _access.choose(listed, results, limits=_access.limits_of(leaking, 'fail'))
+
+
+@pytest.mark.parametrize(
+    'parts, state, expected',
+    [
+        (['mirrors', 'proxies', 'settings'], 'present', {'state': 'present', 'registry_mirrors': ['m'], 'proxies': {}}),
+        (['proxies'], 'present', {'state': 'present', 'proxies': {}}),
+        (['settings'], 'present', {'state': 'present'}),
+        (['mirrors', 'proxies', 'settings'], 'absent', {'state': 'absent'}),
+        (['mirrors'], 'absent', {'state': 'present', 'registry_mirrors': [], 'insecure_registries': []}),
+    ],
+)
+def test_wanted_names_what_the_run_is_about(parts: list[str], state: str, expected: dict[str, t.Any]) -> None:
+    assert _access.wanted(parts, state, registry_mirrors=['m'], insecure_registries=None, proxies={}, settings=None) == expected
+
+
+ENGINES = {'engines': {'docker': {'version': '26.1.5', 'registry_mirrors': ['http://old/']}}}
+
+
+@pytest.mark.parametrize(
+    'variables, after, pending',
+    [
+        ({'__registry_access_config': {'registry_mirrors': []}, '__registry_access_apply': {'proof': {'ok': True, 'mirrors': []}}}, [], []),
+        ({'__registry_access_config': {'registry_mirrors': ['http://new']}, '__registry_access_apply': {'failed': True}}, ['http://old/'], []),
+        ({'__registry_access_config': {'skipped': True}}, ['http://old/'], []),
+        ({'__registry_access_config': {'registry_mirrors': []}}, [], []),
+        ({'__registry_access_pending': {'msg': ['Pending.', 'Swarm.']}}, ['http://old/'], ['Pending.', 'Swarm.']),
+        ({'__registry_access_pending': {'skipped': True, 'msg': ['x']}}, ['http://old/'], []),
+    ],
+)
+def test_summary_says_what_is_in_force(variables: dict[str, t.Any], after: list[str], pending: list[str]) -> None:
+    host = _access.summary({'a': {'__registry_access_engines': ENGINES, **variables}})['hosts']['a']
+    assert (host['before'], host['after'], host['pending']) == (['http://old/'], after, pending)
