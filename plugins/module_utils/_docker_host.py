@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import re
 import signal
+import subprocess
+import threading
 import time
 import typing as t
 
@@ -16,7 +18,7 @@ from ansible_collections.quickpull.registry.plugins.module_utils._docker_api imp
 from ansible_collections.quickpull.registry.plugins.module_utils._dropin import default_path, dropin_environ
 from ansible_collections.quickpull.registry.plugins.module_utils._engines.docker import SOCKET_UNIT, UNIT, DockerDaemon, inspect
 from ansible_collections.quickpull.registry.plugins.module_utils._mask import mask_text
-from ansible_collections.quickpull.registry.plugins.module_utils._systemd import Result, run, systemctl
+from ansible_collections.quickpull.registry.plugins.module_utils._systemd import Result, systemctl
 
 # dockerd's log lines: time="…" level=error msg="…" error="…"
 _MESSAGE = re.compile(r'\b(?:msg|error)="((?:[^"\\]|\\.)*)"')
@@ -31,6 +33,10 @@ _REFUSALS = (
     'error starting daemon',
 )
 _LOADED = 'reloaded configuration'
+
+# What is read of the journal at most; a daemon at log level debug writes some hundred bytes for each request.
+JOURNAL_BYTES = 8 << 20
+JOURNAL_SECONDS = 15.0
 
 
 class DockerHost:
@@ -95,9 +101,11 @@ class DockerHost:
     def journal(self, daemon: DockerDaemon, since: float) -> list[str]:
         """The daemon's own lines since then (epoch seconds), oldest first, secrets masked."""
         unit = daemon.unit or UNIT
-        # Unit and process both: systemd's own lines about the unit are of no use here, but they do no harm.
-        command = ('journalctl', '--no-pager', '--quiet', f'--unit={unit}', f'--since=@{since:.6f}', '--output=cat', '--lines=200')
-        return [mask_text(line) for line in run(command, 15.0).stdout.splitlines() if line.strip()]
+        # Not --unit: the log driver journald lets dockerd itself send what containers print (_TRANSPORT=journal with CONTAINER_ID,
+        # daemon/logger/journald), and that is under its unit as well. What it has to say for itself goes to its stdout or stderr.
+        matches = (f'_SYSTEMD_UNIT={unit}', '_TRANSPORT=stdout')
+        text = _first_bytes(('journalctl', '--no-pager', '--quiet', f'--since=@{since:.6f}', '--output=cat', *matches))
+        return [mask_text(line) for line in text.splitlines() if line.strip()]
 
     def now(self) -> float:
         return time.time()
@@ -107,6 +115,23 @@ class DockerHost:
 
     def sleep(self, seconds: float) -> None:
         time.sleep(seconds)
+
+
+def _first_bytes(command: t.Sequence[str]) -> str:
+    """What a command writes, up to :data:`JOURNAL_BYTES` and for :data:`JOURNAL_SECONDS` at most; empty where there is no such command."""
+    try:
+        process = subprocess.Popen(list(command), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={**os.environ, 'LC_ALL': 'C'})
+    except OSError:
+        return ''
+    alarm = threading.Timer(JOURNAL_SECONDS, process.kill)
+    alarm.start()
+    try:
+        data = process.stdout.read(JOURNAL_BYTES) if process.stdout else b''
+    finally:
+        alarm.cancel()
+        process.kill()
+        process.communicate()
+    return data.decode('utf-8', 'replace')
 
 
 def _last_line(result: Result) -> str:
