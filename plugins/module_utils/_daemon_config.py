@@ -293,7 +293,7 @@ class Run:
         _io.clean_temps(current.target)
         if result.data == current.data:
             if result.data is None:
-                _remove_dirs(new_record)
+                _ownership.remove_dirs(new_record)
             _ownership.save(self.state, new_record)
             return None, ''
         paths = _snapshot.docker_paths(self.state, self.path, self.daemon.unit)
