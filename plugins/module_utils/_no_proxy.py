@@ -20,7 +20,11 @@ if t.TYPE_CHECKING:
 
 PROXY_SCHEMES = ('http', 'https', 'socks5')
 _DEFAULT_PORTS = {'http': '80', 'https': '443', 'socks5': '1080'}
+_BAD_ESCAPE = re.compile(r'%(?![0-9A-Fa-f]{2})')
+# net/url, validUserinfo. An @ inside passes there and is masked all the same.
+_USERINFO = re.compile(r"^[A-Za-z0-9._:~!$&'()*+,;=%@-]*$")
 _LABELS = re.compile(r'^[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?$')
+_DIGITS_AND_DOTS = re.compile(r'^[0-9.]+$')
 # Names under which nobody can be reached from the internet: the ones people write CIDRs for.
 _INTERNAL_NAME = re.compile(r'^([^.]+|.*\.(lan|local|localdomain|internal|intern|intra|intranet|corp|home|private|home\.arpa))\.?$')
 
@@ -97,11 +101,21 @@ def check_proxy(proxy: str, key: str = 'proxy') -> None:
         raise ConfigError(f'{key}: {shown} has the scheme {scheme!r}; Docker can use http://, https:// and socks5:// proxies only.', key=key)
     if re.search(r'\s', proxy):
         raise ConfigError(f'{key}: {shown!r} contains white space; write it percent-encoded (%20).', key=key)
+    if not separator and '@' in proxy:
+        # Go takes `user` for the scheme, so dockerd finds no password to mask.
+        raise ConfigError(f'{key}: a proxy with a user is written as a whole URL, http://USER:PASSWORD@HOST:PORT; put http:// in front.', key=key)
     try:
         parts = urlsplit(proxy_url(proxy))
         host, _port = parts.hostname, parts.port
     except ValueError:
         raise ConfigError(f'{key}: {shown} is no URL; write it as http://HOST:PORT, with user and password percent-encoded.', key=key) from None
+    if _BAD_ESCAPE.search(proxy) or not _USERINFO.match(parts.netloc.rpartition('@')[0]) or '@' in parts.path + parts.query + parts.fragment:
+        # Go's url.Parse fails, or looks for the user elsewhere, and then dockerd shows the whole value instead of masking it.
+        raise ConfigError(
+            f'{key}: user, password or host hold a character that must be percent-encoded, or a % that begins no escape: write % as %25, '
+            '@ as %40, / as %2F, and so on.',
+            key=key,
+        )
     if not host:
         raise ConfigError(f'{key}: {shown} names no host; write it as http://HOST:PORT.', key=key)
 
@@ -115,14 +129,14 @@ def join_no_proxy(*lists: t.Iterable[str]) -> list[str]:
 
 
 def lint_no_proxy(entries: t.Iterable[str], names: t.Mapping[str, t.Sequence[str]] | None = None) -> list[str]:
-    """One sentence for each entry that Go never matches, saying why and what to write instead.
+    """One sentence for each entry that Go never matches, or matches with something else than was meant: why, and what to write instead.
 
     *names* are the hosts that the caller means to reach, each with its addresses where they are known. A host that one of the CIDRs
     covers by its address, but no entry covers by its name, gets a sentence too: Go compares CIDRs with addresses written in the URL only.
     """
     given = list(_split(entries))
-    judged = ((entry, _never_matches(entry)) for entry in given)
-    return [f'no_proxy: {entry!r} never matches: {why}' for entry, why in judged if why] + _names_meant_by_cidr(given, names or {})
+    judged = ((entry, _never_matches(entry) or _matches_otherwise(entry)) for entry in given)
+    return [f'no_proxy: {entry!r} {why}' for entry, why in judged if why] + _names_meant_by_cidr(given, names or {})
 
 
 def parse_ip(text: str) -> Address | None:
@@ -207,24 +221,30 @@ def _split_port(text: str) -> tuple[str, str]:
 
 
 def _never_matches(entry: str) -> str:
-    """Why Go never matches *entry*; empty when it can match something."""
+    """That and why Go never matches *entry*; empty when it can match something."""
     text = entry.lower()
     if text == '*' or _parse_cidr(text) is not None:
         return ''
     for applies, why in _NEVER:
         if applies(text):
-            return why
+            return f'never matches: {why}'
     host, port = _split_port(text)
     if port and not port.isdigit():
-        return 'a port must be a number.'
-    if parse_ip(host) is not None:
+        return 'never matches: a port must be a number.'
+    if parse_ip(host) is not None or _DIGITS_AND_DOTS.match(host):
         return ''
-    if re.match(r'^[0-9.]+$', host):
-        return f'the beginning of an address stands for no range of them; write {_as_cidr(host)}.'
     name = to_ascii(host[2:] if host.startswith('*.') else host[1:] if host.startswith('.') else host)
     if not _LABELS.match(name):
-        return 'it is neither a host name, nor an address, nor a CIDR.'
+        return 'never matches: it is neither a host name, nor an address, nor a CIDR.'
     return ''
+
+
+def _matches_otherwise(entry: str) -> str:
+    """Go compares addresses in the URL with domains as well (httpproxy, useProxy), so `192.168` matches 10.0.192.168."""
+    host, _port = _split_port(entry)
+    if parse_ip(host) is not None or not _DIGITS_AND_DOTS.match(host):
+        return ''
+    return f'stands for no range of addresses: Go matches it with hosts that end with it, not with those that begin so; write {_as_cidr(host)}.'
 
 
 def _as_cidr(text: str) -> str:

@@ -11,6 +11,7 @@ import typing as t
 
 from ansible_collections.quickpull.registry.plugins.module_utils import _docker_api, _docker_flags, _hub_logins, _procfs, _systemd
 from ansible_collections.quickpull.registry.plugins.module_utils._docker_flags import Flag
+from ansible_collections.quickpull.registry.plugins.module_utils._mask import mask_url
 from ansible_collections.quickpull.registry.plugins.module_utils._version import parse_version
 
 UNIT = 'docker.service'
@@ -60,7 +61,7 @@ class Reported:
 
     ``mirrors`` end with ``/`` as dockerd writes them; ``insecure_registries`` holds the CIDRs and the names of indexes that are not
     secure, so also the implicit ``127.0.0.0/8`` and ``::1/128``; user and password of ``http_proxy`` and ``https_proxy`` are masked
-    by dockerd (``xxxxx:xxxxx``). ``image_store`` is ``graphdriver`` or ``containerd``. ``registry_config`` is the whole of
+    (``xxxxx:xxxxx``), by dockerd or by us, in ``raw`` as well. ``image_store`` is ``graphdriver`` or ``containerd``. ``registry_config`` is the whole of
     ``RegistryConfig`` (compare it before and after a reload).
     """
 
@@ -429,7 +430,12 @@ def _ask_api(daemon: DockerDaemon, host: Host, service: _Service, with_container
 
 
 def reported(info: t.Mapping[str, t.Any]) -> Reported:
-    """Put the answer of ``GET /info`` into one shape. What is missing or null counts as empty."""
+    """Put the answer of ``GET /info`` into one shape. What is missing or null counts as empty.
+
+    dockerd tells a proxy with its password when Go cannot parse the URL, or finds no user in it (moby, daemon/config: MaskCredentials).
+    So the proxies are masked here once more, also in ``raw``.
+    """
+    info = {**info, **{name: mask_url(info[name]) for name in ('HttpProxy', 'HttpsProxy') if isinstance(info.get(name), str)}}
     registry = info.get('RegistryConfig') or {}
     indexes = registry.get('IndexConfigs') or {}
     insecure = list(registry.get('InsecureRegistryCIDRs') or ())

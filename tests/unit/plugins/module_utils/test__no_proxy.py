@@ -56,6 +56,10 @@ BYPASS_DATA: list[tuple[str, str, str, bool]] = [
     ('', '::1', '443', True),
     ('', '010.0.0.1', '443', False),
     ('b\u00fccher.de', 'xn--bcher-kva.de', '443', True),
+    ('1', '1.1.1.1', '443', True),
+    ('1:', '1.1.1.1', '443', True),
+    ('192.168', '10.0.192.168', '443', True),
+    ('192.168', '192.168.0.1', '443', False),
 ]
 
 
@@ -95,6 +99,16 @@ def test_proxy_url_as_go_reads_it() -> None:
         ('http://', 'names no host'),
         ('http://u:hush@p:notaport', 'is no URL'),
         ('http://u:hu sh@p', 'white space'),
+        ('http://u:50%hush@p:1', 'percent-encoded'),
+        ('http://p%zz:1', 'percent-encoded'),
+        ('http://u:hush%2@p:1', 'percent-encoded'),
+        ('http://u:"hush"@p:1', 'percent-encoded'),
+        ('http://u:hüsh@p:1', 'percent-encoded'),
+        ('http://u:hush#1@p:1', 'is no URL'),
+        ('http://u:12/hush@p:1', 'percent-encoded'),
+        ('http://u:hush[@p:1', 'percent-encoded'),
+        ('u:hush@p:3128', 'http://'),
+        ('hush@p', 'http://'),
     ],
 )
 def test_check_proxy_refuses(proxy: str, word: str) -> None:
@@ -105,7 +119,7 @@ def test_check_proxy_refuses(proxy: str, word: str) -> None:
     assert 'hush' not in str(caught.value)
 
 
-@pytest.mark.parametrize('proxy', ['p:3128', 'http://u:p@p:1', 'socks5://p', 'https://[::1]:1'])
+@pytest.mark.parametrize('proxy', ['p:3128', 'http://u:p@p:1', 'socks5://p', 'https://[::1]:1', 'HTTP://u:50%25@p:1', "http://u:-._~!$&'()*+,;=:@p:1/"])
 def test_check_proxy_accepts(proxy: str) -> None:
     check_proxy(proxy)
 
@@ -166,9 +180,17 @@ def test_lint_accepts(entry: str) -> None:
     assert lint_no_proxy([entry]) == []
 
 
+@pytest.mark.parametrize('entry', ['1', '1:', '192.168', '192.168:443'])
+def test_the_beginning_of_an_address_matches_what_ends_with_it(entry: str) -> None:
+    found = lint_no_proxy([entry])
+    assert len(found) == 1
+    assert 'end with' in found[0]
+    assert 'never matches' not in found[0]
+
+
 @given(st.text('ab1.*:/[]@ ', min_size=1, max_size=9), st.sampled_from(['a', 'a.b', 'b.a.b', '1.1.1.1', '11.1.1.1', 'a1']))
 def test_what_lint_calls_dead_never_matches(entry: str, host: str) -> None:
-    if lint_no_proxy([entry]) and not set(entry) <= set('1.:'):
+    if any('never matches' in sentence for sentence in lint_no_proxy([entry])):
         assert not bypasses([entry], host, '80')
 
 

@@ -371,6 +371,20 @@ def test_reported() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    'raw, masked',
+    [
+        ('http://user:50%s3cret@proxy:3128', 'http://xxxxx:xxxxx@proxy:3128'),
+        ('user:s3cret@proxy:3128', 'xxxxx:xxxxx@proxy:3128'),
+        ('http://xxxxx:xxxxx@proxy:3128', 'http://xxxxx:xxxxx@proxy:3128'),
+    ],
+)
+def test_what_dockerd_could_not_mask_is_masked(raw: str, masked: str) -> None:
+    found = docker.reported({'HttpProxy': raw, 'HttpsProxy': raw, 'Driver': 'overlay2'})
+    assert (found.http_proxy, found.https_proxy) == (masked, masked)
+    assert found.raw == {'HttpProxy': masked, 'HttpsProxy': masked, 'Driver': 'overlay2'}
+
+
 EMPTY: list[dict[str, t.Any]] = [
     {},
     {'RegistryConfig': None, 'Swarm': None, 'DriverStatus': None},
