@@ -138,4 +138,4 @@ def _outcome(state: str, reason: str, verdict: str = '') -> dict[str, t.Any]:
 
 
 def _verdict(words: str) -> str:
-    return next((state for pattern, state in _WORDS if re.search(pattern, words, re.IGNORECASE)), 'blob_unreachable')
+    return next((state for pattern, state in _WORDS if re.search(pattern, words[:4096], re.IGNORECASE)), 'blob_unreachable')

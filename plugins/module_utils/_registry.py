@@ -39,7 +39,14 @@ _REGISTRY_HOST = re.compile(r'^(?=.*[.:])[A-Za-z0-9][A-Za-z0-9.-]*(:\d+)?$')
 _TAG = re.compile(r'^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$')
 _DIGEST = re.compile(r'^(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$')
 _RFC3339 = re.compile(r'^(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(\.\d+)?([Zz]|[+-]\d\d:\d\d)$')
-_PARAMETER = re.compile(r'([A-Za-z0-9_-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
+# These are fed by strangers, so none may take more than linear time: a quoted text without an end ends with the header, and a name is
+# looked for at its beginning only.
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.?)*"?', re.DOTALL)
+_PARAMETER = re.compile(r'(?<![A-Za-z0-9_-])([A-Za-z0-9_-]+)\s*=\s*(?:"((?:[^"\\]|\\.?)*)"?|([^\s,"]+))', re.DOTALL)
+# What is longer is nothing that an engine could use either: the longest in use have a few hundred characters.
+_MAX_CHALLENGE = 4096
+_MAX_DATE = 64
+_MAX_DIGITS = 20
 _SCHEME = re.compile(r'(?:^|,)\s*([A-Za-z][A-Za-z0-9_-]*)(?:\s+(?=[A-Za-z0-9_-]+\s*=)|\s*(?=,|$))')
 
 
@@ -134,6 +141,13 @@ def parse_image(text: str, upstream: str) -> Image:
     return Image(str(text), repository, tag or ('' if digest else 'latest'), digest)
 
 
+def _whole_number(digits: str) -> int:
+    """For json: Python before 3.11 takes quadratic time for a number of a million digits."""
+    if len(digits) > _MAX_DIGITS:
+        raise ValueError('a number with too many digits')
+    return int(digits)
+
+
 def is_digest(text: str) -> bool:
     return bool(_DIGEST.match(text))
 
@@ -145,11 +159,16 @@ def digest_of(data: bytes, like: str = 'sha256:') -> str:
 
 
 def parse_challenges(headers: t.Iterable[str]) -> list[Challenge]:
-    """The challenges of `WWW-Authenticate` headers (RFC 9110, section 11.6.1): several in one header are allowed. Never raises."""
+    """The challenges of `WWW-Authenticate` headers (RFC 9110, section 11.6.1): several in one header are allowed. Never raises.
+
+    One that is longer than 4 KiB is none that we understand.
+    """
     found: list[Challenge] = []
     for text in headers:
+        if len(text) > _MAX_CHALLENGE:
+            continue
         # Quoted texts may hold commas and what looks like a scheme, so they are blanked out for finding where challenges begin.
-        blank = re.sub(r'"(?:[^"\\]|\\.)*"', lambda quoted: '"' + 'x' * (len(quoted.group(0)) - 2) + '"', text)
+        blank = _QUOTED.sub(lambda quoted: '"' + 'x' * (len(quoted.group(0)) - 1), text)
         starts = list(_SCHEME.finditer(blank))
         for position, start in enumerate(starts):
             end = starts[position + 1].start() if position + 1 < len(starts) else len(text)
@@ -180,7 +199,7 @@ def token_url(challenge: Challenge, repository: str) -> str:
 def parse_token(body: bytes) -> str:
     """The token in a token server's answer; empty when there is none that could stand in a header."""
     try:
-        answer = json.loads(body)
+        answer = json.loads(body, parse_int=_whole_number)
     except (ValueError, RecursionError):
         return ''
     token = (answer.get('token') or answer.get('access_token')) if isinstance(answer, dict) else None
@@ -191,7 +210,7 @@ def parse_retry_after(value: str, now: float) -> float | None:
     """Seconds to wait by a `Retry-After` header, which holds seconds or a date; None when it holds neither. *now* in epoch seconds."""
     if re.match(r'^\d{1,9}$', value):
         return float(value)
-    date = parsedate_tz(value)
+    date = parsedate_tz(value) if len(value) <= _MAX_DATE else None
     try:
         return max(0.0, mktime_tz(date) - now) if date else None
     except (ValueError, OverflowError):
@@ -204,7 +223,7 @@ def parse_manifest(body: bytes, content_type: str = '') -> Manifest | Index:
     The document's own mediaType counts more than the header, as the digest covers it.
     """
     try:
-        data = json.loads(body)
+        data = json.loads(body, parse_int=_whole_number)
     except (ValueError, RecursionError):
         raise BadManifest('it is not JSON') from None
     if not isinstance(data, dict):
@@ -263,7 +282,7 @@ def choose(index: Index, wanted: Platform) -> Descriptor | None:
 
 def parse_created(text: t.Any) -> float | None:
     """A config's `created` (RFC 3339) in epoch seconds; None when it is missing or no date."""
-    match = _RFC3339.match(text) if isinstance(text, str) else None
+    match = _RFC3339.match(text) if isinstance(text, str) and len(text) <= _MAX_DATE else None
     if not match:
         return None
     year, month, day, hour, minute, second = (int(part) for part in match.groups()[:6])
@@ -280,7 +299,7 @@ def parse_created(text: t.Any) -> float | None:
 def parse_config_created(body: bytes) -> str | None:
     """The text of `created` in a config blob; None when it has none. Raises BadManifest when the blob is no JSON object."""
     try:
-        data = json.loads(body)
+        data = json.loads(body, parse_int=_whole_number)
     except (ValueError, RecursionError):
         raise BadManifest('it is not JSON') from None
     if not isinstance(data, dict):

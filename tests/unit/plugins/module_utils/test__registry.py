@@ -6,6 +6,8 @@ from __future__ import annotations
 import datetime
 import hashlib
 import json
+import time
+import typing as t
 
 import pytest
 from hypothesis import given
@@ -103,6 +105,43 @@ CHALLENGE_DATA: list[tuple[list[str], list[tuple[str, dict[str, str]]]]] = [
 @pytest.mark.parametrize('headers, expected', CHALLENGE_DATA)
 def test_parse_challenges(headers: list[str], expected: list[tuple[str, dict[str, str]]]) -> None:
     assert [(one.scheme, dict(one.parameters)) for one in parse_challenges(headers)] == expected
+
+
+HOSTILE = ['Bearer realm="' + '\\"' * 32000, 'a' * 64000, 'Bearer a' + ' ' * 64000 + 'b', ',' * 64000, 'Bearer ' + 'a=' * 32000, '"' * 64000]
+
+
+@pytest.mark.parametrize('header', HOSTILE, ids=lambda header: header[:16])
+def test_a_hostile_header_takes_no_time_and_is_no_challenge(header: str) -> None:
+    started = time.process_time()
+    assert parse_challenges([header]) == []
+    assert time.process_time() - started < 0.5
+
+
+@pytest.mark.parametrize('header', HOSTILE, ids=lambda header: header[:16])
+def test_without_the_limit_it_takes_linear_time(header: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_registry, '_MAX_CHALLENGE', 1 << 20)
+    started = time.process_time()
+    parse_challenges([header])
+    assert time.process_time() - started < 1
+
+
+def test_the_longest_header_that_is_read() -> None:
+    header = 'Bearer realm="https://a/' + 'x' * 5000
+    assert parse_challenges([header[:4095] + '"'])[0].parameters['realm'] == header[14:4095]
+    assert parse_challenges([header[:4096] + '"']) == []
+
+
+@pytest.mark.parametrize('parse', [parse_manifest, parse_config_created])
+def test_a_number_without_an_end_is_no_json(parse: t.Callable[[bytes], object]) -> None:
+    started = time.process_time()
+    with pytest.raises(BadManifest, match='not JSON'):
+        parse(b'{"created":' + b'1' * 2000000 + b'}')
+    assert time.process_time() - started < 1
+
+
+def test_dates_without_an_end_are_none() -> None:
+    assert parse_retry_after('Thu, 01 Jan 1970 00:16:50 GMT' + ' ' * 60000, now=1000.0) is None
+    assert parse_created('2024-01-01T00:00:00.' + '1' * 60000 + 'Z') is None
 
 
 @given(st.lists(st.text('Bearl ="\\,x:/', max_size=40), max_size=3))
