@@ -8,8 +8,8 @@
     python tests/run.py sanity docs      the named ones
     python tests/run.py --list           what there is
 
-Checks that need no lab run side by side while the lab is brought up; those on the lab follow, one at a time, because
-some of them measure time. Output goes to .cache/logs/NAME.log; the end of it is shown when a check fails.
+Checks that need no lab run side by side while the labs are brought up; those on a lab follow, on two labs side by side, on
+each one at a time. Output goes to .cache/logs/NAME.log; the end of it is shown when a check fails.
 The last line is ``N passed, N failed``: pytest's counts, and one for each other check.
 """
 
@@ -52,12 +52,13 @@ class Check:
 
     ``command`` is an argument list, or a function that gets the log and returns whether all is well;
     ``{export}`` stands for the exported tree. ``needs`` is ``source`` (the clone), ``export`` (a copy of it, as ansible-test
-    and friends want it) or ``lab`` (the hosts of tests/lab).
+    and friends want it) or ``lab`` (the hosts of tests/lab). ``lab`` says which of the labs, by its name.
     """
 
     name: str
     command: list[str] | t.Callable[[Log], bool]
     needs: str = "source"
+    lab: str = ""
     fast: bool = False
     pytest: bool = False
     env: t.Mapping[str, str] = dataclasses.field(default_factory=dict)
@@ -133,6 +134,8 @@ def environment(check: Check) -> dict[str, str]:
         ANSIBLE_NOCOLOR="1",
         COLUMNS="160",
     )
+    if check.needs == "lab":
+        env["QUICKPULL_LAB_NAME"] = check.lab
     env.update(check.env)
     return env
 
@@ -311,10 +314,21 @@ def python_tool(name: str, *arguments: str) -> list[str]:
     return [str(BIN / name), *arguments]
 
 
+def lab_tests() -> t.Iterator[Check]:
+    """One check for each file of tests on real hosts."""
+    for path in sorted(ROOT.glob("tests/lab/test_*.py")):
+        name = path.stem[len("test_") :].replace("_", "-")
+        yield Check(f"lab-{name}", pytest_command(f"lab-{name}", str(path)), needs="lab", lab=SECOND_LAB if name in ON_SECOND_LAB else "", pytest=True)
+
+
 def pytest_command(name: str, *arguments: str) -> list[str]:
     """Pytest with a report to count from."""
     return python_tool("pytest", "-q", f"--junitxml={LOGS / name}.xml", *arguments)
 
+
+# The slowest files, so that both labs are done at about the same time. Molecule knows the first one alone.
+SECOND_LAB = "second"
+ON_SECOND_LAB = ("daemon-config", "probe", "proxy-dropin", "site")
 
 COLLECTION = "ansible_collections.quickpull.registry"
 MYPY_ARGUMENTS = ("-p", f"{COLLECTION}.plugins", "-p", f"{COLLECTION}.tests.unit", "-p", "lab", "-m", "run")
@@ -335,12 +349,11 @@ CHECKS = [
     Check("core-2.17", other_core("core-2.17", "core-2-17", "3.10", "3.12"), needs="export"),
     Check("core-2.20", other_core("core-2.20", "core-2-20", "3.12", "3.14"), needs="export"),
     *(
-        Check(f"molecule-{path.parent.name}", python_tool("molecule", "test", "-s", path.parent.name), needs="lab")
+        Check(f"molecule-{path.parent.name}", python_tool("molecule", "test", "-s", path.parent.name), needs="lab", env={"QUICKPULL_LAB_KEEP": "1"})
         for path in sorted(ROOT.glob("extensions/molecule/*/molecule.yml"))
     ),
-    Check("lab", pytest_command("lab", "tests/lab"), needs="lab", pytest=True),
+    *lab_tests(),
 ]
-LAB_UP = Check("lab-up", lab_up)
 
 
 # --- running them -------------------------------------------------------------------------------------------------
@@ -389,24 +402,32 @@ def report(outcome: Outcome, log: Log) -> None:
 
 
 def run_all(checks: t.Sequence[Check], keep_lab: bool) -> list[Outcome]:
-    """Side by side what can be, then the lab's checks one by one."""
+    """Side by side what can be, then the checks on the labs."""
     beside = [check for check in checks if check.needs != "lab"]
-    on_lab = [check for check in checks if check.needs == "lab"]
-    if on_lab:
-        beside.insert(0, LAB_UP)
+    on_labs = {lab: [check for check in checks if check.needs == "lab" and check.lab == lab] for lab in ("", SECOND_LAB)}
+    ups = [Check(f"lab-up{lab and '-'}{lab}", lab_up, needs="lab", lab=lab) for lab, on_lab in on_labs.items() if on_lab]
     # The slow ones first, so that none is left to run alone at the end.
-    beside.sort(key=lambda check: (check.name != "lab-up", check.name not in ("sanity", "lint"), check.fast))
+    beside.sort(key=lambda check: (check.name not in ("sanity", "lint"), check.fast))
     with concurrent.futures.ThreadPoolExecutor(max_workers=max(2, os.cpu_count() or 2)) as pool:
+        # The first lab builds the images that both run from.
+        raised = pool.submit(lambda: [run_check(up) for up in ups])
         outcomes = list(pool.map(run_check, beside))
-    if on_lab and any(outcome.name == "lab-up" and outcome.failed for outcome in outcomes):
-        print("The lab is not up: its checks count as failed.", flush=True)
-        outcomes.extend(Outcome(check.name, failed=1) for check in on_lab)
-    elif on_lab:
-        outcomes.extend(run_check(check) for check in on_lab)
-    if on_lab and not keep_lab:
-        down = Check("lab-down", [*LAB, "down"])
-        outcomes.append(run_check(down))
+        outcomes += raised.result()
+    down = {outcome.name for outcome in outcomes if outcome.failed}
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        for found in pool.map(lambda up: run_on_lab(on_labs[up.lab], up.name not in down), ups):
+            outcomes += found
+    if not keep_lab:
+        outcomes += [run_check(dataclasses.replace(up, name=up.name.replace("up", "down"), command=[*LAB, "down"])) for up in reversed(ups)]
     return outcomes
+
+
+def run_on_lab(checks: t.Sequence[Check], is_up: bool) -> list[Outcome]:
+    """The checks of one lab, one at a time; all of them fail when it is not up."""
+    if is_up:
+        return [run_check(check) for check in checks]
+    print(f"The lab is not up: {', '.join(check.name for check in checks)} count as failed.", flush=True)
+    return [Outcome(check.name, failed=1) for check in checks]
 
 
 def choose(names: t.Sequence[str], fast: bool) -> list[Check]:

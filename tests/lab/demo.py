@@ -4,7 +4,6 @@
 """The main job on the lab, as `make run` shows it: hosts that pull badly, one run of site.yml, hosts that pull well."""
 from __future__ import annotations
 
-import concurrent.futures
 import json
 import os
 import subprocess
@@ -53,11 +52,6 @@ def pull(host: Host) -> float:
     return time.monotonic() - began
 
 
-def everywhere(action: t.Callable[[Host], float], lab: Lab) -> dict[str, float]:
-    with concurrent.futures.ThreadPoolExecutor() as pool:
-        return dict(zip(lab.hosts, pool.map(action, lab.hosts.values())))
-
-
 def pids(lab: Lab) -> dict[str, tuple[int, dict[str, int]]]:
     return {name: (host.dockerd_pid(), host.container_pids()) for name, host in lab.hosts.items()}
 
@@ -80,7 +74,7 @@ def run_site(lab: Lab, report: Path, arguments: t.Sequence[str]) -> int:
 def main() -> int:
     lab = Lab.load()
     print('Preparing three hosts with dead mirrors in front, and timing a pull on each (this is the slow part) ...', flush=True)
-    before = everywhere(prepare, lab)
+    before = lab.everywhere(prepare)
     running = pids(lab)
     with tempfile.TemporaryDirectory(prefix='quickpull-') as folder:
         report = Path(folder) / 'report.json'
@@ -88,7 +82,7 @@ def main() -> int:
         if code != 0:
             return code
         told = json.loads(report.read_text())
-    after = everywhere(pull, lab)
+    after = lab.everywhere(pull)
     for name, host in told['hosts'].items():
         host['pull_seconds_before'], host['pull_seconds_after'] = before[name], after[name]
     print('\n' + _report.render_data(told))

@@ -25,12 +25,6 @@ INTENT = f'{STATE}/docker/applying.json'
 Results = t.Dict[str, ModuleResult]
 
 
-def everywhere(lab: Lab, action: t.Callable[[Host], t.Any]) -> dict[str, t.Any]:
-    """Do something on all hosts at once."""
-    with ThreadPoolExecutor(len(lab.hosts)) as pool:
-        return dict(zip(lab.hosts, pool.map(action, lab.hosts.values())))
-
-
 def play(lab: Lab, module: str, options: t.Mapping[str, t.Any], **arguments: t.Any) -> PlaybookRun:
     """One task on the hosts."""
     text = json.dumps([{'hosts': 'docker_hosts', 'gather_facts': False, 'tasks': [{f'quickpull.registry.{module}': options}]}])
@@ -71,7 +65,7 @@ def nothing_left(host: Host) -> bool:
 @pytest.fixture(scope='module', autouse=True)
 def leave_no_trace(lab: Lab) -> t.Iterator[None]:
     yield
-    everywhere(lab, Host.reset)
+    lab.everywhere(Host.reset)
 
 
 def furnish(host: Host) -> None:
@@ -83,16 +77,16 @@ def furnish(host: Host) -> None:
 
 @pytest.fixture(autouse=True)
 def as_new(lab: Lab) -> None:
-    everywhere(lab, furnish)
+    lab.everywhere(furnish)
 
 
 def test_mirrors_come_and_go_by_reload(lab: Lab) -> None:
-    before = everywhere(lab, processes)
-    folders = everywhere(lab, lambda host: host.out('ls -A /etc/docker 2>/dev/null || echo none'))
+    before = lab.everywhere(processes)
+    folders = lab.everywhere(lambda host: host.out('ls -A /etc/docker 2>/dev/null || echo none'))
     urls = lab.urls('good-a', 'good-b')
     written = configure(lab, registry_mirrors=urls)
     predicted = apply(lab, check=True)
-    assert not any(everywhere(lab, lambda host: host.exists(INTENT)).values())
+    assert not any(lab.everywhere(lambda host: host.exists(INTENT)).values())
 
     done = apply(lab)
     for name, result in done.items():
@@ -103,8 +97,8 @@ def test_mirrors_come_and_go_by_reload(lab: Lab) -> None:
         assert result['proof']['containers_kept'] == 1
         assert result['plan'] == written[name]['plan'] == predicted[name]['plan']
         assert {key: result[key] for key in ('applied', 'changed', 'pending')} == {key: predicted[name][key] for key in ('applied', 'changed', 'pending')}
-    assert everywhere(lab, processes) == before
-    assert set(map(tuple, everywhere(lab, Host.mirrors_in_force).values())) == {tuple(f'{url}/' for url in urls)}
+    assert lab.everywhere(processes) == before
+    assert set(map(tuple, lab.everywhere(Host.mirrors_in_force).values())) == {tuple(f'{url}/' for url in urls)}
 
     for result in apply(lab).values():
         assert (result['changed'], result['applied'], result['plan']['unknown_keys']) == (False, 'none', [])
@@ -113,8 +107,8 @@ def test_mirrors_come_and_go_by_reload(lab: Lab) -> None:
     assert {result['plan']['action'] for result in removed.values()} == {'reload'}
     for result in apply(lab).values():
         assert (result['applied'], result['changed'], result['proof']['mirrors']) == ('reload', True, [])
-    assert everywhere(lab, processes) == before
-    assert everywhere(lab, lambda host: host.out('ls -A /etc/docker 2>/dev/null || echo none')) == folders
+    assert lab.everywhere(processes) == before
+    assert lab.everywhere(lambda host: host.out('ls -A /etc/docker 2>/dev/null || echo none')) == folders
     assert not any(result['changed'] for result in configure(lab, state='absent').values())
     assert not any(result['changed'] for result in apply(lab).values())
 
@@ -130,7 +124,7 @@ BROKEN: dict[str, tuple[str, dict[str, t.Any], str]] = {
 def test_what_the_daemon_refuses_is_put_back_and_nothing_stops(lab: Lab) -> None:
     configure(lab, registry_mirrors=lab.urls('good-a'))
     apply(lab)
-    before, texts = everywhere(lab, processes), everywhere(lab, lambda host: host.get(CONFIG))
+    before, texts = lab.everywhere(processes), lab.everywhere(lambda host: host.get(CONFIG))
     for limit, options, word in BROKEN.values():
         configure(lab, limit, owner='careless', validate='never', **options)
         for host, result in apply(lab, limit, fails=True).items():
@@ -140,33 +134,33 @@ def test_what_the_daemon_refuses_is_put_back_and_nothing_stops(lab: Lab) -> None
             assert 's3cret' not in json.dumps(result)
             assert lab.hosts[host].get(result['rejected_file']) != texts[host]
             assert lab.hosts[host].out(['stat', '-c', '%a', result['rejected_file']]) == '600'
-        assert everywhere(lab, processes) == before
-        assert everywhere(lab, lambda host: host.get(CONFIG)) == texts
-    assert set(everywhere(lab, is_active).values()) == {'active'}
-    assert all(everywhere(lab, nothing_left).values())
+        assert lab.everywhere(processes) == before
+        assert lab.everywhere(lambda host: host.get(CONFIG)) == texts
+    assert set(lab.everywhere(is_active).values()) == {'active'}
+    assert all(lab.everywhere(nothing_left).values())
     # The records were put back with the file: nothing is left to do, and the next start comes up.
     assert not any(result['changed'] or result['pending'] for result in apply(lab).values())
-    everywhere(lab, lambda host: host.run('systemctl restart docker'))
+    lab.everywhere(lambda host: host.run('systemctl restart docker'))
 
 
 def test_a_daemon_that_does_not_come_back_is_rolled_back(lab: Lab) -> None:
     configure(lab, registry_mirrors=lab.urls('good-a'))
     apply(lab)
-    texts = everywhere(lab, lambda host: host.get(CONFIG))
+    texts = lab.everywhere(lambda host: host.get(CONFIG))
     configure(lab, owner='careless', validate='never', settings={'bip': 'nonsense'})
     for result in apply(lab, fails=True, restart='always').values():
         assert 'msg' in result
         assert result['rolled_back']
         assert 'nonsense' in result['msg']
         assert result['daemon']['pid_after'] not in (0, result['daemon']['pid_before'])
-    assert everywhere(lab, lambda host: host.get(CONFIG)) == texts
-    assert set(everywhere(lab, is_active).values()) == {'active'}
-    assert all(everywhere(lab, nothing_left).values())
+    assert lab.everywhere(lambda host: host.get(CONFIG)) == texts
+    assert set(lab.everywhere(is_active).values()) == {'active'}
+    assert all(lab.everywhere(nothing_left).values())
     assert not any(result['changed'] or result['pending'] for result in apply(lab).values())
 
 
 def test_a_restart_waits_for_permission(lab: Lab) -> None:
-    before = everywhere(lab, processes)
+    before = lab.everywhere(processes)
     configure(lab, registry_mirrors=lab.urls('good-a'), settings={'log-level': 'debug'})
     first = apply(lab)
     for result in first.values():
@@ -177,7 +171,7 @@ def test_a_restart_waits_for_permission(lab: Lab) -> None:
         assert (result['applied'], result['changed'], result['pending']) == ('none', False, True)
         assert result['pending_because']
         assert result['plan']['restart_keys'] == ['log-level']
-    assert everywhere(lab, processes) == before
+    assert lab.everywhere(processes) == before
 
     predicted = apply(lab, check=True, live_restore_first=True)
     for name, result in apply(lab, live_restore_first=True).items():
@@ -187,15 +181,15 @@ def test_a_restart_waits_for_permission(lab: Lab) -> None:
         assert result['proof']['containers_kept'] == 1
         assert not result['proof']['live_restore']
         assert result['daemon']['pid_after'] != result['daemon']['pid_before']
-    after = everywhere(lab, processes)
+    after = lab.everywhere(processes)
     assert {name: pids for name, (_dockerd, pids) in after.items()} == {name: pids for name, (_dockerd, pids) in before.items()}
-    assert all('live-restore' not in config for config in everywhere(lab, content).values())
-    assert all(everywhere(lab, nothing_left).values())
+    assert all('live-restore' not in config for config in lab.everywhere(content).values())
+    assert all(lab.everywhere(nothing_left).values())
     assert not any(result['changed'] or result['pending'] for result in apply(lab).values())
 
 
 def test_live_restore_asked_for_makes_the_restart_safe(lab: Lab) -> None:
-    before = everywhere(lab, Host.container_pids)
+    before = lab.everywhere(Host.container_pids)
     configure(lab, settings={'log-level': 'debug', 'live-restore': True})
     predicted = apply(lab, check=True)
     for name, result in apply(lab).items():
@@ -203,7 +197,7 @@ def test_live_restore_asked_for_makes_the_restart_safe(lab: Lab) -> None:
         assert not result['pending']
         assert result['proof']['live_restore']
         assert result['proof']['containers_kept'] == 1
-    assert everywhere(lab, Host.container_pids) == before
+    assert lab.everywhere(Host.container_pids) == before
 
 
 def test_a_password_that_changed_is_seen(lab: Lab) -> None:
@@ -213,7 +207,7 @@ def test_a_password_that_changed_is_seen(lab: Lab) -> None:
     def proxies(password: str) -> dict[str, t.Any]:
         return {'proxies': {'https_proxy': f'http://lab:{password}@proxy.lab:3129', 'no_proxy': ['.lab']}}
 
-    everywhere(lab, lambda host: host.run('docker rm -f keep'))
+    lab.everywhere(lambda host: host.run('docker rm -f keep'))
     configure(lab, newer, **proxies('first'))
     for result in apply(lab, newer).values():
         assert result['applied'] == 'restart'
@@ -226,24 +220,24 @@ def test_a_password_that_changed_is_seen(lab: Lab) -> None:
     assert all(result['changed'] and result['plan']['restart_keys'] == ['proxies.https-proxy'] for result in changed.values())
     assert all(result['applied'] == 'restart' for result in apply(lab, newer).values())
     # Also after somebody else's restart, when the record counts no more.
-    everywhere(lab, lambda host: host.run('systemctl reset-failed docker; systemctl restart docker'))
+    lab.everywhere(lambda host: host.run('systemctl reset-failed docker; systemctl restart docker'))
     assert not any(result['changed'] or result['plan']['unknown_keys'] for result in apply(lab, newer).values())
 
 
 def test_a_stopped_daemon_stays_stopped(lab: Lab) -> None:
-    everywhere(lab, lambda host: host.run('systemctl stop docker.socket docker'))
+    lab.everywhere(lambda host: host.run('systemctl stop docker.socket docker'))
     configure(lab, registry_mirrors=lab.urls('good-a'), settings={'log-level': 'debug'})
     for result in apply(lab, restart='always').values():
         assert (result['changed'], result['applied'], result['pending']) == (False, 'none', False)
-    assert set(everywhere(lab, is_active).values()) == {'inactive'}
-    everywhere(lab, lambda host: host.run('systemctl start docker'))
+    assert set(lab.everywhere(is_active).values()) == {'inactive'}
+    lab.everywhere(lambda host: host.run('systemctl start docker'))
     assert not any(result['changed'] or result['plan']['unknown_keys'] for result in apply(lab).values())
-    assert set(map(tuple, everywhere(lab, Host.mirrors_in_force).values())) == {tuple(f'{url}/' for url in lab.urls('good-a'))}
+    assert set(map(tuple, lab.everywhere(Host.mirrors_in_force).values())) == {tuple(f'{url}/' for url in lab.urls('good-a'))}
 
 
 def test_what_others_left_unapplied_is_told(lab: Lab) -> None:
     foreign = {'labels': ['owner=somebody'], 'log-level': 'debug', 'insecure-registries': ['cache.lab:5000']}
-    everywhere(lab, lambda host: host.put(CONFIG, json.dumps(foreign)))
+    lab.everywhere(lambda host: host.put(CONFIG, json.dumps(foreign)))
     # Nothing of ours: not our business. The daemon itself tells of two of the three.
     for result in apply(lab).values():
         assert (result['changed'], result['applied'], result['plan']['action']) == (False, 'none', 'none')
@@ -254,12 +248,12 @@ def test_what_others_left_unapplied_is_told(lab: Lab) -> None:
         assert (result['applied'], result['pending']) == ('reload', False)
         assert result['plan']['also_activates'] == ['insecure-registries', 'labels']
         assert result['proof']['insecure_registries'] == ['cache.lab:5000']
-    assert all(config.items() >= foreign.items() for config in everywhere(lab, content).values())
+    assert all(config.items() >= foreign.items() for config in lab.everywhere(content).values())
 
     # What a restart would take along is known once there is a record of what was in force.
-    everywhere(lab, lambda host: host.run('docker rm -f keep; systemctl restart docker'))
+    lab.everywhere(lambda host: host.run('docker rm -f keep; systemctl restart docker'))
     configure(lab, settings={'mtu': 1400}, owner='another')
-    everywhere(lab, lambda host: host.put(CONFIG, json.dumps({**content(host), 'bip': '10.99.0.1/24'})))
+    lab.everywhere(lambda host: host.put(CONFIG, json.dumps({**content(host), 'bip': '10.99.0.1/24'})))
     for result in apply(lab, restart='never').values():
         assert (result['pending'], result['plan']['restart_keys']) == (True, ['mtu'])
         assert (result['plan']['also_activates'], result['plan']['unknown_keys']) == (['bip'], [])
@@ -328,9 +322,9 @@ def test_the_run_after_a_kill_heals(lab: Lab, delay: float) -> None:
 
     for result in apply(lab, restart='always').values():
         assert not result['pending']
-    assert set(everywhere(lab, is_active).values()) == {'active'}
-    assert set(map(tuple, everywhere(lab, Host.mirrors_in_force).values())) == {tuple(f'{url}/' for url in lab.urls('good-b'))}
-    assert all(everywhere(lab, nothing_left).values())
+    assert set(lab.everywhere(is_active).values()) == {'active'}
+    assert set(map(tuple, lab.everywhere(Host.mirrors_in_force).values())) == {tuple(f'{url}/' for url in lab.urls('good-b'))}
+    assert all(lab.everywhere(nothing_left).values())
     for result in apply(lab).values():
         assert (result['changed'], result['applied'], result['pending'], result['plan']['unknown_keys']) == (False, 'none', False, [])
 
@@ -339,15 +333,15 @@ def test_the_run_after_a_kill_heals(lab: Lab, delay: float) -> None:
 def test_a_kill_while_a_bad_file_is_tried_heals(lab: Lab, delay: float) -> None:
     configure(lab, registry_mirrors=lab.urls('good-a'))
     apply(lab)
-    texts = everywhere(lab, lambda host: host.get(CONFIG))
+    texts = lab.everywhere(lambda host: host.get(CONFIG))
     configure(lab, owner='careless', validate='never', settings={'bip': 'nonsense'})
-    everywhere(lab, lambda host: host.run('docker rm -f keep'))
+    lab.everywhere(lambda host: host.run('docker rm -f keep'))
     restart_and_kill(lab, delay, 'worker', restart='always')
     for _again in range(2):
         apply(lab, fails=True, restart='always')
-    assert everywhere(lab, lambda host: host.get(CONFIG)) == texts
-    assert set(everywhere(lab, is_active).values()) == {'active'}
-    assert all(everywhere(lab, nothing_left).values())
+    assert lab.everywhere(lambda host: host.get(CONFIG)) == texts
+    assert set(lab.everywhere(is_active).values()) == {'active'}
+    assert all(lab.everywhere(nothing_left).values())
     assert not any(result['changed'] or result['pending'] for result in apply(lab).values())
 
 
@@ -361,10 +355,10 @@ def test_the_work_goes_on_without_the_module(lab: Lab) -> None:
 
 def wait_until_done(lab: Lab) -> None:
     until = time.monotonic() + 60
-    while any(everywhere(lab, lambda host: host.exists(INTENT)).values()):
+    while any(lab.everywhere(lambda host: host.exists(INTENT)).values()):
         assert time.monotonic() < until, 'the work did not go on'
         time.sleep(0.2)
-    assert set(everywhere(lab, is_active).values()) == {'active'}
+    assert set(lab.everywhere(is_active).values()) == {'active'}
 
 
 def family(pid: int) -> list[int]:
@@ -389,7 +383,7 @@ def test_the_work_goes_on_without_the_connection(lab: Lab, pipelining: str) -> N
 
     def cut(process: subprocess.Popen[bytes]) -> None:
         until = time.monotonic() + 60
-        while not all(everywhere(lab, lambda host: host.exists(INTENT)).values()) and time.monotonic() < until:
+        while not all(lab.everywhere(lambda host: host.exists(INTENT)).values()) and time.monotonic() < until:
             time.sleep(0.02)
         for pid in family(process.pid):
             os.kill(pid, signal.SIGKILL)

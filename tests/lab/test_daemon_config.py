@@ -10,7 +10,6 @@ import json
 import re
 import tarfile
 import typing as t
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -23,12 +22,6 @@ from lab.api import Host, Lab, PlaybookRun
 PATH = '/etc/docker/daemon.json'
 MODULE = 'docker_daemon_config'
 OLD = 'lab-bookworm'    # Docker 20.10: no proxies, no path in a mirror, no --validate
-
-
-def everywhere(lab: Lab, action: t.Callable[[Host], t.Any]) -> None:
-    """Do something on all hosts at once."""
-    with ThreadPoolExecutor(len(lab.hosts)) as pool:
-        list(pool.map(action, lab.hosts.values()))
 
 
 def play(*tasks: t.Mapping[str, t.Any]) -> str:
@@ -49,15 +42,15 @@ def results(run: PlaybookRun, host: Host) -> list[dict[str, t.Any]]:
 @pytest.fixture(scope='module', autouse=True)
 def as_new(lab: Lab) -> t.Iterator[None]:
     """Hosts as new, before and after."""
-    everywhere(lab, Host.reset)
+    lab.everywhere(Host.reset)
     yield
-    everywhere(lab, Host.reset)
+    lab.everywhere(Host.reset)
 
 
 @pytest.fixture(autouse=True)
 def clean(lab: Lab) -> None:
     """Each test begins with a running Docker that has no file."""
-    everywhere(lab, lambda host: host.run(f'rm -rf {PATH} /var/lib/quickpull.registry'))
+    lab.everywhere(lambda host: host.run(f'rm -rf {PATH} /var/lib/quickpull.registry'))
 
 
 def version(host: Host) -> tuple[int, ...]:
@@ -67,7 +60,7 @@ def version(host: Host) -> tuple[int, ...]:
 # The way of a configuration
 
 def test_from_nothing_to_mirrors_in_force_and_back(lab: Lab) -> None:
-    everywhere(lab, Host.start_container)
+    lab.everywhere(Host.start_container)
     before = {name: (host.dockerd_pid(), host.container_pids()) for name, host in lab.hosts.items()}
     asked: dict[str, t.Any] = {'registry_mirrors': lab.urls('good-a', 'good-b')}
     said, done, again = config(lab, {'check': True, 'arguments': ['--diff']}, **asked), config(lab, **asked), config(lab, **asked)
@@ -122,7 +115,7 @@ def test_what_would_keep_the_daemon_from_starting_is_refused(lab: Lab) -> None:
 
 def test_what_somebody_else_wrote_is_refused_as_well(lab: Lab) -> None:
     there = '{"unheard-of": 1}'
-    everywhere(lab, lambda host: host.put(PATH, there))
+    lab.everywhere(lambda host: host.put(PATH, there))
     run = config(lab, registry_mirrors=['http://good-a.lab:8101'])
     for name, host in lab.hosts.items():
         (result,) = results(run, host)
@@ -149,7 +142,7 @@ def test_flags_of_all_sorts_can_be_passed_to_validate(lab: Lab) -> None:
                  '[Service]\nEnvironmentFile=-/etc/default/docker\nExecStart=\nExecStart=/usr/sbin/dockerd -H fd:// $DOCKER_OPTS\n')
         host.run('systemctl daemon-reload && systemctl restart docker')
 
-    everywhere(lab, furnish)
+    lab.everywhere(furnish)
     try:
         good = config(lab, registry_mirrors=['http://good-a.lab:8101'])
         bad = config(lab, settings={'log-opts': {'max-size': '1m'}})
@@ -157,7 +150,7 @@ def test_flags_of_all_sorts_can_be_passed_to_validate(lab: Lab) -> None:
             assert results(good, host)[0]['changed'], name
             assert 'log-opts is also given by the flag --log-opt (EnvironmentFile /etc/default/docker)' in results(bad, host)[0]['msg'], name
     finally:
-        everywhere(lab, lambda host: host.run('rm -f /etc/systemd/system/docker.service.d/lab.conf /etc/default/docker; systemctl daemon-reload; '
+        lab.everywhere(lambda host: host.run('rm -f /etc/systemd/system/docker.service.d/lab.conf /etc/default/docker; systemctl daemon-reload; '
                                               'systemctl reset-failed docker docker.socket; systemctl restart docker'))
 
 
@@ -188,10 +181,10 @@ def test_a_full_and_a_read_only_file_system(lab: Lab) -> None:
         host.put(PATH, before)
         host.run('dd if=/dev/zero of=/etc/docker/filler bs=1k 2>/dev/null', check=False)
 
-    everywhere(lab, furnish)
+    lab.everywhere(furnish)
     try:
         full = config(lab, registry_mirrors=['http://good-a.lab:8101'])
-        everywhere(lab, lambda host: host.run('mount -o remount,ro /etc/docker'))
+        lab.everywhere(lambda host: host.run('mount -o remount,ro /etc/docker'))
         read_only = config(lab, registry_mirrors=['http://good-a.lab:8101'])
         for host in lab.hosts.values():
             assert 'the file system is full' in results(full, host)[0]['msg']
@@ -199,7 +192,7 @@ def test_a_full_and_a_read_only_file_system(lab: Lab) -> None:
             assert host.get(PATH) == before
             assert host.out('ls -A /etc/docker').split() == ['daemon.json', 'filler']
     finally:
-        everywhere(lab, lambda host: host.run('umount /etc/docker'))
+        lab.everywhere(lambda host: host.run('umount /etc/docker'))
 
 
 # The table of keys

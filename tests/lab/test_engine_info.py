@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import typing as t
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -32,12 +31,6 @@ DEPENDENT = '[Unit]\nRequires=docker.service\nAfter=docker.service\n[Service]\nE
 Found = t.Dict[str, t.Dict[str, t.Any]]
 
 
-def everywhere(lab: Lab, action: t.Callable[[Host], t.Any]) -> None:
-    """Do something on all hosts at once."""
-    with ThreadPoolExecutor(len(lab.hosts)) as pool:
-        list(pool.map(action, lab.hosts.values()))
-
-
 def look(lab: Lab) -> tuple[Found, Found]:
     """Run both modules on all hosts. Returns the whole results of both, by host."""
     run = lab.playbook(BOTH, arguments=['-vvv']).ok()
@@ -56,9 +49,9 @@ def restart(host: Host) -> None:
 @pytest.fixture(scope='module', autouse=True)
 def as_new(lab: Lab) -> t.Iterator[None]:
     """Hosts as new, before and after."""
-    everywhere(lab, Host.reset)
+    lab.everywhere(Host.reset)
     yield
-    everywhere(lab, Host.reset)
+    lab.everywhere(Host.reset)
 
 
 def furnish(host: Host) -> None:
@@ -83,7 +76,7 @@ def furnish(host: Host) -> None:
 
 @pytest.fixture(scope='module')
 def busy(lab: Lab) -> tuple[Found, Found]:
-    everywhere(lab, furnish)
+    lab.everywhere(furnish)
     return look(lab)
 
 
@@ -131,7 +124,7 @@ def test_those_said_to_survive_a_restart_do(lab: Lab, busy: tuple[Found, Found])
         host.run('systemctl reload docker')
         restart(host)
 
-    everywhere(lab, without_live_restore)
+    lab.everywhere(without_live_restore)
     engine, _daemon = look(lab)
     for name, host in lab.hosts.items():
         running = set(host.container_pids())
@@ -140,11 +133,11 @@ def test_those_said_to_survive_a_restart_do(lab: Lab, busy: tuple[Found, Found])
         assert running - {'on-failure'} == {'always', 'unless-stopped'}, name
         assert running - lost == {'always', 'unless-stopped'}, name
         assert engine[name]['engines']['docker']['live_restore'] is False, name
-    everywhere(lab, lambda host: host.run('docker rm -f $(docker ps -aq)'))
+    lab.everywhere(lambda host: host.run('docker rm -f $(docker ps -aq)'))
 
 
 def test_what_is_written_and_not_loaded_yet(lab: Lab, busy: tuple[Found, Found]) -> None:
-    everywhere(lab, lambda host: host.put('/etc/default/docker', 'DOCKER_OPTS=--ipv6=false\n'))
+    lab.everywhere(lambda host: host.put('/etc/default/docker', 'DOCKER_OPTS=--ipv6=false\n'))
     engine, _daemon = look(lab)
     for name in lab.hosts:
         docker = engine[name]['engines']['docker']
@@ -160,7 +153,7 @@ def test_started_at_tells_older_files_from_newer_ones(lab: Lab, busy: tuple[Foun
         restart(host)
         host.put('/srv/after', '')
 
-    everywhere(lab, around_a_restart)
+    lab.everywhere(around_a_restart)
     first, _daemon = look(lab)
     again, _daemon = look(lab)
     for name, host in lab.hosts.items():
@@ -171,16 +164,16 @@ def test_started_at_tells_older_files_from_newer_ones(lab: Lab, busy: tuple[Foun
 
 
 def test_a_binary_that_was_replaced(lab: Lab, busy: tuple[Found, Found]) -> None:
-    everywhere(lab, lambda host: host.run('cp /usr/sbin/dockerd /usr/sbin/dockerd.new && mv /usr/sbin/dockerd.new /usr/sbin/dockerd'))
+    lab.everywhere(lambda host: host.run('cp /usr/sbin/dockerd /usr/sbin/dockerd.new && mv /usr/sbin/dockerd.new /usr/sbin/dockerd'))
     engine, _daemon = look(lab)
     assert [engine[name]['engines']['docker']['binary_replaced'] for name in lab.hosts] == [True] * 3
-    everywhere(lab, restart)
+    lab.everywhere(restart)
     engine, _daemon = look(lab)
     assert [engine[name]['engines']['docker']['binary_replaced'] for name in lab.hosts] == [False] * 3
 
 
 def test_swarm(lab: Lab, busy: tuple[Found, Found]) -> None:
-    everywhere(lab, lambda host: host.run(f'docker swarm init --advertise-addr {host.address}'))
+    lab.everywhere(lambda host: host.run(f'docker swarm init --advertise-addr {host.address}'))
     engine, daemon = look(lab)
     for name in lab.hosts:
         assert engine[name]['engines']['docker']['swarm_active'] is True, name
@@ -188,7 +181,7 @@ def test_swarm(lab: Lab, busy: tuple[Found, Found]) -> None:
 
 
 def test_a_stopped_daemon_is_not_started_by_looking_at_it(lab: Lab, busy: tuple[Found, Found]) -> None:
-    everywhere(lab, lambda host: host.run('docker swarm leave --force; systemctl stop docker.service 2>/dev/null; systemctl is-active docker.socket'))
+    lab.everywhere(lambda host: host.run('docker swarm leave --force; systemctl stop docker.service 2>/dev/null; systemctl is-active docker.socket'))
     engine, daemon = look(lab)
     for name, host in lab.hosts.items():
         docker = engine[name]['engines']['docker']
@@ -200,7 +193,7 @@ def test_a_stopped_daemon_is_not_started_by_looking_at_it(lab: Lab, busy: tuple[
 
 
 def test_a_masked_unit(lab: Lab, busy: tuple[Found, Found]) -> None:
-    everywhere(lab, lambda host: host.run('systemctl mask -q docker.service'))
+    lab.everywhere(lambda host: host.run('systemctl mask -q docker.service'))
     engine, _daemon = look(lab)
     for name in lab.hosts:
         assert engine[name]['engines']['docker']['service']['unit_file_state'] == 'masked', name
@@ -208,13 +201,13 @@ def test_a_masked_unit(lab: Lab, busy: tuple[Found, Found]) -> None:
 
 
 def test_docker_removed_and_podmans_stand_in(lab: Lab, busy: tuple[Found, Found]) -> None:
-    everywhere(lab, lambda host: host.run('systemctl unmask -q docker.service; dpkg --force-depends --purge docker.io; systemctl daemon-reload'))
+    lab.everywhere(lambda host: host.run('systemctl unmask -q docker.service; dpkg --force-depends --purge docker.io; systemctl daemon-reload'))
     engine, daemon = look(lab)
     for name in lab.hosts:
         assert (engine[name]['installed'], engine[name]['engines'], engine[name]['notes']) == ([], {}, []), name
         assert (daemon[name]['installed'], daemon[name]['running']) == (False, False), name
     shim = '#!/bin/sh\nexec /usr/bin/podman "$@"\n'
-    everywhere(lab, lambda host: host.put('/usr/bin/docker', shim, 0o755))
+    lab.everywhere(lambda host: host.put('/usr/bin/docker', shim, 0o755))
     engine, daemon = look(lab)
     for name in lab.hosts:
         assert daemon[name]['flavour'] == 'podman-docker', name

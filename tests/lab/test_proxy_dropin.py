@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import typing as t
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -18,12 +17,6 @@ PROXY = 'http://proxyuser:lab%3Aproxy%40pass@proxy.lab:3129'
 SECRET = 'lab%3Aproxy%40pass'
 
 Results = t.Dict[str, t.Dict[str, t.Any]]
-
-
-def everywhere(lab: Lab, action: t.Callable[[Host], t.Any]) -> None:
-    """Do something on all hosts at once."""
-    with ThreadPoolExecutor(len(lab.hosts)) as pool:
-        list(pool.map(action, lab.hosts.values()))
 
 
 def set_proxies(lab: Lab, options: t.Mapping[str, t.Any], *, check: bool = False) -> Results:
@@ -48,9 +41,9 @@ def environment(host: Host) -> dict[str, str]:
 @pytest.fixture(scope='module', autouse=True)
 def as_new(lab: Lab) -> t.Iterator[None]:
     """Hosts as new, before and after."""
-    everywhere(lab, Host.reset)
+    lab.everywhere(Host.reset)
     yield
-    everywhere(lab, Host.reset)
+    lab.everywhere(Host.reset)
 
 
 @pytest.fixture(scope='module')
@@ -58,10 +51,10 @@ def story(lab: Lab) -> dict[str, Results]:
     """Foreseen, written, again, in force after a restart, another password: the steps that are looked at below."""
     proxies = {'http_proxy': PROXY, 'https_proxy': PROXY, 'no_proxy': ['localhost', '10.0.0.0/8']}
     steps = {'foreseen': set_proxies(lab, {'proxies': proxies}, check=True)}
-    everywhere(lab, lambda host: host.run(f'test ! -e {PATH} && test ! -e /var/lib/quickpull.registry'))
+    lab.everywhere(lambda host: host.run(f'test ! -e {PATH} && test ! -e /var/lib/quickpull.registry'))
     steps['written'] = set_proxies(lab, {'proxies': proxies})
     steps['again'] = set_proxies(lab, {'proxies': proxies})
-    everywhere(lab, restart)
+    lab.everywhere(restart)
     steps['in force'] = set_proxies(lab, {'proxies': proxies})
     return steps
 
@@ -109,9 +102,9 @@ def test_another_password_is_seen_and_a_user_s_own_drop_in_respected(lab: Lab, s
         assert (found['changed'], found['plan']['action'], len(found['plan']['reasons'])) == (True, 'restart', 3), name
         assert found['variables']['HTTPS_PROXY'] == 'http://xxxxx:xxxxx@proxy.lab:3129', name
     own = '[Service]\nEnvironment=HTTP_PROXY=http://own.lab:3128\n'
-    everywhere(lab, lambda host: host.put('/etc/systemd/system/docker.service.d/http-proxy.conf', own))
+    lab.everywhere(lambda host: host.put('/etc/systemd/system/docker.service.d/http-proxy.conf', own))
     found = set_proxies(lab, {'proxies': {'http_proxy': PROXY, 'https_proxy': PROXY}})
-    everywhere(lab, restart)
+    lab.everywhere(restart)
     for name, host in lab.hosts.items():
         assert [(one['variable'], one['path']) for one in found[name]['conflicts']] == [
             ('HTTP_PROXY', '/etc/systemd/system/docker.service.d/http-proxy.conf')
@@ -121,10 +114,10 @@ def test_another_password_is_seen_and_a_user_s_own_drop_in_respected(lab: Lab, s
 
 
 def test_taken_away_and_still_told_until_the_daemon_has_lost_it(lab: Lab, story: dict[str, Results]) -> None:
-    everywhere(lab, lambda host: host.run('rm /etc/systemd/system/docker.service.d/http-proxy.conf'))
+    lab.everywhere(lambda host: host.run('rm /etc/systemd/system/docker.service.d/http-proxy.conf'))
     gone = set_proxies(lab, {'state': 'absent'})
     again = set_proxies(lab, {'state': 'absent'})
-    everywhere(lab, restart)
+    lab.everywhere(restart)
     after = set_proxies(lab, {'state': 'absent'})
     for name, host in lab.hosts.items():
         assert (gone[name]['changed'], gone[name]['plan']['action']) == (True, 'restart'), name

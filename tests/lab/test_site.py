@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import json
 import subprocess
 import time
@@ -110,14 +109,8 @@ def test_absent_gives_back_what_was_there(lab: Lab, host: Host, first_run: dict[
     assert site(lab, 'good-a', limit=host.name, extra_vars={'registry_access_state': 'absent'}).ok().changed(host.name) == 0
 
 
-def everywhere(lab: Lab, action: t.Callable[[Host], t.Any]) -> dict[str, t.Any]:
-    """Do something on each host, side by side; results by name."""
-    with concurrent.futures.ThreadPoolExecutor() as pool:
-        return dict(zip(lab.hosts, pool.map(action, lab.hosts.values())))
-
-
 def in_force(lab: Lab) -> dict[str, list[str]]:
-    return everywhere(lab, lambda host: host.mirrors_in_force())
+    return lab.everywhere(lambda host: host.mirrors_in_force())
 
 
 def on_all(lab: Lab, value: t.Any) -> dict[str, t.Any]:
@@ -136,7 +129,7 @@ def http_proxy(host: Host) -> str:
 @pytest.fixture
 def fresh(lab: Lab) -> Lab:
     """All hosts as new."""
-    everywhere(lab, lambda host: host.reset())
+    lab.everywhere(lambda host: host.reset())
     return lab
 
 
@@ -145,29 +138,30 @@ GOOD_A = ['http://good-a.lab:8101/']
 
 def test_from_nothing_to_mirrors_and_back_to_nothing(fresh: Lab) -> None:
     lab = fresh
-    everywhere(lab, lambda host: host.start_container())
-    before = everywhere(lab, processes)
+    lab.everywhere(lambda host: host.start_container())
+    before = lab.everywhere(processes)
     site(lab, 'good-a').ok()
     assert in_force(lab) == on_all(lab, GOOD_A)
     run = lab.playbook('playbooks/site.yml', extra_vars={'registry_access_mirrors': {}}).ok()
     assert all(run.changed(name) for name in lab.hosts)
     assert in_force(lab) == on_all(lab, [])
     assert not any(host.exists(DAEMON_JSON) for host in lab.hosts.values())
-    assert everywhere(lab, processes) == before
+    assert lab.everywhere(processes) == before
 
 
 def test_a_dead_network_empties_nothing(fresh: Lab) -> None:
     lab = fresh
     site(lab, 'good-a', 'good-b').ok()
-    before = everywhere(lab, lambda host: host.get(DAEMON_JSON))
+    before = lab.everywhere(lambda host: host.get(DAEMON_JSON))
     kept = site(lab, 'refused', 'dropped', extra_vars={'registry_access_probe_deadline': 2}).ok()
     assert kept.changed() == 0
     assert 'left as they are' in kept.stdout
     failed = site(lab, 'refused', extra_vars={'registry_access_when_no_mirror': 'fail', 'registry_access_probe_deadline': 2})
     assert failed.rc != 0
-    assert everywhere(lab, lambda host: host.get(DAEMON_JSON)) == before
+    assert lab.everywhere(lambda host: host.get(DAEMON_JSON)) == before
 
 
+# The form with `roles:` is the Molecule scenario own_handler.
 OWN_HANDLER = """
 - hosts: docker_hosts
   gather_facts: false
@@ -180,7 +174,6 @@ OWN_HANDLER = """
     - name: Pull by the new way
       ansible.builtin.command: docker pull nginx
 """
-AS_ROLES = 'roles: [quickpull.registry.registry_access]'
 AS_INCLUDE = """pre_tasks:
     - name: Configure
       ansible.builtin.include_role:
@@ -188,11 +181,11 @@ AS_INCLUDE = """pre_tasks:
 AS_IMPORT = AS_INCLUDE.replace('include_role', 'import_role')
 
 
-@pytest.mark.parametrize('section', [AS_ROLES, AS_INCLUDE, AS_IMPORT], ids=['roles', 'include_role', 'import_role'])
+@pytest.mark.parametrize('section', [AS_INCLUDE, AS_IMPORT], ids=['include_role', 'import_role'])
 def test_tasks_after_the_role_pull_by_the_new_way(fresh: Lab, section: str) -> None:
     lab = fresh
-    everywhere(lab, lambda host: host.start_container())
-    before = everywhere(lab, processes)
+    lab.everywhere(lambda host: host.start_container())
+    before = lab.everywhere(processes)
     since = lab.mark()
     lab.playbook(
         OWN_HANDLER.replace('{section}', section),
@@ -201,36 +194,17 @@ def test_tasks_after_the_role_pull_by_the_new_way(fresh: Lab, section: str) -> N
     for host in lab.hosts.values():
         asked = [line['path'] for line in lab.access_log('good-b', since, client=host) if line['agent'].startswith('docker/')]
         assert any('/library/nginx/blobs/' in path for path in asked), host.name
-    assert everywhere(lab, processes) == before
-
-
-def test_a_restart_that_is_not_allowed_waits(fresh: Lab) -> None:
-    lab = fresh
-    everywhere(lab, lambda host: host.start_container('adhoc', restart='no'))
-    before = everywhere(lab, processes)
-    asked = {'registry_access_docker_settings': {'max-concurrent-downloads': 4, 'log-driver': 'local'}}
-    first = site(lab, 'good-a', extra_vars=asked).ok()
-    assert 'Pending' in first.stdout
-    assert everywhere(lab, processes) == before
-    assert in_force(lab) == on_all(lab, GOOD_A), 'what a reload can do is done'
-    second = site(lab, 'good-a', extra_vars=asked).ok()
-    assert second.changed() == 0
-    assert 'Pending' in second.stdout
-    allowed = site(lab, 'good-a', extra_vars={**asked, 'registry_access_restart': 'always'}).ok()
-    assert all(allowed.changed(name) for name in lab.hosts)
-    assert all(host.dockerd_pid() != before[name][0] for name, host in lab.hosts.items())
-    assert everywhere(lab, logging_driver) == on_all(lab, 'local')
-    assert site(lab, 'good-a', extra_vars=asked).ok().changed() == 0
+    assert lab.everywhere(processes) == before
 
 
 def test_live_restore_lets_a_restart_pass_without_stopping_a_container(fresh: Lab) -> None:
     lab = fresh
-    everywhere(lab, lambda host: host.start_container('adhoc', restart='no'))
-    before = everywhere(lab, processes)
+    lab.everywhere(lambda host: host.start_container('adhoc', restart='no'))
+    before = lab.everywhere(processes)
     site(lab, 'good-a', extra_vars={'registry_access_docker_settings': {'log-driver': 'local'}, 'registry_access_live_restore_first': True}).ok()
     assert all(host.dockerd_pid() != before[name][0] for name, host in lab.hosts.items())
-    assert everywhere(lab, lambda host: host.container_pids()) == {name: pids for name, (_daemon, pids) in before.items()}
-    assert everywhere(lab, logging_driver) == on_all(lab, 'local')
+    assert lab.everywhere(lambda host: host.container_pids()) == {name: pids for name, (_daemon, pids) in before.items()}
+    assert lab.everywhere(logging_driver) == on_all(lab, 'local')
 
 
 def test_proxies_are_used_by_the_daemon_and_direct_mirrors_go_round_them(fresh: Lab) -> None:
@@ -253,18 +227,21 @@ def test_proxies_are_used_by_the_daemon_and_direct_mirrors_go_round_them(fresh: 
     other = site(lab, 'good-a', extra_vars=changed).ok()
     assert all(other.changed(name) for name in lab.hosts)
     since = lab.mark()
-    everywhere(lab, lambda host: host.run('docker pull registry-1.docker.io/library/busybox', check=False))
+    lab.everywhere(lambda host: host.run('docker pull registry-1.docker.io/library/busybox', check=False))
     assert {line['client'] for line in lab.access_log('proxy', since)} == {host.address for host in lab.hosts.values()}
 
 
 def test_a_strangers_mirror_is_left_out_where_the_hubs_login_would_leak(fresh: Lab) -> None:
     lab = fresh
     login = json.dumps({'auths': {'https://index.docker.io/v1/': {'auth': 'YWNtZTpsYWItaHViLXBhc3N3b3Jk'}}})
-    everywhere(lab, lambda host: host.put('/root/.docker/config.json', login, 0o600))
+    lab.everywhere(lambda host: host.put('/root/.docker/config.json', login, 0o600))
     mirrors = [{'url': 'http://good-a.lab:8101', 'third_party': True}, 'http://good-b.lab:8102']
     run = site(lab, extra_vars={'registry_access_mirrors': {'docker.io': mirrors}}).ok()
     assert in_force(lab) == on_all(lab, ['http://good-b.lab:8102/'])
     assert 'moby#42022' in run.stdout + run.stderr
+    kept = site(lab, extra_vars={'registry_access_mirrors': {'docker.io': mirrors[:1]}}).ok()
+    assert kept.changed() == 0
+    assert in_force(lab) == on_all(lab, ['http://good-b.lab:8102/']), 'a mirror that is not written empties nothing'
 
 
 SERIAL = """
@@ -297,16 +274,21 @@ def test_batches_share_a_probe_and_sites_do_not(fresh: Lab, scope: str, site_nam
 def test_another_host_stands_in_for_one_that_cannot_probe(fresh: Lab) -> None:
     lab = fresh
     first, second, _third = lab.hosts
+    lab.everywhere(lambda host: host.run('cp /etc/ssl/certs/ca-certificates.crt /root/ca.pem'))
+    lab.hosts[first].run('rm /root/ca.pem')
     run = lab.playbook(
         SERIAL.replace('serial: 1', 'serial: 3'),
-        extra_vars={
-            'registry_access_mirrors': {'docker.io': lab.urls('good-a')},
-            # The module refuses this on the first host.
-            'registry_access_probe_stale_after': "{{ 'nonsense' if inventory_hostname == '%s' else '24h' }}" % first,
-        },
+        extra_vars={'registry_access_mirrors': {'docker.io': lab.urls('good-tls')}, 'registry_access_probe_ca_path': '/root/ca.pem'},
     ).ok()
     assert [task.host for task in run.of(action='registry_mirror_probe') if task.status == 'ok'] == [second]
-    assert in_force(lab) == on_all(lab, GOOD_A)
+    assert in_force(lab) == on_all(lab, ['https://good-tls.lab:8103/'])
+
+
+def test_a_mistake_in_what_is_probed_is_an_error(lab: Lab) -> None:
+    run = site(lab, 'good-a', extra_vars={'registry_access_probe_images': ['Not A Name']})
+    assert run.rc != 0
+    assert 'Not A Name' in run.stdout
+    assert run.changed() == 0
 
 
 def test_tags_narrow_a_run(fresh: Lab) -> None:
@@ -314,21 +296,41 @@ def test_tags_narrow_a_run(fresh: Lab) -> None:
     proxies = {'registry_access_proxies': {'http_proxy': 'http://proxy.lab:3128'}}
     site(lab, 'good-a', tags='probe', extra_vars=proxies).ok()
     assert not any(host.exists(DAEMON_JSON) for host in lab.hosts.values())
-    site(lab, 'good-a', tags='mirrors', extra_vars=proxies).ok()
+    site(lab, 'good-a', arguments=['--skip-tags', 'proxies'], extra_vars=proxies).ok()
     assert in_force(lab) == on_all(lab, GOOD_A)
-    assert everywhere(lab, http_proxy) == on_all(lab, '')
-    site(lab, 'good-a', tags='proxies', extra_vars=proxies).ok()
-    assert everywhere(lab, http_proxy) == on_all(lab, 'http://proxy.lab:3128')
+    assert lab.everywhere(http_proxy) == on_all(lab, '')
+    site(lab, 'good-b', tags='proxies', extra_vars=proxies).ok()
+    assert lab.everywhere(http_proxy) == on_all(lab, 'http://proxy.lab:3128')
     assert in_force(lab) == on_all(lab, GOOD_A)
+    site(lab, 'good-a', tags='mirrors', extra_vars={**proxies, 'registry_access_state': 'absent'}).ok()
+    assert in_force(lab) == on_all(lab, [])
+    assert lab.everywhere(http_proxy) == on_all(lab, 'http://proxy.lab:3128')
 
 
-def test_the_tag_apply_finishes_what_was_written(fresh: Lab) -> None:
+def test_a_restart_that_waits_is_told_and_finished_by_the_tag_apply(fresh: Lab) -> None:
+    """Proxies take a restart in every version, by daemon.json or by a drop-in."""
     lab = fresh
-    everywhere(lab, lambda host: host.start_container('adhoc', restart='no'))
-    site(lab, 'good-a', extra_vars={'registry_access_docker_settings': {'log-driver': 'local'}}).ok()
-    assert everywhere(lab, logging_driver) == on_all(lab, 'json-file')
-    site(lab, 'good-a', tags='apply', extra_vars={'registry_access_restart': 'always'}).ok()
-    assert everywhere(lab, logging_driver) == on_all(lab, 'local')
+    lab.everywhere(lambda host: host.start_container('adhoc', restart='no'))
+    before = lab.everywhere(processes)
+    proxies = {'registry_access_proxies': {'http_proxy': 'http://proxy.lab:3128'}}
+    first = site(lab, 'good-a', extra_vars=proxies).ok()
+    assert in_force(lab) == on_all(lab, GOOD_A), 'what a reload can do is done'
+    again = site(lab, 'good-a', extra_vars=proxies).ok()
+    assert again.changed() == 0
+    for run in (first, again):
+        assert f'{len(lab.hosts)} pending' in run.stdout
+    assert site(lab, 'good-a', tags='apply', extra_vars=proxies).ok().changed() == 0
+    assert lab.everywhere(processes) == before
+    allowed = {**proxies, 'registry_access_restart': 'always'}
+    assert site(lab, 'good-a', tags='apply', extra_vars=allowed, check=True).ok().changed() == len(lab.hosts)
+    assert lab.everywhere(http_proxy) == on_all(lab, '')
+    site(lab, 'good-a', tags='apply', extra_vars=allowed).ok()
+    assert lab.everywhere(http_proxy) == on_all(lab, 'http://proxy.lab:3128')
+    assert site(lab, 'good-a', tags='apply', extra_vars=allowed).ok().changed() == 0
+    site(lab, 'good-a', extra_vars={**allowed, 'registry_access_state': 'absent'}).ok()
+    assert lab.everywhere(http_proxy) == on_all(lab, '')
+    left = lab.everywhere(lambda host: host.out('find /etc/docker /etc/systemd/system/docker.service.d -type f 2>/dev/null || true'))
+    assert left == on_all(lab, '')
 
 
 def test_a_host_without_docker_is_skipped_in_one_line(lab: Lab) -> None:
@@ -343,12 +345,12 @@ def test_a_host_without_docker_is_skipped_in_one_line(lab: Lab) -> None:
 
 def test_a_stopped_docker_is_written_and_stays_stopped(fresh: Lab) -> None:
     lab = fresh
-    everywhere(lab, lambda host: host.run('systemctl stop docker.socket docker.service'))
+    lab.everywhere(lambda host: host.run('systemctl stop docker.socket docker.service'))
     site(lab, 'good-a').ok()
-    assert everywhere(lab, lambda host: json.loads(host.get(DAEMON_JSON))) == on_all(lab, {'registry-mirrors': lab.urls('good-a')})
-    assert everywhere(lab, lambda host: host.dockerd_pid()) == on_all(lab, 0)
+    assert lab.everywhere(lambda host: json.loads(host.get(DAEMON_JSON))) == on_all(lab, {'registry-mirrors': lab.urls('good-a')})
+    assert lab.everywhere(lambda host: host.dockerd_pid()) == on_all(lab, 0)
     assert site(lab, 'good-a').ok().changed() == 0
-    everywhere(lab, lambda host: host.run('systemctl start docker'))
+    lab.everywhere(lambda host: host.run('systemctl start docker'))
     assert in_force(lab) == on_all(lab, GOOD_A)
 
 
@@ -377,7 +379,7 @@ def test_probe_playbook_changes_nothing_and_reports(fresh: Lab, tmp_path: Path) 
 def test_a_run_that_is_killed_is_finished_by_the_next(fresh: Lab) -> None:
     """ansible-playbook dies by SIGKILL, at the latest while handlers run; Docker is up all the same, and the next run finishes."""
     lab = fresh
-    everywhere(lab, lambda host: host.start_container('adhoc', restart='always'))
+    lab.everywhere(lambda host: host.start_container('adhoc', restart='always'))
     asked = {'registry_access_docker_settings': {'log-driver': 'local'}, 'registry_access_restart': 'always'}
 
     def kill_in_the_restart(process: subprocess.Popen[bytes]) -> None:
@@ -395,6 +397,6 @@ def test_a_run_that_is_killed_is_finished_by_the_next(fresh: Lab) -> None:
     for host in lab.hosts.values():
         host.run('for turn in $(seq 60); do [ "$(systemctl is-active docker)" = active ] && exit 0; sleep 0.5; done; exit 1')
     site(lab, 'good-a', extra_vars=asked).ok()
-    assert everywhere(lab, logging_driver) == on_all(lab, 'local')
+    assert lab.everywhere(logging_driver) == on_all(lab, 'local')
     assert in_force(lab) == on_all(lab, GOOD_A)
     assert site(lab, 'good-a', extra_vars=asked).ok().changed() == 0
