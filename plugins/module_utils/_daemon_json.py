@@ -7,6 +7,8 @@
 from __future__ import annotations
 
 import difflib
+import ipaddress
+import re
 import typing as t
 import urllib.parse
 
@@ -46,7 +48,7 @@ _KINDS: dict[str, t.Callable[[t.Any], bool]] = {
     keys.STRING: lambda value: isinstance(value, str),
     keys.BOOL: lambda value: isinstance(value, bool),
     keys.INTEGER: _is_integer,
-    keys.SIZE: lambda value: isinstance(value, str) or _is_integer(value),
+    keys.SIZE: lambda value: isinstance(value, str),
     keys.STRINGS: lambda value: isinstance(value, list) and _all(value, str),
     keys.STRING_MAP: lambda value: isinstance(value, dict) and _all(value.values(), str),
     keys.STRING_MAPS: lambda value: isinstance(value, dict) and _all(value.values(), dict) and all(_all((one or {}).values(), str) for one in value.values()),
@@ -63,12 +65,23 @@ def type_problem(key: str, value: t.Any) -> str:
     The value itself is not shown: it may be a secret.
     """
     known = KNOWN_KEYS.get(key)
-    if known is None or not known.kind or value is None:
+    if known is None or not known.kind or (value is None and known.kind != keys.SIZE):
         return ''
     if not _KINDS[known.kind](value):
         return f'{key} must be {known.kind}{_hint(known.kind, value)}.'
     if key == 'proxies' and not _all(value.values(), str):
         return 'The values in proxies must be strings.'
+    return _ulimits_problem(value) if key == 'default-ulimits' else ''
+
+
+def _ulimits_problem(value: t.Mapping[str, t.Any]) -> str:
+    """go-units, Ulimit: Name string, Hard and Soft int64. Go takes the names in any case, and ignores others."""
+    for limit, entries in value.items():
+        for name, entry in (entries or {}).items():
+            if name.lower() in ('hard', 'soft') and entry is not None and not (_is_integer(entry) and -(2**63) <= entry < 2**63):
+                return f'{name} of {limit} in default-ulimits must be a whole number, without quotes.'
+            if name.lower() == 'name' and entry is not None and not isinstance(entry, str):
+                return f'{name} of {limit} in default-ulimits must be a string.'
     return ''
 
 
@@ -91,6 +104,57 @@ def flat_names(config: t.Mapping[str, t.Any]) -> dict[str, str]:
         else:
             names[key] = key
     return names
+
+
+# Since this version `dockerd --validate` looks at the values; below it, what is certain is looked at here.
+_VALIDATES_ITSELF = (23,)
+# logrus, ParseLevel (in lower case).
+_LOG_LEVELS = ('', 'panic', 'fatal', 'error', 'warn', 'warning', 'info', 'debug', 'trace')
+# opts.ValidateLabel; the namespaces since 20.10.
+_RESERVED_LABELS = ('com.docker.', 'io.docker.', 'org.dockerproject.')
+# go-units, sizeRegex and strconv.ParseFloat.
+_SIZE = re.compile(r'^[0-9]+(\.[0-9]+)? ?[kKmMgGtTpP]?[iI]?[bB]?\Z')
+
+
+def _log_level(value: t.Any, _version: tuple[int, ...]) -> str:
+    return '' if value.lower() in _LOG_LEVELS else 'log-level must be one of debug, info, warn, error or fatal'
+
+
+def _labels(value: t.Any, version: tuple[int, ...]) -> str:
+    for label in filter(None, value):
+        if '=' not in label:
+            return 'labels holds a label without ='
+        if version >= (20, 10) and label.lower().startswith(_RESERVED_LABELS):
+            return 'labels holds one that begins with com.docker., io.docker. or org.dockerproject., which are reserved for Docker'
+    return ''
+
+
+def _dns(value: t.Any, _version: tuple[int, ...]) -> str:
+    """opts.ValidateIPAddress. Go before 1.17 takes leading zeros, and so does this, and an IPv6 address with dots is left alone."""
+    for address in filter(None, value):
+        text = address.strip()
+        try:
+            if not (':' in text and '.' in text and text.count(':') > 1):
+                ipaddress.ip_address(text if ':' in text else re.sub(r'(^|\.)0+(?=[0-9])', r'\1', text))
+        except ValueError:
+            return f'{address!r} in dns is no address'
+    return ''
+
+
+def _not_negative(key: str) -> t.Callable[[t.Any, tuple[int, ...]], str]:
+    return lambda value, _version: f'{key} must not be negative' if value < 0 else ''
+
+
+# moby 20.10: daemon/config/config.go, Validate, and cmd/dockerd/daemon.go, configureDaemonLogs. Values have the right type and are not null.
+_VALUES: dict[str, t.Callable[[t.Any, tuple[int, ...]], str]] = {
+    'default-shm-size': lambda value, _version: '' if _SIZE.match(value) else 'default-shm-size is no size; write it like "64m"',
+    'dns': _dns,
+    'labels': _labels,
+    'log-level': _log_level,
+    'max-concurrent-downloads': _not_negative('max-concurrent-downloads'),
+    'max-concurrent-uploads': _not_negative('max-concurrent-uploads'),
+    'max-download-attempts': lambda value, _version: '' if value > 0 else 'max-download-attempts must be at least 1',
+}
 
 
 class _Check:
@@ -189,6 +253,16 @@ class _Check:
             if problem:
                 self.errors.append(f'{self.path}: {problem}')
 
+    def values(self, config: t.Mapping[str, t.Any]) -> None:
+        """What an old dockerd, which cannot be asked with --validate, surely refuses."""
+        if self.version is None or self.version >= _VALIDATES_ITSELF:
+            return
+        for key, problem_of in _VALUES.items():
+            value = config.get(key)
+            problem = problem_of(value, self.version) if value is not None and not type_problem(key, value) else ''
+            if problem:
+                self.errors.append(f'{self.path}: {problem}, and dockerd would not start with it. Correct it in {self.source(key)}.')
+
     def flags(self, config: t.Mapping[str, t.Any], flags: t.Iterable[Flag]) -> None:
         names = flat_names(config)
         seen: set[tuple[str, str]] = set()
@@ -246,6 +320,7 @@ def check_config(
     """
     check = _Check(version, asked, path)
     check.types(config)
+    check.values(config)
     check.keys(config)
     check.flags(config, flags)
     check.mirrors(config)
@@ -259,6 +334,6 @@ def check_types(config: t.Mapping[str, t.Any], *, where: str) -> None:
 
     :raises ConfigError: with one sentence for each.
     """
-    problems = [problem for problem in (type_problem(key, value) for key, value in config.items()) if problem]
+    problems = [problem for problem in (type_problem(key, value) for key, value in config.items() if value is not None) if problem]
     if problems:
         raise ConfigError(' '.join(f'{where}: {problem}' for problem in problems))

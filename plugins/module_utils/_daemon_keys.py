@@ -27,7 +27,8 @@ NEWEST: tuple[int, ...] = (29, 7)
 STRING = 'a string'
 BOOL = 'true or false'
 INTEGER = 'a whole number'
-SIZE = 'a size: a number of bytes, or a string such as 64m'
+# opts.MemBytes has an UnmarshalJSON of its own, which takes neither a number nor null.
+SIZE = 'a size in quotes, such as "64m"'
 STRINGS = 'a list of strings'
 STRING_MAP = 'an object with strings as values'
 STRING_MAPS = 'an object of objects with strings as values'

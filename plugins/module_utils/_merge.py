@@ -273,12 +273,20 @@ class _Merge:
 
     def store(self, where: str, now: list[str] | None, wanted: list[str], entries: Entries) -> None:
         if not wanted and entries.before is None and not entries.owners:
-            if self.document.node(where):
-                self.drop(where)
+            self.give_back_nothing(where, entries)
         elif wanted == entries.before and entries.source is not None and not entries.owners:
             self.document = self.document.set(where, json.loads(entries.source), entries.source)
         else:
             self.write_list(where, now, wanted)
+
+    def give_back_nothing(self, where: str, entries: Entries) -> None:
+        """There was no list: no key (then it goes), or null (then that stands there again, and makes dockerd forget the list as well)."""
+        if self.document.node(where) is None:
+            return
+        if entries.source is None:
+            self.drop(where)
+        else:
+            self.document = self.document.set(where, json.loads(entries.source), entries.source)
 
     # The whole
 

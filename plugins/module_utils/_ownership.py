@@ -58,7 +58,7 @@ class Claim:
 class Entries:
     """A list that is merged entry by entry.
 
-    :ivar before: what was there before the first owner, None for no key; ``source`` is its text.
+    :ivar before: what was there before the first owner, None for no key and for null; ``source`` is its text, None for no key.
     """
 
     before: list[str] | None

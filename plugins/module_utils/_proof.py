@@ -56,8 +56,8 @@ class Proof:
 
 
 def _expected_after_reload(config: t.Mapping[str, t.Any], before: Reported, daemon: DockerDaemon) -> dict[str, t.Any]:
-    """What a reload makes of the keys that the daemon tells; it keeps the value of a key that is gone (moby#36632)."""
-    mirrors, insecure = strings_of(config.get('registry-mirrors')), strings_of(config.get('insecure-registries'))
+    """What a reload makes of the keys that the daemon tells; it keeps the value of a key that is gone (moby#36632), not of one that is null."""
+    mirrors, insecure = (strings_of([] if config.get(key, '') is None else config.get(key)) for key in ('registry-mirrors', 'insecure-registries'))
     live = expected_live_restore(config, daemon) if isinstance(config.get('live-restore'), bool) else before.live_restore
     return {
         'registry-mirrors': wanted_mirrors(before.mirrors if mirrors is None else mirrors),

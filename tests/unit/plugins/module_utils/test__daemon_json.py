@@ -50,6 +50,22 @@ REFUSED: list[t.Any] = [
     ({'registry-mirrors': ['https://u:s3cret@m']}, (28,), [], 'has a user, a query or a fragment'),
     ({'registry-mirrors': ['m:5000']}, (28,), [], 'does not begin with http'),
     ({'registry-mirrors': ['https://[m']}, (28,), [], 'is no URL'),
+    ({'default-shm-size': 67108864}, (26,), [], 'default-shm-size must be a size in quotes, such as "64m"'),
+    ({'default-shm-size': None}, (20, 10), [], 'default-shm-size must be a size in quotes'),
+    ({'default-ulimits': {'nofile': {'Hard': '64000'}}}, (26,), [], 'Hard of nofile in default-ulimits must be a whole number'),
+    ({'default-ulimits': {'nofile': {'soft': 1.0}}}, None, [], 'soft of nofile in default-ulimits must be a whole number'),
+    ({'default-ulimits': {'nofile': {'Hard': True}}}, (20, 10), [], 'Hard of nofile'),
+    ({'default-ulimits': {'nofile': {'Hard': 2**63}}}, (20, 10), [], 'Hard of nofile'),
+    ({'default-ulimits': {'nofile': {'Name': 1}}}, (20, 10), [], 'Name of nofile in default-ulimits must be a string'),
+    ({'log-level': 'verbose'}, (20, 10, 24), [], 'log-level .* debug, info, warn, error or fatal'),
+    ({'labels': ['a=b', 's3cret']}, (20, 10, 24), [], 'label without ='),
+    ({'labels': ['io.Docker.s3cret=b']}, (20, 10, 24), [], 'com.docker., io.docker. or org.dockerproject., which are reserved'),
+    ({'dns': ['1.1.1.1', 'dns.lan']}, (20, 10, 24), [], "'dns.lan' in dns is no address"),
+    ({'dns': ['1.1.1.1:53']}, (20, 10, 24), [], 'no address'),
+    ({'max-concurrent-downloads': -1}, (20, 10, 24), [], 'max-concurrent-downloads must not be negative'),
+    ({'max-concurrent-uploads': -1}, (19, 3), [], 'max-concurrent-uploads must not be negative'),
+    ({'max-download-attempts': 0}, (20, 10, 24), [], 'max-download-attempts must be at least 1'),
+    *(({'default-shm-size': size}, (20, 10), [], 'default-shm-size is no size') for size in ('', 'x', '64 mx', '-1', '1.2.3m', '1  m', '\u0661m')),
 ]
 
 
@@ -68,7 +84,14 @@ ACCEPTED: list[t.Any] = [
     ({'proxies': {'http-proxy': None}, 'debug': None, 'log-opts': {'max-size': None}}, (26,), []),
     ({'graph': '/x', 'cluster-store-opts': {'a': 'b'}}, (23, 0, 1), []),
     ({'default-shm-size': '64M'}, (26,), []),
-    ({'default-shm-size': 67108864}, (26,), []),
+    ({'default-ulimits': {'nofile': {'Name': 'nofile', 'Hard': 64000, 'soft': 1, 'other': 'x'}, 'x': None, 'y': {'Hard': None}}}, (26,), []),
+    ({'labels': ['a=b', '=', 'com.docker=x'], 'dns': [' 1.1.1.1', '008.8.8.8', '::1', '::ffff:01.2.3.4'], 'log-level': 'Warning'}, (20, 10, 24), []),
+    ({'labels': ['com.docker.x=y']}, (19, 3, 15), []),
+    ({'log-level': '', 'max-concurrent-downloads': 0, 'max-concurrent-uploads': 0, 'max-download-attempts': 1, 'mtu': -1}, (20, 10), []),
+    ({'log-level': 'trace', 'dns': None, 'labels': [None], 'max-download-attempts': None}, (20, 10), []),
+    *(({'default-shm-size': size}, (20, 10), []) for size in ('0', '64M', '64 MiB', '1.5g', '64mib', '5b')),
+    ({'labels': ['x'], 'dns': ['x'], 'log-level': 'x', 'max-concurrent-downloads': -1, 'default-shm-size': 'x'}, (23,), []),
+    ({'labels': ['x'], 'dns': ['x'], 'log-level': 'x', 'max-concurrent-downloads': -1, 'default-shm-size': 'x'}, None, []),
     ({'runtimes': {'x': {'path': '/x'}}}, (26,), [RUNTIME, HOST]),
     ({'builder': {'gc': {'enabled': True}}, 'features': {'anything': True}}, (20, 10), []),
     ({'registry-mirrors': ['https://m/path']}, (25, 0), [HOST]),
@@ -111,7 +134,7 @@ def test_everything_that_is_wrong_is_told_at_once() -> None:
 
 
 def test_types_of_options_are_checked_without_a_version() -> None:
-    check_types({'log-opts': {'max-file': '3'}, 'unheard-of': 1}, where='settings')
+    check_types({'log-opts': {'max-file': '3'}, 'unheard-of': 1, 'default-shm-size': None}, where='settings')  # null asks for nothing
     with pytest.raises(ConfigError, match=r'settings: log-opts must be .* settings: debug must be'):
         check_types({'log-opts': {'max-file': 3}, 'debug': 1}, where='settings')
 

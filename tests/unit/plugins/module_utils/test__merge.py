@@ -108,6 +108,27 @@ def test_where_mirrors_go(there: list[str] | None, asked: list[str], then: list[
     assert one.data == original
 
 
+@pytest.mark.parametrize('daemon', [STOPPED, RUNNING], ids=['stopped', 'running'])
+@pytest.mark.parametrize(
+    'text', ['{"registry-mirrors":null}', '{ "insecure-registries" : null, "x": 1 }', '{"proxies": {"no-proxy":null}}', '{"proxies":null}']
+)
+def test_null_is_put_back_where_it_stood(text: str, daemon: Daemon) -> None:
+    one = Host(text.encode(), daemon=daemon)
+    one.ask(mirrors=['https://a'], insecure=['r:5000'], no_proxy=['.cn'])
+    one.ask('other', mirrors=['https://b'])
+    one.leave()
+    one.leave('other')
+    assert clear(one.data, PATH, one.record, daemon).data == text.encode()
+
+
+def test_null_is_put_back_in_a_file_that_somebody_changed() -> None:
+    one = Host(b'{"registry-mirrors":null,"labels":["a=b"]}')
+    one.ask(mirrors=['https://a'])
+    one.data = (one.data or b'').replace(b'a=b', b'a=c')
+    one.leave()
+    assert one.value == {'registry-mirrors': None, 'labels': ['a=c']}
+
+
 def test_a_new_file_is_as_docker_writes_it_and_vanishes_again() -> None:
     one = host()
     one.ask(mirrors=['https://a'], settings={'log-opts': {'max-size': '10m'}})

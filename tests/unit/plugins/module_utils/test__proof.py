@@ -44,6 +44,8 @@ CASES = [
     Case('mirrors did not arrive', {'registry-mirrors': ['http://m.lan:5000']}, {}, {}, ['registry-mirrors: the daemon has none']),
     Case('order counts', {'registry-mirrors': ['http://a', 'http://b']}, {}, {'mirrors': ('http://b/', 'http://a/')}, ['registry-mirrors']),
     Case('a reload keeps what is gone from the file', {}, {'mirrors': (M,)}, {'mirrors': (M,)}),
+    Case('null makes a reload forget', {'registry-mirrors': None}, {'mirrors': (M,)}, {}),
+    Case('null did not', {'insecure-registries': None}, {'insecure_registries': ('b:5000',)}, {'insecure_registries': ('b:5000',)}, ['insecure-registries']),
     Case('a restart does not', {}, {'mirrors': (M,)}, {'mirrors': (M,)}, ['registry-mirrors'], action='restart'),
     Case('a restart with the mirrors', {'registry-mirrors': [M]}, {}, {'mirrors': (M,)}, action='restart'),
     Case(
