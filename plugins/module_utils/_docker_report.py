@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import typing as t
 
+from ansible_collections.quickpull.registry.plugins.module_utils import _dropin
 from ansible_collections.quickpull.registry.plugins.module_utils._daemon_keys import KNOWN_KEYS
 from ansible_collections.quickpull.registry.plugins.module_utils._docker_flags import Flag, is_secret_name, masked_values
 from ansible_collections.quickpull.registry.plugins.module_utils._engines.docker import PROXY_NAMES, DockerDaemon
@@ -60,7 +61,7 @@ def service(daemon: DockerDaemon) -> t.Dict[str, t.Any]:
     }
 
 
-def engine(daemon: DockerDaemon) -> t.Dict[str, t.Any]:
+def engine(daemon: DockerDaemon, root: str = '/') -> t.Dict[str, t.Any]:
     """Return what container_engine_info says of Docker."""
     said = daemon.reported
     return {
@@ -74,6 +75,7 @@ def engine(daemon: DockerDaemon) -> t.Dict[str, t.Any]:
         'config_path': daemon.daemon_config_path,
         'proxies_in_config': daemon.version_tuple is None or daemon.version_tuple >= KNOWN_KEYS['proxies'].since,
         'proxies': proxies(daemon) if daemon.main_pid else {},
+        'proxy_dropin': _dropin.found_at(daemon.unit, root),
         'mirror_paths': daemon.version_tuple is None or daemon.version_tuple[:2] >= DOCKER_MIRROR_PATH_SINCE,
         'registry_mirrors': list(said.mirrors) if said else [],
         'flags': flags(daemon.flags),

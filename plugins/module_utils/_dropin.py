@@ -233,3 +233,19 @@ def restart_reasons(expected: t.Mapping[str, str], daemon: DockerDaemon) -> t.Li
 def dropin_in_force(path: str, daemon: DockerDaemon, root: str = '/') -> bool:
     """Whether a running daemon has what the drop-in at ``path`` says (nothing, where there is no such file)."""
     return not restart_reasons(dropin_environ(path, daemon, root), daemon)
+
+
+def held(text: str, daemon: DockerDaemon) -> bool:
+    """Whether the running daemon was started with just what a drop-in of ours with this text sets; empty text for no drop-in."""
+    variables = parse(text)
+    named = {name for name in daemon.environ.get(DROPIN_MARKER, '').split(',') if name}
+    return named == set(variables) and all(daemon.environ.get(name) == value for name, value in variables.items())
+
+
+def found_at(unit: str = UNIT, root: str = '/') -> str:
+    """Return the path of a service's drop-in below ``root`` where there is one of ours, else an empty text."""
+    path = default_path(unit)
+    try:
+        return path if read(path if root in ('', '/') else root.rstrip('/') + path) else ''
+    except ConfigError:  # somebody else's
+        return ''

@@ -21,6 +21,7 @@ extends_documentation_fragment:
 options: {}
 seealso:
   - module: quickpull.registry.docker_daemon_info
+  - module: quickpull.registry.engine_proxy_dropin
 author:
   - quickpull.registry contributors (@quickpull)
 """
@@ -153,6 +154,13 @@ engines:
             http_proxy: ""
             https_proxy: http://xxxxx:xxxxx@proxy.lan:7890
             no_proxy: 10.0.0.0/8,cache.lan
+        proxy_dropin:
+          description:
+            - The systemd drop-in that M(quickpull.registry.engine_proxy_dropin) wrote for the service; empty when there is none.
+            - On a host that was upgraded to 23.0 or later it is a leftover, because proxies in daemon.json win over it.
+          returned: always
+          type: str
+          sample: /etc/systemd/system/docker.service.d/00-quickpull-proxy.conf
         mirror_paths:
           description: Whether this version of Docker takes mirrors with a path, which it does since 25.0.
           returned: always
@@ -276,7 +284,7 @@ from ansible_collections.quickpull.registry.plugins.module_utils._engines import
 def facts(host: docker.Host) -> dict[str, t.Any]:
     """What this module returns."""
     daemon = docker.inspect(host=host)
-    engines = {'docker': _docker_report.engine(daemon)} if daemon.installed else {}
+    engines = {'docker': _docker_report.engine(daemon, host.root)} if daemon.installed else {}
     return {'installed': sorted(engines), 'engines': engines, 'notes': _docker_report.notes(daemon)}
 
 

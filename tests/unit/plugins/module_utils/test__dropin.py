@@ -159,3 +159,32 @@ def test_a_file_of_somebody_else_at_our_path_is_refused(tmp_path: Path) -> None:
     path.symlink_to('/dev/null')
     with pytest.raises(ConfigError, match='masked'):
         _dropin.read(str(path))
+
+
+@pytest.mark.parametrize(
+    ('variables', 'environ', 'expected'),
+    [
+        ({}, {}, True),
+        ({}, {'HTTPS_PROXY': 'http://theirs'}, True),
+        ({}, {'HTTPS_PROXY': 'http://p:1', DROPIN_MARKER: 'HTTPS_PROXY'}, False),
+        ({'HTTPS_PROXY': 'http://p:1'}, {}, False),
+        ({'HTTPS_PROXY': 'http://p:1'}, {'HTTPS_PROXY': 'http://p:1'}, False),
+        ({'HTTPS_PROXY': 'http://p:1'}, {'HTTPS_PROXY': 'http://p:1', DROPIN_MARKER: 'HTTPS_PROXY'}, True),
+        ({'HTTPS_PROXY': 'http://p:1'}, {'HTTPS_PROXY': 'http://p:2', DROPIN_MARKER: 'HTTPS_PROXY'}, False),
+        ({'HTTPS_PROXY': 'http://p:1'}, {'HTTPS_PROXY': 'http://p:1', 'NO_PROXY': 'a', DROPIN_MARKER: 'HTTPS_PROXY,NO_PROXY'}, False),
+    ],
+)
+def test_what_the_daemon_was_started_with(variables: dict[str, str], environ: dict[str, str], expected: bool) -> None:
+    assert _dropin.held(_dropin.render(variables), DockerDaemon(True, environ=environ)) is expected
+
+
+def test_ours_is_found_and_that_of_others_is_not(tmp_path: Path) -> None:
+    path = _dropin.default_path('snap.docker.dockerd.service')
+    full = tmp_path / path[1:]
+    full.parent.mkdir(parents=True)
+    assert _dropin.found_at('snap.docker.dockerd.service', str(tmp_path)) == ''
+    full.write_text(_dropin.render({'HTTPS_PROXY': 'http://p:1'}))
+    assert _dropin.found_at('snap.docker.dockerd.service', str(tmp_path)) == path
+    assert _dropin.found_at('', str(tmp_path)) == ''
+    full.write_text('[Service]\n')
+    assert _dropin.found_at('snap.docker.dockerd.service', str(tmp_path)) == ''
