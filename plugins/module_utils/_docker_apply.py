@@ -31,6 +31,7 @@ from ansible_collections.quickpull.registry.plugins.module_utils._plan import (
     by_reload,
     expected_live_restore,
     flag_values,
+    foreign_by_reload,
     make_plan,
     reload_loses_insecure,
     restart_allowed,
@@ -62,7 +63,7 @@ class Options:
     :ivar live_restore_first: live-restore may be switched on for the time of a restart.
     :ivar timeout: seconds that the daemon has to come up, each time.
     :ivar rollback: put back what was proved when the daemon refuses what is there now.
-    :ivar planned: in check mode, the plan for a file that was not written because of it.
+    :ivar planned: in check mode, the plan for a file that was not written because of it; None when no task made one.
     """
 
     path: str | None = None
@@ -291,9 +292,14 @@ class _Run:
         self.took(RESTART, proof, running)
 
     def try_out(self, config: t.Mapping[str, t.Any]) -> None:
-        """What waits for a restart must not be something that the daemon would refuse one day; asked once for each content."""
+        """What waits for a restart must not be something that the daemon would refuse one day; asked once for each content.
+
+        Not where that reload would bring into force what other people wrote: nothing is applied here, so that would be told nowhere.
+        """
         digest = self.content()
         if self.known.accepted == digest or (reload_loses_insecure(self.daemon.version_tuple) and 'registry-mirrors' in config):
+            return
+        if foreign_by_reload(config, self.daemon, self.known, owned_keys(self.state, self.path)):
             return
         before = self.daemon
         self.declare(_intent.RELOADING)
@@ -455,12 +461,18 @@ class _Run:
         )
 
     def best_snapshot(self) -> _snapshot.Snapshot | None:
+        """What to put back: of each file what was proved last, else what was there before our first write; None when nothing is known."""
         proved = _snapshot.load(self.state, ENGINE, _snapshot.PROVED)
-        if proved is not None and proved.file(self.path) is not None:
-            return proved
         original = _snapshot.load(self.state, ENGINE, _snapshot.ORIGINAL)
-        ours = any(original.file(path) is not None for path in self.paths()) if original is not None else False
-        return original if ours else None
+        entries = []
+        for path in self.paths():
+            entry = (proved.file(path) if proved else None) or (original.file(path) if original else None)
+            if entry is not None:
+                entries.append(entry)
+        if not entries:
+            return None
+        known = proved is not None and proved.file(self.path) is not None
+        return _snapshot.Snapshot(_snapshot.PROVED if known else _snapshot.ORIGINAL, tuple(entries))
 
     def put_back(self, snapshot: _snapshot.Snapshot, before: DockerDaemon) -> tuple[str, ...]:
         """Restore the files, and bring them into force. Returns what is not as it was; nothing when all is."""

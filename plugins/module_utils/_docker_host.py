@@ -119,8 +119,9 @@ class DockerHost:
 
 def _first_bytes(command: t.Sequence[str]) -> str:
     """What a command writes, up to :data:`JOURNAL_BYTES` and for :data:`JOURNAL_SECONDS` at most; empty where there is no such command."""
+    environ = {**os.environ, 'LC_ALL': 'C'}
     try:
-        process = subprocess.Popen(list(command), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={**os.environ, 'LC_ALL': 'C'})
+        process = subprocess.Popen(list(command), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environ)
     except OSError:
         return ''
     alarm = threading.Timer(JOURNAL_SECONDS, process.kill)

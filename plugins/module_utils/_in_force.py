@@ -22,7 +22,8 @@ import os
 import typing as t
 from dataclasses import dataclass, field, replace
 
-from ansible_collections.quickpull.registry.plugins.module_utils import _snapshot
+from ansible_collections.quickpull.registry.plugins.module_utils import _dropin, _snapshot
+from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._io import read_file, write_private
 from ansible_collections.quickpull.registry.plugins.module_utils._json_text import pointer
 from ansible_collections.quickpull.registry.plugins.module_utils._state import State
@@ -225,6 +226,35 @@ def _noted(
     return replace(known, hashes=hashes, written=known.written | changed)
 
 
+def _holds_dropin(daemon: DockerDaemon, path: str) -> bool:
+    """Whether the daemon runs with what our drop-in at ``path`` says. How old the file is does not tell that: systemd reads it apart."""
+    try:
+        return _dropin.held(_dropin.read(path), daemon)
+    except ConfigError:  # not ours, so that it is not ours to put back either
+        return False
+
+
+def keep_proved(state: State, daemon: DockerDaemon, path: str, snapshot_paths: t.Iterable[str]) -> None:
+    """Put aside, as the ``proved`` snapshot, those files that the daemon is known to have come up with.
+
+    To be called right before one of them is written. daemon.json and its ownership record are taken while daemon.json is still
+    the one that the daemon started with, a drop-in while the daemon has in its environment just what it sets. A file of which
+    that is not true, because another task has written it already, keeps what the snapshot says of it, or is left out of it.
+
+    :param path: of daemon.json.
+    :param snapshot_paths: daemon.json, its ownership record, and drop-ins of ours.
+    :raises ConfigError: when the state directory cannot be written.
+    """
+    if daemon.start_id is None:
+        return
+    paths = list(dict.fromkeys(snapshot_paths))
+    config = {path, state.ownership(path)}
+    untouched = untouched_since(path, daemon.started_at)
+    unproved = [one for one in paths if not (untouched if one in config else _holds_dropin(daemon, one))]
+    if len(unproved) < len(paths):
+        _snapshot.save(state, ENGINE, _snapshot.PROVED, paths, keep=unproved)
+
+
 def before_write(
     state: State,
     daemon: DockerDaemon,
@@ -236,8 +266,8 @@ def before_write(
     """Note what is in force while it is still known: to be called right before daemon.json is written (never in check mode).
 
     Does nothing when the daemon is not running: it will read the file when it starts. While the file is still the one
-    that the daemon started with, the whole of it is noted, and it is put aside as the ``proved`` snapshot: a daemon
-    came up with it. Otherwise the old value of each leaf that changes now is noted, so that the change is seen later.
+    that the daemon started with, the whole of it is noted. Otherwise the old value of each leaf that changes now is noted,
+    so that the change is seen later. What the daemon came up with is put aside, see :func:`keep_proved`.
 
     :param path: of daemon.json.
     :param old_config: what the file holds now, None for no file.
@@ -250,8 +280,6 @@ def before_write(
     if daemon.start_id is None:
         return InForce()
     known = _noted(state, daemon, path, old_config, new_config, hash_key(state, create=True))
-    paths = list(snapshot_paths)
-    if paths and untouched_since(path, daemon.started_at):
-        _snapshot.save(state, ENGINE, _snapshot.PROVED, paths)
+    keep_proved(state, daemon, path, snapshot_paths)
     record(state, daemon, path, known)
     return known

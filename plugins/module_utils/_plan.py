@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ansible_collections.quickpull.registry.plugins.module_utils._daemon_keys import KNOWN_KEYS
 from ansible_collections.quickpull.registry.plugins.module_utils._in_force import (
@@ -63,7 +63,8 @@ class Plan:
     :ivar also_activates: not ours, written by somebody and not in force: the action brings them into force too. With
         action ``none``: what the next reload or restart by anybody will bring into force.
     :ivar reasons: one sentence each, without secrets.
-    :ivar blockers: why a restart is not safe: ``swarm``, ``dependents``, ``binary_replaced``, ``live_restore``, ``live_restore_off``, ``disruptive``.
+    :ivar blockers: why a restart is not safe: ``unreachable``, ``swarm``, ``dependents``, ``binary_replaced``, ``live_restore``,
+        ``live_restore_off``, ``disruptive``.
     :ivar blocked_because: a sentence for each of ``blockers``.
     :ivar interrupted: an earlier run died while it applied a change, so docker_daemon_apply has to look, whatever the action is.
     """
@@ -252,6 +253,22 @@ def is_ours(where: str, owned: t.Collection[str]) -> bool:
     return False
 
 
+def _sorted_out(
+    config: t.Mapping[str, t.Any], daemon: DockerDaemon, in_force: InForce, owned: t.Collection[str]
+) -> tuple[list[_Difference], list[_Difference], list[_Difference]]:
+    """What is not in force: ours, other people's, and what nobody knows of."""
+    differences = _differences(config, daemon, in_force)
+    known = [one for one in differences if one.state == DIFFERS]
+    ours = [one for one in known if one.where in in_force.written or is_ours(one.where, owned)]
+    return ours, [one for one in known if one not in ours], [one for one in differences if one.state == UNKNOWN]
+
+
+def foreign_by_reload(config: t.Mapping[str, t.Any], daemon: DockerDaemon, in_force: InForce, owned: t.Collection[str]) -> tuple[str, ...]:
+    """Other people's keys that a reload would, or might, bring into force; parameters as for :func:`make_plan`."""
+    _ours, foreign, unknown = _sorted_out(config, daemon, in_force, owned)
+    return _names(one for one in (*foreign, *unknown) if one.by_reload and not (one in unknown and is_ours(one.where, owned)))
+
+
 def _needs_restart_instead(config: t.Mapping[str, t.Any], daemon: DockerDaemon) -> bool:
     if not reload_loses_insecure(daemon.version_tuple) or 'registry-mirrors' not in config:
         return False
@@ -329,10 +346,7 @@ def make_plan(
         return Plan(reasons=(f'dockerd reads {daemon.daemon_config_path}, not {daemon.config_path}.',))
     if daemon.start_id is None:
         return Plan(reasons=('The daemon is not running; it reads the file when it starts.',) if daemon.installed else ())
-    differences = _differences(config, daemon, in_force)
-    known = [one for one in differences if one.state == DIFFERS]
-    ours = [one for one in known if one.where in in_force.written or is_ours(one.where, owned)]
-    foreign = [one for one in known if one not in ours]
+    ours, foreign, unknown = _sorted_out(config, daemon, in_force, owned)
     instead = _needs_restart_instead(config, daemon)
     reload_keys = _names(one for one in ours if one.by_reload and not instead)
     restarting = [one for one in ours if not one.by_reload or instead]
@@ -352,12 +366,30 @@ def make_plan(
         reload_keys=reload_keys,
         restart_keys=restart_keys,
         disruptive_keys=disruptive,
-        unknown_keys=_names(one for one in differences if one.state == UNKNOWN),
+        unknown_keys=_names(unknown),
         also_activates=also,
         reasons=tuple(reasons),
         blockers=tuple(blocked),
         blocked_because=tuple(blocked.values()),
     )
+
+
+def dropin_plan(
+    config: t.Mapping[str, t.Any],
+    daemon: DockerDaemon,
+    in_force: InForce,
+    owned: t.Collection[str],
+    dropin_environ: t.Mapping[str, str],
+    reasons: t.Sequence[str],
+) -> Plan:
+    """What our systemd drop-in alone needs, whatever waits in daemon.json; that counts only for what a restart would do with it.
+
+    :param reasons: why it is not in force, one sentence each; none when it is.
+    """
+    plan = make_plan(config, daemon, in_force, owned, dropin_environ=dropin_environ)
+    if not reasons or DROPIN not in plan.restart_keys:
+        return Plan()
+    return replace(plan, reload_keys=(), restart_keys=(DROPIN,), disruptive_keys=(), reasons=tuple(reasons))
 
 
 def restart_allowed(plan: Plan, restart: str, live_restore_first: bool = False) -> Permission:

@@ -103,15 +103,18 @@ def _decode(raw: dict[str, t.Any]) -> SavedFile:
     return SavedFile(str(raw['path']), data, int(raw['mode']), int(raw['uid']), int(raw['gid']))
 
 
-def save(state: State, engine: str, name: str, paths: t.Iterable[str]) -> None:
+def save(state: State, engine: str, name: str, paths: t.Iterable[str], *, keep: t.Collection[str] = ()) -> None:
     """Put the files at ``paths`` aside under ``name``, in place of what was there under that name.
 
     :param engine: ``docker``.
     :param name: :data:`PROVED` or :data:`ORIGINAL`.
     :param paths: files that may or may not exist; each must be a regular file, or a symlink to one.
+    :param keep: those of ``paths`` that are not read: what was there of them under that name stays, be it nothing.
     :raises ConfigError: when a file cannot be read or the snapshot cannot be written.
     """
-    files = [_encode(_capture(path)) for path in dict.fromkeys(paths)]
+    known = load(state, engine, name) if keep else None
+    entries = [(known.file(path) if known else None) if path in keep else _capture(path) for path in dict.fromkeys(paths)]
+    files = [_encode(entry) for entry in entries if entry is not None]
     text = json.dumps({'format': _FORMAT, 'files': files}, indent=1)
     write_private(state.snapshot(engine, name), text.encode(), root=state.root)
 

@@ -16,7 +16,8 @@ description:
   - Afterwards it reads the running daemon back. C(systemctl reload) ends with success even when Docker refuses its file, so only
     what the daemon itself says is a proof.
   - Before a restart, and once for what stays pending, the running daemon is made to read its file by a reload. So most of what would
-    keep it from starting is found while everything still runs.
+    keep it from starting is found while everything still runs. What stays pending is not tried as long as that reload would bring into
+    force what other people wrote.
   - When Docker refuses its configuration, or does not come back, the configuration that was proved last is put back and brought
     into force, and the module fails with Docker's own words. The refused file is kept.
   - A run that was killed, or whose connection died, goes on on the host. One that was killed there is finished by the next run.
@@ -50,6 +51,7 @@ options:
     description:
       - The RV(quickpull.registry.docker_daemon_config#module:plan) of the task that writes the file.
       - Only check mode looks at it. There the file was not written, so this is how the module can tell what it would do.
+      - An empty dictionary counts as none, so that the file as it lies there is looked at.
     type: dict
   restart:
     description:
@@ -159,8 +161,8 @@ plan:
       sample: [registry-mirrors is not in force yet; a reload is enough.]
     blockers:
       description:
-        - Why a restart would not be safe, among V(binary_replaced), V(dependents), V(disruptive), V(live_restore), V(swarm) and
-          V(unreachable).
+        - Why a restart would not be safe, among V(binary_replaced), V(dependents), V(disruptive), V(live_restore),
+          V(live_restore_off), V(swarm) and V(unreachable).
       returned: always
       type: list
       elements: str

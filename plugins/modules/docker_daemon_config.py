@@ -231,8 +231,8 @@ plan:
       sample: [registry-mirrors is not in force yet; a reload is enough.]
     blockers:
       description:
-        - Why a restart would not be safe, among V(binary_replaced), V(dependents), V(disruptive), V(live_restore), V(swarm) and
-          V(unreachable).
+        - Why a restart would not be safe, among V(binary_replaced), V(dependents), V(disruptive), V(live_restore),
+          V(live_restore_off), V(swarm) and V(unreachable).
       returned: always
       type: list
       elements: str

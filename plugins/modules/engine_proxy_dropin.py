@@ -141,12 +141,63 @@ plan:
       returned: always
       type: str
       sample: restart
+    reload_keys:
+      description: Always empty, because a reload does not bring a drop-in into force.
+      returned: always
+      type: list
+      elements: str
+      sample: []
+    restart_keys:
+      description: V(proxies (drop-in\)) when the drop-in is not in force.
+      returned: always
+      type: list
+      elements: str
+      sample: [proxies (drop-in)]
+    disruptive_keys:
+      description: Always empty, because a drop-in of this module costs neither images nor containers.
+      returned: always
+      type: list
+      elements: str
+      sample: []
+    unknown_keys:
+      description: Keys of daemon.json of which nobody can say whether they are in force, when a restart is needed.
+      returned: always
+      type: list
+      elements: str
+      sample: []
+    also_activates:
+      description: Keys of daemon.json that somebody else changed and that are not in force. The restart activates them too.
+      returned: always
+      type: list
+      elements: str
+      sample: []
     reasons:
       description: One sentence for each variable that is not in force.
       returned: always
       type: list
       elements: str
       sample: [The running daemon has no HTTPS_PROXY yet.]
+    blockers:
+      description:
+        - Why a restart would not be safe, among V(binary_replaced), V(dependents), V(disruptive), V(live_restore),
+          V(live_restore_off), V(swarm) and V(unreachable).
+      returned: always
+      type: list
+      elements: str
+      sample: [live_restore]
+    blocked_because:
+      description: A sentence for each of RV(plan.blockers).
+      returned: always
+      type: list
+      elements: str
+      sample: ["live-restore is off and 2 container(s) run: a restart stops them."]
+    interrupted:
+      description:
+        - Whether an earlier run died while it applied a change. M(quickpull.registry.docker_daemon_apply) then has to look, whatever
+          the action is.
+      returned: always
+      type: bool
+      sample: false
 daemon_reload:
   description: Whether systemd has to read its files again (C(systemctl daemon-reload)) before the service is started next.
   returned: success
@@ -161,11 +212,15 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.quickpull.registry.plugins.module_utils import _dropin, _io
+from ansible_collections.quickpull.registry.plugins.module_utils import _dropin, _in_force, _intent, _io
 from ansible_collections.quickpull.registry.plugins.module_utils._engines import docker
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
+from ansible_collections.quickpull.registry.plugins.module_utils._in_force import ENGINE
+from ansible_collections.quickpull.registry.plugins.module_utils._json_text import Document
 from ansible_collections.quickpull.registry.plugins.module_utils._no_proxy import lint_no_proxy
-from ansible_collections.quickpull.registry.plugins.module_utils._snapshot import ORIGINAL, save_once
+from ansible_collections.quickpull.registry.plugins.module_utils._ownership import owned_keys
+from ansible_collections.quickpull.registry.plugins.module_utils._plan import Plan, as_dict, dropin_plan
+from ansible_collections.quickpull.registry.plugins.module_utils._snapshot import ORIGINAL, docker_paths, save_once
 from ansible_collections.quickpull.registry.plugins.module_utils._state import State
 
 
@@ -210,9 +265,11 @@ def plan_change(path: str, wanted: t.Mapping[str, str], daemon: docker.DockerDae
     return change, _dropin.expected_environ(desired.variables, daemon, theirs)
 
 
-def apply_change(change: Change, state: State) -> None:
-    """Write or remove the file; the state before our first write is kept for a roll-back."""
-    save_once(state, 'docker', ORIGINAL, [change.path])
+def apply_change(change: Change, state: State, daemon: docker.DockerDaemon) -> None:
+    """Write or remove the file; what was there before our first write, and what was proved last, is kept for a roll-back."""
+    save_once(state, ENGINE, ORIGINAL, [change.path])
+    config = daemon.daemon_config_path
+    _in_force.keep_proved(state, daemon, config, [*docker_paths(state, config, daemon.unit), change.path])
     folder = os.path.dirname(change.path)
     if change.text_after:
         _io.make_dirs(folder)
@@ -225,6 +282,19 @@ def apply_change(change: Change, state: State) -> None:
             os.rmdir(folder)
         except OSError:  # somebody else has a file there by now
             pass
+
+
+def make_plan(expected: t.Mapping[str, str], daemon: docker.DockerDaemon, state: State) -> Plan:
+    """What the running daemon needs for its environment to be as expected."""
+    path = daemon.daemon_config_path
+    try:
+        data = _io.read_file(path).data
+        config = Document.parse(data, path).value if data is not None else {}
+    except ConfigError:  # docker_daemon_config and docker_daemon_apply say so; it is not what this module is about
+        config = {}
+    known = _in_force.in_force(state, daemon, path, config)
+    plan = dropin_plan(config, daemon, known, owned_keys(state, path), expected, _dropin.restart_reasons(expected, daemon))
+    return dataclasses.replace(plan, interrupted=_intent.interrupted(state, ENGINE))
 
 
 def warnings_for(daemon: docker.DockerDaemon, change: Change, no_proxy: t.Sequence[str]) -> list[str]:
@@ -249,21 +319,20 @@ def run(module: AnsibleModule, host: docker.Host, state: State) -> dict[str, t.A
     module.no_log_values = set(_dropin.secrets((proxies.get('http_proxy'), proxies.get('https_proxy'))))
     no_proxy = list(proxies.get('no_proxy') or ())
     wanted = _dropin.wanted_variables(proxies.get('http_proxy'), proxies.get('https_proxy'), no_proxy)
-    daemon = docker.inspect(with_containers=False, with_logins=False, host=host)
+    daemon = docker.inspect(with_logins=False, host=host)
     path = module.params['path'] or _dropin.default_path(daemon.unit)
     with contextlib.nullcontext() if module.check_mode else _io.locked(state):
         change, expected = plan_change(path, wanted, daemon, host.root)
         if change.changed and not module.check_mode:
-            apply_change(change, state)
+            apply_change(change, state, daemon)
     for sentence in warnings_for(daemon, change, no_proxy):
         module.warn(sentence)
-    reasons = _dropin.restart_reasons(expected, daemon)
     return {
         'changed': change.changed,
         'path': path,
         'variables': _dropin.masked(change.desired.variables),
         'conflicts': [dataclasses.asdict(conflict) for conflict in change.desired.conflicts],
-        'plan': {'action': 'restart' if reasons else 'none', 'reasons': reasons},
+        'plan': as_dict(make_plan(expected, daemon, state)),
         'daemon_reload': change.changed or daemon.need_daemon_reload,
         'diff': change.diff(),
     }

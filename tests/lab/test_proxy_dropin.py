@@ -69,7 +69,7 @@ def test_check_mode_foresees_the_first_run(host: Host, story: dict[str, Results]
 def test_the_plan_stays_until_the_daemon_has_it(host: Host, story: dict[str, Results]) -> None:
     again, in_force = story['again'][host.name], story['in force'][host.name]
     assert (again['changed'], again['plan']['action'], again['daemon_reload']) == (False, 'restart', True)
-    assert (in_force['changed'], in_force['plan'], in_force['daemon_reload']) == (False, {'action': 'none', 'reasons': []}, False)
+    assert (in_force['changed'], in_force['plan']['action'], in_force['plan']['reasons'], in_force['daemon_reload']) == (False, 'none', [], False)
 
 
 def test_systemd_understands_what_was_written(host: Host, story: dict[str, Results]) -> None:

@@ -19,14 +19,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.quickpull.registry.plugins.module_utils import _daemon_config, _docker_apply, _in_force, _intent, _snapshot
+from ansible_collections.quickpull.registry.plugins.module_utils import _daemon_config, _docker_apply, _dropin, _in_force, _intent, _snapshot
 from ansible_collections.quickpull.registry.plugins.module_utils._docker_apply import ApplyFailed, Options, Outcome, apply
 from ansible_collections.quickpull.registry.plugins.module_utils._docker_host import DockerHost, message_of, refusal_in, reloaded_in
-from ansible_collections.quickpull.registry.plugins.module_utils._engines.docker import DockerDaemon, Reported
+from ansible_collections.quickpull.registry.plugins.module_utils._engines.docker import DROPIN_MARKER, DockerDaemon, Reported
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._mask import mask_url
 from ansible_collections.quickpull.registry.plugins.module_utils._plan import by_reload, wanted_insecure, wanted_mirrors
 from ansible_collections.quickpull.registry.plugins.module_utils._state import State
+from ansible_collections.quickpull.registry.plugins.module_utils._systemd import UnitFiles
+from ansible_collections.quickpull.registry.plugins.modules import engine_proxy_dropin
 
 GOOD, OTHER = 'http://good.lan:5000', 'http://other.lan:5000'
 LOOPBACK = ('127.0.0.0/8', '::1/128')
@@ -63,6 +65,8 @@ class FakeHost(DockerHost):
         self.deaf = False
         self.extra: dict[str, t.Any] = {}
         self.swap_registry_config = False
+        self.dropin = root / 'docker.service.d' / _dropin.FILE_NAME
+        self.environ: dict[str, str] = {}
 
     def tick(self) -> None:
         self.clock += 0.01
@@ -91,6 +95,12 @@ class FakeHost(DockerHost):
         chosen = _daemon_config.Options(str(self.path), validate='never', backup=False, **options)
         return _daemon_config.configure(chosen, self.state, self.look(), check_mode=False)
 
+    def give(self, **proxies: str) -> None:
+        """What engine_proxy_dropin does."""
+        daemon = self.look()
+        change, _expected = engine_proxy_dropin.plan_change(str(self.dropin), proxies, daemon, str(self.path.parent))
+        engine_proxy_dropin.apply_change(change, self.state, daemon)
+
     def apply(self, **options: t.Any) -> Outcome:
         return apply(self, self.state, Options(**options))
 
@@ -113,6 +123,9 @@ class FakeHost(DockerHost):
         if not config.get('live-restore'):
             self.pids = {}  # containers that outlived the daemon are stopped by one that starts without live-restore
         self.config, self.read_at_start = config, self.fingerprint()
+        self.environ = self.dropin_environ(DockerDaemon(True))
+        if self.environ:
+            self.environ[DROPIN_MARKER] = ','.join(self.environ)
         self.starts += 1
         self.active = 'active'
 
@@ -153,7 +166,7 @@ class FakeHost(DockerHost):
             'installed': True, 'version': self.version, 'unit': 'docker.service', 'active_state': self.active, 'main_pid': 500 + self.starts if up else 0,
             'start_id': f'boot:{self.starts}' if up else None, 'started_at': 1.0 if up else None, 'config_path': str(self.path),
             'daemon_config_path': str(self.path), 'reported': self.reported() if up else None, 'containers_running': len(self.pids) if up and whole else 0,
-            'api_base': 'unix:///x', 'via': 'socket',
+            'api_base': 'unix:///x', 'via': 'socket', 'environ': self.environ,
         }
         return DockerDaemon(**{**values, **self.extra})
 
@@ -161,7 +174,7 @@ class FakeHost(DockerHost):
         return {name: (name, pid) for name, pid in self.pids.items()}
 
     def dropin_environ(self, daemon: DockerDaemon) -> dict[str, str]:
-        return {}
+        return _dropin.expected_environ(_dropin.parse(_dropin.read(str(self.dropin))), daemon, UnitFiles())
 
     def hangup(self, daemon: DockerDaemon) -> str:
         self.tick()
@@ -197,6 +210,7 @@ class FakeHost(DockerHost):
 
 def fake(root: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> FakeHost:
     host = FakeHost(root)
+    monkeypatch.setattr(_snapshot, 'default_path', lambda unit: str(host.dropin))
     monkeypatch.setattr(_in_force, 'untouched_since', lambda path, started_at: started_at is not None and host.fingerprint() == host.read_at_start)
     replace, unlink = os.replace, os.unlink
 
@@ -324,6 +338,39 @@ def test_what_waits_is_tried_once(host: FakeHost) -> None:
     assert host.actions == ['reload']
 
 
+@pytest.mark.parametrize('known', [True, False])
+def test_what_waits_is_not_tried_at_the_cost_of_others(host: FakeHost, known: bool) -> None:
+    host.write({'shutdown-timeout': 3})
+    host.boot('keep')
+    if known:
+        host.ask(settings={'log-level': 'debug'})
+        host.write({**host.file(), 'shutdown-timeout': 9})
+    else:
+        host.write({'shutdown-timeout': 9})
+        host.ask(settings={'log-level': 'debug'})
+    for _again in range(2):
+        outcome = host.apply()
+        assert (outcome.applied, outcome.changed, outcome.pending) == ('none', False, True)
+        assert host.predict().applied == 'none'
+    assert (host.actions, host.config['shutdown-timeout']) == ([], 3)
+    assert nothing_left(host)
+    assert host.apply(restart='always').applied == 'restart'
+    assert host.config['shutdown-timeout'] == 9
+
+
+def test_what_we_do_not_know_of_our_own_is_tried(host: FakeHost) -> None:
+    host.write({})
+    host.boot('keep')
+    host.ask(settings={'shutdown-timeout': 9})
+    host.apply()
+    host.ask(settings={'shutdown-timeout': 9, 'log-level': 'debug'})
+    pathlib.Path(host.state.applied('docker')).unlink()
+    host.ask(settings={'shutdown-timeout': 9, 'log-level': 'info'})
+    before = list(host.actions)
+    assert host.apply().pending
+    assert host.actions == [*before, 'reload']
+
+
 def test_live_restore_first(host: FakeHost) -> None:
     text = '{\n  "debug":true }\n'
     host.write(text)
@@ -389,6 +436,37 @@ def test_live_restore_keeps_containers_through_a_rollback(host: FakeHost) -> Non
     assert host.config.get('live-restore', False) is False
     host.config.pop('live-restore', None)
     assert at_rest(host)
+
+
+@pytest.mark.parametrize('bad', ['bogus', 'bip'])
+@pytest.mark.parametrize('earlier', [None, 'http://old:1'])
+@pytest.mark.parametrize('dropin_first', [True, False])
+def test_a_dropin_that_was_not_proved_is_taken_back_too(host: FakeHost, bad: str, earlier: str | None, dropin_first: bool) -> None:
+    host.version = '20.10.24'
+    host.boot()
+    if earlier:
+        host.give(HTTPS_PROXY=earlier)
+        assert host.apply().applied == 'restart'
+    before = host.dropin.read_text() if host.dropin.exists() else None
+    steps = [lambda: host.give(HTTPS_PROXY='http://new:1'), lambda: host.ask(settings={bad: 'x'})]
+    for step in steps if dropin_first else reversed(steps):
+        step()
+    with pytest.raises(ApplyFailed, match='that was proved last was put back'):
+        host.apply()
+    assert (host.dropin.read_text() if host.dropin.exists() else None) == before
+    assert host.environ.get('HTTPS_PROXY') == earlier
+    assert 'daemon-reload' in host.actions
+    assert at_rest(host)
+
+
+def test_a_dropin_alone_that_keeps_docker_from_starting(host: FakeHost) -> None:
+    host.version = '20.10.24'
+    host.boot()
+    host.give(HTTPS_PROXY='http://new:1')
+    host.write({'bip': 'x'})  # somebody else's
+    with pytest.raises(ApplyFailed, match='put back'):
+        host.apply()
+    assert not host.dropin.exists()
 
 
 def test_rollback_can_be_switched_off(host: FakeHost) -> None:

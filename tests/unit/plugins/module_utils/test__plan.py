@@ -6,9 +6,12 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
+import re
 import typing as t
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,6 +19,7 @@ from ansible_collections.quickpull.registry.plugins.module_utils import _plan
 from ansible_collections.quickpull.registry.plugins.module_utils._engines.docker import DockerDaemon, Flag, Reported
 from ansible_collections.quickpull.registry.plugins.module_utils._in_force import ABSENT, InForce, flatten, hash_value, in_force_from
 from ansible_collections.quickpull.registry.plugins.module_utils._plan import DROPIN, Plan, make_plan, restart_allowed
+from ansible_collections.quickpull.registry.plugins.modules import docker_daemon_apply, docker_daemon_config, engine_proxy_dropin
 
 KEY = b'k' * 32
 LOOPBACK = ('127.0.0.0/8', '::1/128')
@@ -221,6 +225,36 @@ def test_dropin(environ: dict[str, str], dropin: t.Optional[dict[str, str]], act
     plan = make_plan({}, a_daemon('20.10.24', environ=environ), in_force_of({}), [], dropin_environ=dropin)
     assert plan.action == action
     assert plan.restart_keys == ((DROPIN,) if action == 'restart' else ())
+
+
+def test_the_documentation_names_every_blocker() -> None:
+    made = set(re.findall(r"found\['(\w+)'\]", inspect.getsource(_plan._blockers)))
+    assert len(made) >= 7
+    told = re.search(r':ivar blockers:(.*?):ivar', _plan.Plan.__doc__ or '', re.S)
+    assert told is not None
+    assert set(re.findall(r'``(\w+)``', told.group(1))) == made
+    for module in (docker_daemon_apply, docker_daemon_config, engine_proxy_dropin):
+        sentences = yaml.safe_load(module.RETURN)['plan']['contains']['blockers']['description']
+        assert set(re.findall(r'V\((\w+)\)', ' '.join(sentences))) == made, module.__name__
+
+
+WAITING = {'HTTP_PROXY': 'http://p:1'}
+BUSY: dict[str, t.Any] = {'containers_running': 2, 'dependents': ('billing.service',)}
+
+
+def test_a_dropin_says_what_stands_in_the_way() -> None:
+    config = {'log-level': 'debug', 'data-root': '/x', 'labels': ['a=b'], 'registry-mirrors': ['http://a']}
+    daemon = a_daemon('20.10.24', **BUSY)
+    plan = _plan.dropin_plan(config, daemon, in_force_of({}), ['log-level'], WAITING, ['It waits.'])
+    assert (plan.action, plan.restart_keys, plan.reload_keys, plan.reasons) == ('restart', (DROPIN,), (), ('It waits.',))
+    assert plan.blockers == ('dependents', 'live_restore', 'disruptive')
+    assert plan.blockers == make_plan(config, daemon, in_force_of({}), ['log-level'], dropin_environ=WAITING).blockers
+    assert 'labels' in plan.also_activates
+
+
+def test_a_dropin_in_force_needs_nothing_whatever_else_waits() -> None:
+    daemon = a_daemon('20.10.24', environ=WAITING, **BUSY)
+    assert _plan.dropin_plan({'log-level': 'debug'}, daemon, in_force_of({}), ['log-level'], WAITING, []) == Plan()
 
 
 @pytest.mark.parametrize(

@@ -90,6 +90,17 @@ def test_save_replaces(tmp_path: pathlib.Path, state: State) -> None:
     assert [entry.data for entry in load(state).files] == [b'second']
 
 
+def test_save_keeps_what_it_is_told_to(tmp_path: pathlib.Path, state: State) -> None:
+    one, two, three = (tmp_path / name for name in ('one', 'two', 'three'))
+    for path in (one, two):
+        path.write_text('before')
+        _snapshot.save(state, 'docker', 'proved', [str(one), str(two)])
+    for path in (one, two, three):
+        path.write_text('after')
+    _snapshot.save(state, 'docker', 'proved', [str(one), str(two), str(three)], keep=[str(one), str(three)])
+    assert [(entry.path, entry.data) for entry in load(state).files] == [(str(one), b'before'), (str(two), b'after')]
+
+
 def test_a_snapshot_is_private(tmp_path: pathlib.Path, state: State) -> None:
     _snapshot.save(state, 'docker', 'proved', [str(tmp_path / 'x')])
     assert os.stat(state.snapshot('docker', 'proved')).st_mode & 0o777 == 0o600

@@ -61,6 +61,12 @@ def test_options_arrive(run: t.Callable[..., t.Any]) -> None:
     assert options == Options('/x.json', 'never', True, 5, False, True)
 
 
+@pytest.mark.parametrize(('given', 'expected'), [({}, None), (None, None), ({'action': 'reload', 'reload_keys': ['a']}, Plan('reload', ('a',)))])
+def test_a_plan_that_is_empty_is_none(run: t.Callable[..., t.Any], given: t.Any, expected: Plan | None) -> None:
+    _result, options = run(outcome(), planned=given, _ansible_check_mode=True)
+    assert options.planned == expected
+
+
 def test_what_is_returned_is_documented(run: t.Callable[..., t.Any]) -> None:
     result, _options = run(outcome())
     documented = yaml.safe_load(module.RETURN)

@@ -3,18 +3,22 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import dataclasses
 import json
 import typing as t
 from pathlib import Path
 
 import pytest
+import yaml
 
-from ansible_collections.quickpull.registry.plugins.module_utils import _dropin, _systemd
+from ansible_collections.quickpull.registry.plugins.module_utils import _dropin, _in_force, _snapshot, _systemd
 from ansible_collections.quickpull.registry.plugins.module_utils._engines import docker
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
+from ansible_collections.quickpull.registry.plugins.module_utils._plan import DROPIN, Plan, as_dict
 from ansible_collections.quickpull.registry.plugins.module_utils._state import State
 from ansible_collections.quickpull.registry.plugins.modules import engine_proxy_dropin
 
+LATER = 4_000_000_000.0
 PROXY = 'http://user:s3cret@proxy.lan:3128'
 
 
@@ -37,7 +41,9 @@ class Place:
     def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.path = root / 'docker.service.d' / _dropin.FILE_NAME
         self.state = State(str(root / 'state'))
-        self.daemon = docker.DockerDaemon(installed=True, version='20.10.24', unit='docker.service')
+        self.config = root / 'docker' / 'daemon.json'
+        self.paths: dict[str, t.Any] = {'config_path': str(self.config), 'daemon_config_path': str(self.config)}
+        self.daemon = docker.DockerDaemon(installed=True, version='20.10.24', unit='docker.service', **self.paths)
         self.host = docker.Host(root=str(root))
         self.warnings: list[str] = []
         self.no_log: set[str] = set()
@@ -50,10 +56,20 @@ class Place:
         self.no_log = module.no_log_values
         return result
 
-    def running(self, version: str = '20.10.24', **environ: str) -> None:
+    def running(self, environ: dict[str, str] | None = None, *, version: str = '20.10.24', containers: int = 0) -> None:
         self.daemon = docker.DockerDaemon(
-            installed=True, version=version, unit='docker.service', active_state='active', main_pid=7, environ=environ
+            installed=True, version=version, unit='docker.service', active_state='active', main_pid=7, start_id='boot:1:7', started_at=LATER,
+            reported=docker.reported({'LiveRestoreEnabled': False}), containers_running=containers, environ=environ or {}, **self.paths,
         )
+
+    def write(self, **config: t.Any) -> None:
+        self.config.parent.mkdir(exist_ok=True)
+        self.config.write_text(json.dumps(config))
+
+    def proved(self) -> dict[str, bytes | None]:
+        """The ``proved`` snapshot: content by path."""
+        snapshot = _snapshot.load(self.state, 'docker', 'proved')
+        return {entry.path: entry.data for entry in snapshot.files} if snapshot else {}
 
 
 @pytest.fixture
@@ -67,7 +83,7 @@ def proxies(http: str | None = None, https: str | None = None, no_proxy: list[st
 
 def test_written_once_and_taken_away_with_its_directory(place: Place) -> None:
     first = place.run(proxies=proxies(https='http://p:1', no_proxy=['a']))
-    assert (first['changed'], first['daemon_reload'], first['plan']) == (True, True, {'action': 'none', 'reasons': []})
+    assert (first['changed'], first['daemon_reload'], first['plan']) == (True, True, as_dict(Plan()))
     assert first['variables'] == {'HTTPS_PROXY': 'http://p:1', 'NO_PROXY': 'a'}
     assert place.path.stat().st_mode & 0o777 == 0o644
     assert not place.run(proxies=proxies(https='http://p:1', no_proxy=['a']))['changed']
@@ -144,10 +160,93 @@ def test_the_plan_is_about_the_running_daemon(place: Place) -> None:
     assert place.run(proxies=given)['plan']['action'] == 'restart'
     again = place.run(proxies=given)
     assert (again['changed'], again['plan']['action']) == (False, 'restart')
-    place.running(HTTPS_PROXY=PROXY, **{docker.DROPIN_MARKER: 'HTTPS_PROXY'})
-    assert place.run(proxies=given)['plan'] == {'action': 'none', 'reasons': []}
+    place.running({'HTTPS_PROXY': PROXY, docker.DROPIN_MARKER: 'HTTPS_PROXY'})
+    assert place.run(proxies=given)['plan'] == as_dict(Plan())
     assert place.run(state='absent')['plan']['action'] == 'restart'
     assert place.run(state='absent')['plan']['action'] == 'restart', 'still not restarted'
+
+
+def test_the_plan_tells_what_a_restart_would_cost(place: Place) -> None:
+    place.write(**{'log-level': 'debug'})
+    place.running(containers=2)
+    foreseen = place.run(check=True, proxies=proxies(https='http://p:1'))
+    plan = place.run(proxies=proxies(https='http://p:1'))['plan']
+    assert plan == foreseen['plan']
+    assert (plan['action'], plan['restart_keys'], plan['blockers']) == ('restart', [DROPIN], ['live_restore'])
+    assert plan['blocked_because'] == ['live-restore is off and 2 container(s) run: a restart stops them.']
+    assert plan['reasons'] == ['The running daemon has no HTTPS_PROXY yet.']
+
+
+def test_containers_are_looked_at_for_it(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[dict[str, t.Any]] = []
+
+    def inspect(**options: t.Any) -> docker.DockerDaemon:
+        asked.append(options)
+        return place.daemon
+
+    monkeypatch.setattr(docker, 'inspect', inspect)
+    place.run(proxies=proxies(https='http://p:1'))
+    assert asked[0].get('with_containers', True) is True
+
+
+@pytest.mark.parametrize('text', ['{', '[]'])
+def test_a_daemon_json_that_is_none_is_not_its_business(place: Place, text: str) -> None:
+    place.write()
+    place.config.write_text(text)
+    place.running()
+    assert place.run(proxies=proxies(https='http://p:1'))['plan']['restart_keys'] == [DROPIN]
+
+
+def test_what_is_returned_is_documented(place: Place) -> None:
+    documented = yaml.safe_load(engine_proxy_dropin.RETURN)
+    found = place.run(proxies=proxies(https='http://p:1'))
+    assert set(found) - {'changed', 'diff'} == set(documented)
+    assert set(found['plan']) == set(documented['plan']['contains'])
+
+
+def test_what_was_proved_is_put_aside_before_the_first_write(place: Place) -> None:
+    place.write(debug=True)
+    place.running()
+    place.run(proxies=proxies(https='http://p:1'))
+    assert place.proved()[str(place.path)] is None
+    assert json.loads(place.proved()[str(place.config)] or b'') == {'debug': True}
+    place.run(proxies=proxies(https='http://p:2'))
+    assert place.proved()[str(place.path)] is None, 'the first one was never in force'
+
+
+def test_a_dropin_in_force_is_what_was_proved(place: Place) -> None:
+    place.running()
+    place.run(proxies=proxies(https='http://p:1'))
+    first = place.path.read_bytes()
+    place.running({'HTTPS_PROXY': 'http://p:1', docker.DROPIN_MARKER: 'HTTPS_PROXY'})
+    place.run(proxies=proxies(https='http://p:2'))
+    assert place.proved()[str(place.path)] == first
+
+
+def test_a_daemon_json_that_nobody_proved_is_not_called_so(place: Place) -> None:
+    place.running()
+    place.write(debug=True)
+    place.daemon = dataclasses.replace(place.daemon, started_at=1.0)
+    place.run(proxies=proxies(https='http://p:1'))
+    assert place.proved()[str(place.path)] is None
+    assert str(place.config) not in place.proved()
+
+
+def test_writing_daemon_json_afterwards_does_not_call_the_dropin_proved(place: Place) -> None:
+    place.write(debug=True)
+    place.running()
+    place.run(proxies=proxies(https='http://p:1'))
+    paths = [str(place.config), str(place.path), place.state.ownership(str(place.config))]
+    _in_force.before_write(place.state, place.daemon, str(place.config), {'debug': True}, {'debug': False}, paths)
+    assert place.proved()[str(place.path)] is None
+    assert json.loads(place.proved()[str(place.config)] or b'') == {'debug': True}
+
+
+def test_check_mode_and_stopped_daemons_prove_nothing(place: Place) -> None:
+    place.run(proxies=proxies(https='http://p:1'))
+    place.running()
+    place.run(check=True, proxies=proxies(https='http://p:2'))
+    assert place.proved() == {}
 
 
 def test_a_conflict_is_reported_and_the_rest_applied(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
