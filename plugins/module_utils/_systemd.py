@@ -109,7 +109,7 @@ def split_words(text: str) -> t.List[str]:
     An escape that systemd does not know is left as it is; an open quote ends with the text.
     """
     words: t.List[str] = []
-    current: t.Optional[str] = None
+    current: t.Optional[t.List[str]] = None  # pieces: text that grows by a character takes quadratic time
     quote = ''
     index = 0
     while index < len(text):
@@ -117,24 +117,30 @@ def split_words(text: str) -> t.List[str]:
         index += 1
         if char == '\\':
             piece, index = _unescape(text, index)
-            current = (current or '') + piece
+            current = _with(current, piece)
         elif quote:
             if char == quote:
                 quote = ''
             else:
-                current = (current or '') + char
+                current = _with(current, char)
         elif char in '\'"':
             quote = char
-            current = current or ''
+            current = current or []
         elif char in _WHITESPACE:
             if current is not None:
-                words.append(current)
+                words.append(''.join(current))
             current = None
         else:
-            current = (current or '') + char
+            current = _with(current, char)
     if current is not None:
-        words.append(current)
+        words.append(''.join(current))
     return words
+
+
+def _with(pieces: t.Optional[t.List[str]], piece: str) -> t.List[str]:
+    pieces = [] if pieces is None else pieces
+    pieces.append(piece)
+    return pieces
 
 
 def _unescape(text: str, index: int) -> t.Tuple[str, int]:
@@ -215,9 +221,9 @@ class _EnvironmentFile:
 
     def __init__(self, text: str) -> None:
         self._text = text
-        self._key = ''
-        self._value = ''
-        self._keep = 0  # so many characters of the value are not trailing whitespace
+        self._key: t.List[str] = []
+        self._value: t.List[str] = []
+        self._keep = 0  # so many pieces of the value are not trailing whitespace
         self.found: t.Dict[str, str] = {}
 
     def parse(self) -> t.Dict[str, str]:
@@ -229,14 +235,14 @@ class _EnvironmentFile:
         return self.found
 
     def _store(self) -> None:
-        key = self._key.rstrip(_WHITESPACE)
-        value = self._value[:self._keep] + self._value[self._keep:].rstrip(_WHITESPACE)
+        key = ''.join(self._key).rstrip(_WHITESPACE)
+        value = ''.join(self._value[:self._keep]) + ''.join(self._value[self._keep:]).rstrip(_WHITESPACE)
         if _NAME.match(key):
             self.found[key] = value
-        self._key, self._value, self._keep = '', '', 0
+        self._key, self._value, self._keep = [], [], 0
 
     def _add(self, text: str, *, quoted: bool) -> None:
-        self._value += text
+        self._value.append(text)
         if quoted:
             self._keep = len(self._value)
 
@@ -245,16 +251,16 @@ class _EnvironmentFile:
             return self._in_comment
         if char in _WHITESPACE:
             return self._before_key
-        self._key = char
+        self._key = [char]
         return self._in_key
 
     def _in_key(self, char: str) -> t.Any:
         if char == '\n':
-            self._key = ''
+            self._key = []
             return self._before_key
         if char == '=':
             return self._before_value
-        self._key += char
+        self._key.append(char)
         return self._in_key
 
     def _before_value(self, char: str) -> t.Any:

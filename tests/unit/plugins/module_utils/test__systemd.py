@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import time
 import typing as t
 from pathlib import Path
 
@@ -213,3 +214,12 @@ def test_run_tells_what_a_command_ended_with() -> None:
     assert _systemd.run(('sh', '-c', 'echo out; echo err >&2; exit 3'), 5.0) == _systemd.Result(3, 'out\n', 'err\n')
     assert _systemd.run(('/no/such/command',), 5.0).rc == _systemd.RC_ABSENT
     assert _systemd.run(('sleep', '5'), 0.05).rc == _systemd.RC_TIMEOUT
+
+
+@pytest.mark.parametrize('text', ['a', "'a", 'a=x', 'a="x'])
+def test_a_long_word_takes_linear_time(text: str) -> None:
+    long = text + text[-1] * 300000
+    started = time.process_time()
+    _systemd.split_words(long)
+    _systemd.read_environment_file(long)
+    assert time.process_time() - started < 0.9
