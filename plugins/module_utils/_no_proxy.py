@@ -9,7 +9,7 @@ import ipaddress
 import re
 import typing as t
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._mask import mask_url
@@ -24,6 +24,8 @@ _BAD_ESCAPE = re.compile(r'%(?![0-9A-Fa-f]{2})')
 # net/url, validUserinfo. An @ inside passes there and is masked all the same.
 _USERINFO = re.compile(r"^[A-Za-z0-9._:~!$&'()*+,;=%@-]*$")
 _LABELS = re.compile(r'^[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?$')
+# net/url, parseHost and shouldEscape: an escape stands for a byte that is not ASCII, or for the % of a zone in brackets.
+_HOST = re.compile(r"^(\[.*\](:[0-9]*)?|([A-Za-z0-9._~!$&'()*+,;=:<>\"-]|[^\x00-\x7f]|%[89A-Fa-f])*)\Z", re.DOTALL)
 _DIGITS_AND_DOTS = re.compile(r'^[0-9.]+$')
 # Names under which nobody can be reached from the internet: the ones people write CIDRs for.
 _INTERNAL_NAME = re.compile(r'^([^.]+|.*\.(lan|local|localdomain|internal|intern|intra|intranet|corp|home|private|home\.arpa))\.?$')
@@ -99,8 +101,8 @@ def check_proxy(proxy: str, key: str = 'proxy') -> None:
     scheme, separator, _rest = proxy.partition('://')
     if separator and scheme.lower() not in PROXY_SCHEMES:
         raise ConfigError(f'{key}: {shown} has the scheme {scheme!r}; Docker can use http://, https:// and socks5:// proxies only.', key=key)
-    if re.search(r'\s', proxy):
-        raise ConfigError(f'{key}: {shown!r} contains white space; write it percent-encoded (%20).', key=key)
+    if re.search(r'[\s\x00-\x1f\x7f]', proxy):
+        raise ConfigError(f'{key}: {shown!r} contains white space or a control character; write it percent-encoded (%20).', key=key)
     if not separator and '@' in proxy:
         # Go takes `user` for the scheme, so dockerd finds no password to mask.
         raise ConfigError(f'{key}: a proxy with a user is written as a whole URL, http://USER:PASSWORD@HOST:PORT; put http:// in front.', key=key)
@@ -109,8 +111,8 @@ def check_proxy(proxy: str, key: str = 'proxy') -> None:
         host, _port = parts.hostname, parts.port
     except ValueError:
         raise ConfigError(f'{key}: {shown} is no URL; write it as http://HOST:PORT, with user and password percent-encoded.', key=key) from None
-    if _BAD_ESCAPE.search(proxy) or not _USERINFO.match(parts.netloc.rpartition('@')[0]) or '@' in parts.path + parts.query + parts.fragment:
-        # Go's url.Parse fails, or looks for the user elsewhere, and then dockerd shows the whole value instead of masking it.
+    if not _parsed_by_go(proxy, parts):
+        # dockerd would show the whole value instead of masking it.
         raise ConfigError(
             f'{key}: user, password or host hold a character that must be percent-encoded, or a % that begins no escape: write % as %25, '
             '@ as %40, / as %2F, and so on.',
@@ -118,6 +120,13 @@ def check_proxy(proxy: str, key: str = 'proxy') -> None:
         )
     if not host:
         raise ConfigError(f'{key}: {shown} names no host; write it as http://HOST:PORT.', key=key)
+
+
+def _parsed_by_go(proxy: str, parts: SplitResult) -> bool:
+    """Whether Go's url.Parse takes the URL, and finds the same user in it."""
+    userinfo, _at_sign, host = parts.netloc.rpartition('@')
+    found_elsewhere = '@' in parts.path + parts.query + parts.fragment
+    return not (found_elsewhere or _BAD_ESCAPE.search(proxy)) and bool(_USERINFO.match(userinfo) and _HOST.match(host))
 
 
 def join_no_proxy(*lists: t.Iterable[str]) -> list[str]:

@@ -107,6 +107,9 @@ def test_proxy_url_as_go_reads_it() -> None:
         ('http://u:hush#1@p:1', 'is no URL'),
         ('http://u:12/hush@p:1', 'percent-encoded'),
         ('http://u:hush[@p:1', 'percent-encoded'),
+        ('http://u:hush@p^q:1', 'percent-encoded'),
+        ('http://u:hush@p%41:1', 'percent-encoded'),
+        ('http://u:hush\x01@p:1', 'white space'),
         ('u:hush@p:3128', 'http://'),
         ('hush@p', 'http://'),
     ],
@@ -119,7 +122,21 @@ def test_check_proxy_refuses(proxy: str, word: str) -> None:
     assert 'hush' not in str(caught.value)
 
 
-@pytest.mark.parametrize('proxy', ['p:3128', 'http://u:p@p:1', 'socks5://p', 'https://[::1]:1', 'HTTP://u:50%25@p:1', "http://u:-._~!$&'()*+,;=:@p:1/"])
+@pytest.mark.parametrize(
+    'proxy',
+    [
+        'p:3128',
+        'http://u:p@p:1',
+        'socks5://p',
+        'https://[::1]:1',
+        'HTTP://u:50%25@p:1',
+        'http://u:p@[fe80::1%25eth0]:1',
+        'http://b\u00fccher.de',
+        'http://b%C3%BCcher.de:1',
+        'http://p:1/a%2Fb',
+        "http://u:-._~!$&'()*+,;=:@p:1/",
+    ],
+)
 def test_check_proxy_accepts(proxy: str) -> None:
     check_proxy(proxy)
 
