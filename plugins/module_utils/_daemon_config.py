@@ -43,11 +43,12 @@ from ansible_collections.quickpull.registry.plugins.module_utils._mirror import 
     check_docker_mirror,
     has_path,
     host_of,
+    normalise_url,
     parse_mirrors,
     shown_url,
 )
 from ansible_collections.quickpull.registry.plugins.module_utils._no_proxy import check_proxy, join_no_proxy, lint_no_proxy
-from ansible_collections.quickpull.registry.plugins.module_utils._plan import Plan, make_plan
+from ansible_collections.quickpull.registry.plugins.module_utils._plan import Plan, make_plan, strings_of
 from ansible_collections.quickpull.registry.plugins.module_utils._state import State
 
 if t.TYPE_CHECKING:
@@ -349,6 +350,10 @@ class Run:
             self.warnings.append(f'There is no Docker daemon of the system on this host{named}; {self.path} is written all the same.')
         elif not reads(daemon, self.path):
             self.warnings.append(f'Docker on this host reads {daemon.daemon_config_path}, not {self.path}.')
+        there = {normalise_url(url) for url in strings_of(result.value.get(MIRRORS)) or ()}
+        for one in self.wish.left_out:
+            if normalise_url(one.url) in there:
+                self.warnings.append(f'{shown_url(one.url)} is in {self.path} all the same, because somebody else put it there. {one.reason} Take it out by hand.')
         readable = current.exists and current.mode & 0o077 and (result.data == current.data or not self.tightens(current, result))
         if readable and result.data is not None and holds_secret(result.value):
             self.warnings.append(f'{self.path} holds a password or token and can be read by others (mode {current.mode:04o}); make it 0600.')

@@ -318,6 +318,14 @@ def test_strangers_are_left_out_where_a_login_could_leak(host: Host) -> None:
     assert host.run(**asked).mirrors == ('https://own',), 'a stranger goes when a login comes'
 
 
+def test_a_stranger_that_somebody_else_wrote_is_told_to_be_there_still(host: Host) -> None:
+    host.put({'registry-mirrors': ['https://stranger']})
+    host.runs(hub_logins=('/root/.docker/config.json',))
+    done = host.run(registry_mirrors=[{'url': 'https://stranger/', 'third_party': True}])
+    assert (done.changed, done.mirrors) == (False, ('https://stranger',))
+    assert any('all the same, because somebody else put it there' in warning for warning in done.warnings)
+
+
 def test_a_file_that_the_daemon_does_not_read(host: Host) -> None:
     host.runs(flags=(Flag('debug', 'debug', ('true',), 'unit', '/u'),))
     host.daemon = dataclasses.replace(host.daemon, daemon_config_path='/srv/docker.json')
