@@ -350,7 +350,7 @@ class Run:
             self.warnings.append(f'There is no Docker daemon of the system on this host{named}; {self.path} is written all the same.')
         elif not reads(daemon, self.path):
             self.warnings.append(f'Docker on this host reads {daemon.daemon_config_path}, not {self.path}.')
-        there = {normalise_url(url) for url in strings_of(result.value.get(MIRRORS)) or ()}
+        there = {normalise_url(url) for url in strings_of(result.value.get('registry-mirrors')) or ()}
         for one in self.wish.left_out:
             if normalise_url(one.url) in there:
                 self.warnings.append(f'{shown_url(one.url)} is in {self.path} all the same, because somebody else put it there. {one.reason} Take it out by hand.')

@@ -12,6 +12,7 @@ proxies it has from us, also after the file is gone, and no record has to be kep
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import typing as t
@@ -140,6 +141,13 @@ def read(path: str) -> str:
 def made_directory(text: str) -> bool:
     """Whether the drop-in was the first file in its directory, so that the directory goes with it."""
     return _MADE_DIRECTORY in text.splitlines()[:3]
+
+
+def leave_directory(path: str, text: str) -> None:
+    """Remove the directory of a drop-in that was removed, where the drop-in with this text had made it and nobody else moved in."""
+    if made_directory(text):
+        with contextlib.suppress(OSError):
+            os.rmdir(os.path.dirname(path))
 
 
 def others(path: str, daemon: DockerDaemon, root: str = '/') -> UnitFiles:

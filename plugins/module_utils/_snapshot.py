@@ -19,7 +19,7 @@ import os
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.quickpull.registry.plugins.module_utils._dropin import default_path
+from ansible_collections.quickpull.registry.plugins.module_utils._dropin import default_path, leave_directory
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._io import (
     FileState,
@@ -160,6 +160,7 @@ def _restore_one(entry: SavedFile) -> bool:
     if entry.data is None:
         if now.exists:
             delete_file(entry.path)
+            leave_directory(entry.path, (now.data or b'').decode('utf-8', 'replace'))
         return now.exists
     if now.data == entry.data and now.mode == entry.mode:
         return False
@@ -172,7 +173,7 @@ def _restore_one(entry: SavedFile) -> bool:
 def restore(snapshot: Snapshot) -> list[str]:
     """Put all files of a snapshot back, each atomically; doing it twice is the same as doing it once.
 
-    A path where no file was gets none. Symlinks stay: their target is what is written.
+    A path where no file was gets none, nor does the directory stay that a drop-in of ours made for itself. Symlinks stay: their target is what is written.
 
     :returns: the paths that changed.
     :raises ConfigError: when a file cannot be written; the files before it in the list have then been put back.

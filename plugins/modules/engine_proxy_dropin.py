@@ -270,18 +270,13 @@ def apply_change(change: Change, state: State, daemon: docker.DockerDaemon) -> N
     save_once(state, ENGINE, ORIGINAL, [change.path])
     config = daemon.daemon_config_path
     _in_force.keep_proved(state, daemon, config, [*docker_paths(state, config, daemon.unit), change.path])
-    folder = os.path.dirname(change.path)
     if change.text_after:
-        _io.make_dirs(folder)
+        _io.make_dirs(os.path.dirname(change.path))
         like = dataclasses.replace(change.before, mode=change.mode) if change.before.exists else change.before
         _io.write_atomic(change.path, change.text_after.encode(), like=like, default_mode=change.mode, expect=change.before)
         return
     _io.delete_file(change.path, expect=change.before)
-    if _dropin.made_directory(change.text_before):
-        try:
-            os.rmdir(folder)
-        except OSError:  # somebody else has a file there by now
-            pass
+    _dropin.leave_directory(change.path, change.text_before)
 
 
 def make_plan(expected: t.Mapping[str, str], daemon: docker.DockerDaemon, state: State) -> Plan:

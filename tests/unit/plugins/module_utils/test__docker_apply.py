@@ -725,11 +725,16 @@ def test_after_any_changes_all_is_in_force(tmp_path_factory: pytest.TempPathFact
             if each:
                 host.apply(restart='always')
         host.apply(restart='always')
-        assert {key: value for key, value in host.config.items() if value} == {key: value for key, value in host.file().items() if value}
+        assert meaning(host.config) == meaning(host.file())
         assert nothing_left(host)
         again = host.apply(restart='always')
         assert (again.changed, again.applied, again.plan.unknown_keys) == (False, 'none', ())
         assert not host.ask(**steps[-1]).changed
+
+
+def meaning(config: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """A configuration as dockerd takes it: an empty value is none, and the order of insecure registries tells nothing."""
+    return {key: sorted(value) if key == 'insecure-registries' else value for key, value in config.items() if value}
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.quickpull.registry.plugins.module_utils import _snapshot
+from ansible_collections.quickpull.registry.plugins.module_utils import _dropin, _snapshot
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._state import State
 
@@ -57,6 +57,19 @@ def test_a_directory_that_is_gone_is_made_again(tmp_path: pathlib.Path, state: S
     path.parent.rmdir()
     _snapshot.restore(load(state))
     assert path.read_text() == 'x'
+
+
+@pytest.mark.parametrize(('made', 'others', 'stays'), [(True, False, False), (True, True, True), (False, False, True)])
+def test_a_dropin_goes_with_the_directory_that_it_made(tmp_path: pathlib.Path, state: State, made: bool, others: bool, stays: bool) -> None:
+    path = tmp_path / 'docker.service.d' / _dropin.FILE_NAME
+    _snapshot.save(state, 'docker', 'proved', [str(path)])
+    path.parent.mkdir()
+    path.write_text(_dropin.render({'HTTPS_PROXY': 'http://p:1'}, made_directory=made))
+    if others:
+        (path.parent / 'theirs.conf').touch()
+    assert _snapshot.restore(load(state)) == [str(path)]
+    assert not path.exists()
+    assert path.parent.exists() is stays
 
 
 def test_a_link_stays_and_its_target_is_written(tmp_path: pathlib.Path, state: State) -> None:
