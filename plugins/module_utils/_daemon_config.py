@@ -353,7 +353,8 @@ class Run:
         there = {normalise_url(url) for url in strings_of(result.value.get('registry-mirrors')) or ()}
         for one in self.wish.left_out:
             if normalise_url(one.url) in there:
-                self.warnings.append(f'{shown_url(one.url)} is in {self.path} all the same, because somebody else put it there. {one.reason} Take it out by hand.')
+                where = f'{shown_url(one.url)} is in {self.path} all the same, because somebody else put it there.'
+                self.warnings.append(f'{where} {one.reason} Take it out by hand.')
         readable = current.exists and current.mode & 0o077 and (result.data == current.data or not self.tightens(current, result))
         if readable and result.data is not None and holds_secret(result.value):
             self.warnings.append(f'{self.path} holds a password or token and can be read by others (mode {current.mode:04o}); make it 0600.')
