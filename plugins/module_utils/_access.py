@@ -234,7 +234,7 @@ LEFT_BY_ROLE = (
     '__registry_access_unusable',
     '__registry_access_dropin',
     '__registry_access_config',
-    '__registry_access_config_proxies',
+    '__registry_access_config_rest',
     '__registry_access_pending',
     '__registry_access_apply',
 )
@@ -259,7 +259,7 @@ def _host_summary(variables: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     docker = variables.get('__registry_access_engines', {}).get('engines', {}).get('docker')
     if docker is None:
         return {'skipped': 'no Docker' if '__registry_access_engines' in variables else 'not reached'}
-    written = [variables.get(name, {}) for name in ('__registry_access_config', '__registry_access_config_proxies', '__registry_access_dropin')]
+    written = [variables.get(name, {}) for name in ('__registry_access_config', '__registry_access_config_rest', '__registry_access_dropin')]
     apply = variables.get('__registry_access_apply', {})
     return {
         'engine': f'Docker {docker.get("version")}',

@@ -150,8 +150,8 @@ def test_flags_of_all_sorts_can_be_passed_to_validate(lab: Lab) -> None:
             assert results(good, host)[0]['changed'], name
             assert 'log-opts is also given by the flag --log-opt (EnvironmentFile /etc/default/docker)' in results(bad, host)[0]['msg'], name
     finally:
-        lab.everywhere(lambda host: host.run('rm -f /etc/systemd/system/docker.service.d/lab.conf /etc/default/docker; systemctl daemon-reload; '
-                                              'systemctl reset-failed docker docker.socket; systemctl restart docker'))
+        undo = 'rm -f /etc/systemd/system/docker.service.d/lab.conf /etc/default/docker; systemctl daemon-reload; '
+        lab.everywhere(lambda host: host.run(undo + 'systemctl reset-failed docker docker.socket; systemctl restart docker'))
 
 
 def test_a_proxy_with_a_password(lab: Lab) -> None:
