@@ -230,6 +230,7 @@ def gives_hub_login(auths: t.Sequence[t.Mapping[str, t.Any]]) -> bool:
 LEFT_BY_ROLE = (
     '__registry_access_engines',
     '__registry_access_probes',
+    '__registry_access_none_serves',
     '__registry_access_kept',
     '__registry_access_unusable',
     '__registry_access_dropin',
@@ -256,11 +257,16 @@ def summary(left: t.Mapping[str, t.Mapping[str, t.Any]]) -> dict[str, t.Any]:
 
 
 def _host_summary(variables: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
-    docker = variables.get('__registry_access_engines', {}).get('engines', {}).get('docker')
+    looked = variables.get('__registry_access_engines', {})
+    if 'engines' not in looked:
+        return {'skipped': 'not reached'}
+    docker = looked['engines'].get('docker')
     if docker is None:
-        return {'skipped': 'no Docker' if '__registry_access_engines' in variables else 'not reached'}
+        return {'skipped': 'no Docker'}
+    steps = [variables[name] for name in LEFT_BY_ROLE if name in variables and name != '__registry_access_probes']
+    stopped = next((step for step in steps if step.get('failed')), None)
     written = [variables.get(name, {}) for name in ('__registry_access_config', '__registry_access_config_rest', '__registry_access_dropin')]
-    apply = variables.get('__registry_access_apply', {})
+    apply = stopped or variables.get('__registry_access_apply', {})
     return {
         'engine': f'Docker {docker.get("version")}',
         'before': docker.get('registry_mirrors') or [],
@@ -291,4 +297,4 @@ def _mirrors_after(before: list[str], written: t.Sequence[t.Mapping[str, t.Any]]
 def _said(variables: t.Mapping[str, t.Any], name: str) -> list[str]:
     """The sentences of a task that tells something, none when it had nothing to tell."""
     told = variables.get(name, {})
-    return [] if told.get('skipped') else list(told.get('msg', []))
+    return [] if told.get('skipped') or told.get('failed') else list(told.get('msg', []))

@@ -124,8 +124,8 @@ def test_what_somebody_else_wrote_is_refused_as_well(lab: Lab) -> None:
 
 
 def test_dockerd_has_the_last_word_where_it_can_be_asked(lab: Lab) -> None:
-    """The table knows nothing of what a DNS server must look like."""
-    run = config(lab, settings={'dns': ['not-an-address']})
+    """The table knows nothing of what a search domain must look like."""
+    run = config(lab, settings={'dns-search': ['no domain']})
     for name, host in lab.hosts.items():
         (result,) = results(run, host)
         assert host.exists(PATH) is (name == OLD)

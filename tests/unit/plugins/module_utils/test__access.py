@@ -8,7 +8,7 @@ import typing as t
 
 import pytest
 
-from ansible_collections.quickpull.registry.plugins.module_utils import _access
+from ansible_collections.quickpull.registry.plugins.module_utils import _access, _report
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 
 
@@ -172,8 +172,15 @@ def test_no_proxies_stay_none() -> None:
 
 
 def test_summary_tells_hosts_apart() -> None:
-    told = _access.summary({'a': {}, 'b': {'__registry_access_engines': {'engines': {}}}})
-    assert [told['hosts'][host]['skipped'] for host in ('a', 'b')] == ['not reached', 'no Docker']
+    told = _access.summary({'a': {}, 'b': {'__registry_access_engines': {'engines': {}}}, 'c': {'__registry_access_engines': {'unreachable': True}}})
+    assert [told['hosts'][host]['skipped'] for host in ('a', 'b', 'c')] == ['not reached', 'no Docker', 'not reached']
+
+
+@pytest.mark.parametrize('task', ['__registry_access_none_serves', '__registry_access_kept', '__registry_access_config', '__registry_access_apply'])
+def test_a_host_that_failed_is_told_as_failed(task: str) -> None:
+    told = _access.summary({'a': {'__registry_access_engines': ENGINES, task: {'failed': True, 'msg': 'Task failed.'}}})
+    host = _report.as_data(told)['hosts']['a']
+    assert (host['failed'], host['failures'], host['warnings'], host['after']) == (True, ['Task failed.'], [], ['http://old/'])
 
 
 def test_two_probes_of_equal_mirrors_lead_to_the_same_choice() -> None:
