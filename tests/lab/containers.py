@@ -17,7 +17,9 @@ from lab.config import CODE, LabError, Place
 from lab.process import docker, say
 
 # No --privileged: a machine whose root lacks CAP_SYS_RESOURCE cannot give it.
-CAPABILITIES = ('--cap-add', 'ALL', '--cap-drop', 'SYS_RESOURCE', '--security-opt', 'seccomp=unconfined', '--security-opt', 'apparmor=unconfined')
+CAPABILITIES = ('--cap-add', 'ALL', '--security-opt', 'seccomp=unconfined', '--security-opt', 'apparmor=unconfined')
+# There, Docker before 23.0 has to be told; later ones take "ALL" for what the machine has, and refuse to drop what it has not.
+WITHHELD = ('--cap-drop', 'SYS_RESOURCE')
 VOLUMES = ('/var/lib/docker', '/var/lib/containerd', '/var/lib/containers')     # overlay does not work on overlay
 HUB_LOGIN = {'user': 'acme', 'password': 'lab-hub-password'}
 PROXY_LOGIN = {'user': 'proxyuser', 'password': 'lab:proxy@pass'}
@@ -54,12 +56,12 @@ def names(subnet: str) -> dict[str, str]:
     return found
 
 
-def flags(source: str) -> tuple[str, ...]:
-    """The rights a host gets: the choice is QUICKPULL_LAB_FLAGS, else what fits the source of the image."""
+def rights(source: str) -> list[tuple[str, ...]]:
+    """The rights a host may get, to be tried in turn: the choice is QUICKPULL_LAB_FLAGS, else what fits the source of the image."""
     wanted = os.environ.get('QUICKPULL_LAB_FLAGS') or ('privileged' if source == 'official' else 'caps')
     if wanted not in ('caps', 'privileged'):
         raise LabError(f'QUICKPULL_LAB_FLAGS={wanted}: choose caps or privileged.')
-    return ('--privileged',) if wanted == 'privileged' else CAPABILITIES
+    return [('--privileged',)] if wanted == 'privileged' else [(*CAPABILITIES, *WITHHELD), CAPABILITIES]
 
 
 def states(place: Place) -> dict[str, str]:
@@ -100,13 +102,19 @@ def start(place: Place, host: Host, subnet: str, tag: str, source: str) -> None:
     """Run a host's container; its systemd and dockerd come up behind our back."""
     resolv = place.state / 'resolv.conf'
     resolv.write_text(f'nameserver {network.address(subnet, network.SERVICES)}\noptions timeout:2 attempts:1\n')
-    command = ['run', '-d', '--name', place.container(host.name), '--hostname', host.name, *_common(place, address(host, subnet), subnet), *flags(source),
+    command = ['--name', place.container(host.name), '--hostname', host.name, *_common(place, address(host, subnet), subnet),
                '--stop-signal', 'SIGRTMIN+3', '--cgroupns', 'private', '--tmpfs', '/run', '--tmpfs', '/run/lock', '--tmpfs', '/tmp:exec']
     for volume in VOLUMES:
         command += ['-v', volume]
     command += ['-v', f'{resolv}:/etc/resolv.conf:ro', '-v', f'{place.pki}/ca.crt:/usr/local/share/ca-certificates/quickpull-lab.crt:ro',
                 '-e', f'LAB_AUTHORIZED_KEY={(place.ssh / "id_ed25519.pub").read_text().strip()}', tag, '/sbin/lab-init']
-    docker(*command)
+    first, *others = rights(source)
+    try:
+        docker('run', '-d', *first, *command)
+    except LabError as exc:
+        if 'invalid CapDrop' not in str(exc) or not others:
+            raise
+        docker('run', '-d', *others[0], *command)
 
 
 def inside(place: Place, name: str, script: str, timeout: float = 120) -> str:

@@ -12,8 +12,31 @@ DAYS = '3650'
 # Python 3.13 verifies strictly: without key identifiers and a proper key usage it refuses an authority.
 CA_EXTENSIONS = ('basicConstraints=critical,CA:true', 'keyUsage=critical,keyCertSign,cRLSign',
                  'subjectKeyIdentifier=hash', 'authorityKeyIdentifier=keyid:always')
-SERVER_EXTENSIONS = '\n'.join(('basicConstraints=critical,CA:false', 'keyUsage=critical,digitalSignature', 'extendedKeyUsage=serverAuth',
-                               'subjectKeyIdentifier=hash', 'authorityKeyIdentifier=keyid:always', 'subjectAltName={names}', ''))
+# `openssl ca` takes a date of the past in every version; `openssl x509 -days -1` ends with an error since OpenSSL 3.5 (Debian 13).
+EXPIRED = ('-startdate', '20200101000000Z', '-enddate', '20210101000000Z')
+AUTHORITY = """
+[ca]
+default_ca = lab
+[lab]
+certificate = {folder}/ca.crt
+private_key = {folder}/ca.key
+database = {folder}/issued
+new_certs_dir = {folder}
+rand_serial = yes
+unique_subject = no
+default_md = sha256
+policy = any
+x509_extensions = server
+[any]
+commonName = supplied
+[server]
+basicConstraints = critical,CA:false
+keyUsage = critical,digitalSignature
+extendedKeyUsage = serverAuth
+subjectKeyIdentifier = hash
+authorityKeyIdentifier = keyid:always
+subjectAltName = {names}
+"""
 NEW_KEY = ('-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes')
 
 CERTIFICATES = {    # file -> names in it
@@ -45,12 +68,12 @@ def _self_signed(folder: Path, name: str, common_name: str, extensions: tuple[st
 
 
 def _signed(folder: Path, name: str, names: tuple[str, ...]) -> None:
-    request, extensions, unfinished = folder / f'{name}.csr', folder / f'{name}.ext', folder / f'{name}.crt.part'
+    request, config, unfinished = folder / f'{name}.csr', folder / f'{name}.cnf', folder / f'{name}.crt.part'
     run(['openssl', 'req', '-new', *NEW_KEY, '-subj', f'/CN={names[0]}', '-keyout', f'{folder}/{name}.key', '-out', str(request)])
-    extensions.write_text(SERVER_EXTENSIONS.format(names=','.join(f'DNS:{each}' for each in names)))
-    days = '-1' if name == 'expired' else DAYS
-    run(['openssl', 'x509', '-req', '-in', str(request), '-CA', f'{folder}/ca.crt', '-CAkey', f'{folder}/ca.key', '-CAcreateserial', '-days', days,
-         '-extfile', str(extensions), '-out', str(unfinished)])
+    config.write_text(AUTHORITY.format(folder=folder, names=','.join(f'DNS:{each}' for each in names)))
+    (folder / 'issued').touch()
+    run(['openssl', 'ca', '-batch', '-notext', '-config', str(config), '-in', str(request), '-out', str(unfinished),
+         *(EXPIRED if name == 'expired' else ('-days', DAYS))])
     request.unlink()
-    extensions.unlink()
+    config.unlink()
     unfinished.rename(folder / f'{name}.crt')
