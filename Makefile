@@ -25,8 +25,10 @@ run: venv
 	$(PYTHON) tests/lab/demo.py $(ARGS)
 else
 run: venv-run
-	@$(if $(filter 1 y yes true,$(YES)),:,ansible-playbook -i "$(INVENTORY)" playbooks/site.yml --list-hosts $(ARGS) && \
-	printf 'Change these hosts? [y/N] ' && read answer && [ "$$answer" = y ])
+	@case "$(INVENTORY)" in *,*) ;; *) [ -e "$(INVENTORY)" ] || { echo 'There is no inventory $(INVENTORY).'; exit 2; } ;; esac
+	@answer=$(if $(filter 1 y yes true,$(YES)),y); [ -n "$$answer" ] || { \
+	ansible-playbook -i "$(INVENTORY)" playbooks/site.yml --list-hosts $(ARGS) || exit; printf 'Change these hosts? [y/N] '; read answer || true; }; \
+	[ "$$answer" = y ] || { echo 'Nothing was changed.'; exit 0; }; \
 	ansible-playbook -i "$(INVENTORY)" playbooks/site.yml $(ARGS)
 endif
 

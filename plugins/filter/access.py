@@ -10,8 +10,12 @@ import typing as t
 
 from ansible_collections.quickpull.registry.plugins.module_utils import _access
 from ansible_collections.quickpull.registry.plugins.module_utils._plain import plain
+from ansible_collections.quickpull.registry.plugins.module_utils._select import parse_policy
 from ansible_collections.quickpull.registry.plugins.plugin_utils._filter import as_filter
-from ansible_collections.quickpull.registry.plugins.plugin_utils._jmespath import apply_jmespath
+from ansible_collections.quickpull.registry.plugins.plugin_utils._jmespath import apply_jmespath, check_jmespath
+
+# What the user of the role knows the JMESPath expression by.
+_QUERY = 'registry_access_mirror_query'
 
 
 @as_filter
@@ -39,6 +43,14 @@ def access_images(images: t.Any, upstream: str) -> list[str]:
 
 
 @as_filter
+def access_rules_hold(policy: t.Any, jmespath: str = '') -> bool:
+    """True when the rules of the choice make sense; an error says what does not, before any mirror is asked."""
+    parse_policy(plain(policy), key='registry_access_mirror_policy')
+    check_jmespath(str(jmespath), _QUERY)
+    return True
+
+
+@as_filter
 def access_choice(
     candidates: t.Any,
     probed: t.Any,
@@ -51,7 +63,7 @@ def access_choice(
 ) -> dict[str, t.Any]:
     """What to configure of the candidates."""
     facts = plain(docker) or {}
-    results = apply_jmespath(plain(probed).get('results', []), str(jmespath)) if probing else None
+    results = apply_jmespath(plain(probed).get('results', []), str(jmespath), _QUERY) if probing else None
     limits = _access.limits_of(facts, str(leak_policy), bool(hub_login))
     return _access.choose(plain(candidates), results, facts.get('registry_mirrors') or [], plain(policy), limits)
 
@@ -107,6 +119,7 @@ class FilterModule:
             'access_is_managed': access_is_managed,
             'access_parts': access_parts,
             'access_proxies': access_proxies,
+            'access_rules_hold': access_rules_hold,
             'access_step': access_step,
             'access_summary': access_summary,
             'access_wanted': access_wanted,

@@ -124,6 +124,10 @@ def choose(
     unusable = [f'{_url(raw)}: has a path, which Docker takes since 25.0 only.' for raw in listed if raw not in fitting]
     unusable += [f'{one.url}: {one.reason}' for one in guard.left_out]
     guarded = [one.url for one in guard.left_out]
+    if bounds.image_store != _leak_guard.CONTAINERD:
+        late = [result['url'] for result in results or () if 'late_challenge' in (result.get('notes') or ())]
+        usable -= {normalise_url(url) for url in late}
+        unusable += [f'{url}: asks for a token at the manifest and not at /v2/, which Docker can answer with the containerd image store alone.' for url in late]
     if results is None or not listed:
         return {'mirrors': mirrors_for_daemon(fitting, mirror_urls(fitting)), 'alive': bool(usable or not listed), 'reasons': [], 'unusable': unusable}
     # The order in which the user lists mirrors counts among equals, so that check mode and the run choose the same.
@@ -226,6 +230,9 @@ def gives_hub_login(auths: t.Sequence[t.Mapping[str, t.Any]]) -> bool:
     return any(is_hub(str(auth.get('registry', DOCKER_HUB))) and auth.get('state', 'present') == 'present' for auth in auths)
 
 
+# What the tasks that write register.
+WRITTEN = ('__registry_access_config', '__registry_access_config_proxies', '__registry_access_config_settings', '__registry_access_dropin')
+
 # What the tasks of the role register. The order is that of a host's way through them.
 LEFT_BY_ROLE = (
     '__registry_access_engines',
@@ -235,7 +242,8 @@ LEFT_BY_ROLE = (
     '__registry_access_unusable',
     '__registry_access_dropin',
     '__registry_access_config',
-    '__registry_access_config_rest',
+    '__registry_access_config_proxies',
+    '__registry_access_config_settings',
     '__registry_access_pending',
     '__registry_access_apply',
 )
@@ -265,7 +273,7 @@ def _host_summary(variables: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
         return {'skipped': 'no Docker'}
     steps = [variables[name] for name in LEFT_BY_ROLE if name in variables and name != '__registry_access_probes']
     stopped = next((step for step in steps if step.get('failed')), None)
-    written = [variables.get(name, {}) for name in ('__registry_access_config', '__registry_access_config_rest', '__registry_access_dropin')]
+    written = [variables.get(name, {}) for name in WRITTEN]
     apply = stopped or variables.get('__registry_access_apply', {})
     return {
         'engine': f'Docker {docker.get("version")}',

@@ -119,6 +119,7 @@ class Visit:
         )
         self._step = 'ping'
         self._doubt: Stop | None = None  # what the ping made us suspect
+        self._pinged = 0  # the status that /v2/ answered with
         self._challenge: Challenge | None = None
         self._challenged: Image | None = None  # the image that the challenge's scope is for
         self._token = ''
@@ -232,6 +233,7 @@ class Visit:
         self._enter('ping')
         url = f'{self.base}/v2/'
         answer = self._ask('GET', url, Limit(MAX_PING_BYTES))
+        self._pinged = answer.status
         verdict, self._doubt = judge_ping(answer)
         if verdict:
             raise verdict
@@ -418,6 +420,8 @@ class Visit:
         challenge = next((one for one in challenges if one.scheme == 'bearer'), None)
         if challenge is None or not self.client.is_origin(answer.url):
             return False
+        if self._challenge is None and self._pinged != 401:
+            self.finding.notes.append('late_challenge')
         self._challenge, self._challenged = challenge, image
         self._get_token(challenge, image)
         return True

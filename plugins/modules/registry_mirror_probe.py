@@ -295,6 +295,8 @@ results:
           that no usable date could tell.
         - V(head_differs) tells another digest by HEAD than by GET. V(ping_odd) serves images, though what it answers to C(/v2/) is not what a
           registry answers. V(no_layers) means that the image has none to sample, V(config_too_large) that its configuration is too large to look at.
+        - V(late_challenge) answers C(/v2/) without more ado and asks for a token at the manifest. The containerd image store manages; Docker's
+          graph-driver store takes its challenge from C(/v2/) alone, and passes over such a mirror.
         - V(budget_spent_at_STEP) with the image's name says that the mirror had its number of requests before the image was through.
       returned: always
       type: list

@@ -20,35 +20,41 @@ else:
     HAS_JMESPATH = True
 
 
-def apply_jmespath(results: list[dict[str, t.Any]], expression: str) -> list[dict[str, t.Any]]:
+def apply_jmespath(results: list[dict[str, t.Any]], expression: str, key: str = 'jmespath') -> list[dict[str, t.Any]]:
     """The results that the expression returns, in its order; an empty expression returns them all.
 
     The expression sees the list of plain results and returns a list of results (anything with their ``url``) or of URLs.
 
+    ``key`` is what the user knows the expression by.
+
     Raises ConfigError, showing the expression and where it goes wrong.
     """
-    if not isinstance(expression, str):
-        raise ConfigError(f'jmespath: a string is expected, not {type_name(expression)}.', key='jmespath')
-    if not expression.strip():
+    compiled = check_jmespath(expression, key)
+    if compiled is None:
         return results
+    try:
+        answer = compiled.search(results)
+    except JMESPathError as exc:
+        raise ConfigError(f'{key}: the expression failed on the results: {exc}\nThe expression: {expression}', key=key) from None
+    return _known_results(answer, results, expression, key)
+
+
+def check_jmespath(expression: str, key: str = 'jmespath') -> t.Any:
+    """The expression compiled, None for an empty one. Raises ConfigError as :func:`apply_jmespath` does, but for what only results can tell."""
+    if not isinstance(expression, str):
+        raise ConfigError(f'{key}: a string is expected, not {type_name(expression)}.', key=key)
+    if not expression.strip():
+        return None
     if not HAS_JMESPATH:
         raise ConfigError(
-            'jmespath: the Python library jmespath is not installed on the controller. '
+            f'{key}: the Python library jmespath is not installed on the controller. '
             'Install it into the environment of ansible-core, or leave the expression out.',
-            key='jmespath',
+            key=key,
         )
-    return _known_results(_search(expression, results), results, expression)
-
-
-def _search(expression: str, results: list[dict[str, t.Any]]) -> t.Any:
     try:
-        compiled = jmespath.compile(expression)
+        return jmespath.compile(expression)
     except ParseError as exc:
-        raise ConfigError(f'jmespath: the expression does not parse. {_parse_error(expression, exc)}', key='jmespath') from None
-    try:
-        return compiled.search(results)
-    except JMESPathError as exc:
-        raise ConfigError(f'jmespath: the expression failed on the results: {exc}\nThe expression: {expression}', key='jmespath') from None
+        raise ConfigError(f'{key}: the expression does not parse. {_parse_error(expression, exc)}', key=key) from None
 
 
 def _parse_error(expression: str, exc: t.Any) -> str:
@@ -61,23 +67,19 @@ def _parse_error(expression: str, exc: t.Any) -> str:
     return f'At character {position + 1} {token}:\n{line}\n{caret}'
 
 
-def _known_results(answer: t.Any, results: list[dict[str, t.Any]], expression: str) -> list[dict[str, t.Any]]:
+def _known_results(answer: t.Any, results: list[dict[str, t.Any]], expression: str, key: str) -> list[dict[str, t.Any]]:
+    def wrong(what: str) -> ConfigError:
+        return ConfigError(f'{key}: the expression {what}\nThe expression: {expression}', key=key)
+
     if not isinstance(answer, list):
-        raise ConfigError(
-            f'jmespath: the expression must return a list of results or of URLs, not {type_name(answer)}.\nThe expression: {expression}', key='jmespath'
-        )
+        raise wrong(f'must return a list of results or of URLs, not {type_name(answer)}.')
     by_url = {normalise_url(str(result.get('url'))): result for result in reversed(results)}
     known = []
     for item in answer:
         url = item.get('url') if isinstance(item, dict) else item
         if not isinstance(url, str):
-            raise ConfigError(
-                f'jmespath: the expression returned {type_name(item)} without a url, where results or URLs are expected.\nThe expression: {expression}',
-                key='jmespath',
-            )
+            raise wrong(f'returned {type_name(item)} without a url, where results or URLs are expected.')
         if normalise_url(url) not in by_url:
-            raise ConfigError(
-                f'jmespath: the expression returned {shown_url(url)!r}, which is none of the results.\nThe expression: {expression}', key='jmespath'
-            )
+            raise wrong(f'returned {shown_url(url)!r}, which is none of the results.')
         known.append(by_url[normalise_url(url)])
     return known

@@ -307,6 +307,49 @@ def test_tags_narrow_a_run(fresh: Lab) -> None:
     assert lab.everywhere(http_proxy) == on_all(lab, 'http://proxy.lab:3128')
 
 
+def test_tags_that_are_skipped_leave_the_other_parts_whole(fresh: Lab) -> None:
+    lab = fresh
+    given = {'registry_access_proxies': {'http_proxy': 'http://proxy.lab:3128'}, 'registry_access_docker_settings': {'max-concurrent-downloads': 7}}
+    settings = on_all(lab, True)
+
+    def has_settings(host: Host) -> bool:
+        return host.exists(DAEMON_JSON) and 'max-concurrent-downloads' in host.out(f'cat {DAEMON_JSON}')
+
+    site(lab, 'good-a', arguments=['--skip-tags', 'mirrors,proxies'], extra_vars=given).ok()
+    assert (in_force(lab), lab.everywhere(http_proxy), lab.everywhere(has_settings)) == (on_all(lab, []), on_all(lab, ''), settings)
+    site(lab, 'good-a', arguments=['--skip-tags', 'mirrors,settings'], extra_vars={**given, 'registry_access_docker_settings': {}}).ok()
+    assert (in_force(lab), lab.everywhere(has_settings)) == (on_all(lab, []), settings)
+    assert lab.everywhere(http_proxy) == on_all(lab, 'http://proxy.lab:3128')
+    site(lab, 'good-a', arguments=['--skip-tags', 'settings'], extra_vars={**given, 'registry_access_docker_settings': {}}).ok()
+    assert (in_force(lab), lab.everywhere(has_settings)) == (on_all(lab, GOOD_A), settings)
+
+
+def test_a_mirror_that_asks_for_a_token_too_late_is_left_to_the_store_that_manages(fresh: Lab) -> None:
+    lab = fresh
+    forky = lab.hosts['lab-forky']
+    forky.put(DAEMON_JSON, '{"features": {"containerd-snapshotter": true}}')
+    forky.run('systemctl restart docker')
+    run = site(lab, 'late-token', 'good-a').ok()
+    late = lab.urls('late-token')[0] + '/'
+    assert {name: late in found for name, found in in_force(lab).items()} == {**on_all(lab, False), 'lab-forky': True}
+    assert 'asks for a token at the manifest' in run.stdout
+
+
+@pytest.mark.parametrize(
+    'mistake, told',
+    [
+        ({'registry_access_mirror_policy': {'max': 'many'}}, 'registry_access_mirror_policy'),
+        ({'registry_access_mirror_query': '[?ok =='}, 'registry_access_mirror_query: the expression does not parse'),
+    ],
+)
+def test_a_mistake_in_the_rules_is_told_before_a_mirror_is_asked(lab: Lab, mistake: dict[str, t.Any], told: str) -> None:
+    started = lab.mark()
+    run = site(lab, 'good-a', extra_vars=mistake)
+    assert run.rc != 0
+    assert told in run.stdout
+    assert not lab.access_log('good-a', started)
+
+
 def test_a_restart_that_waits_is_told_and_finished_by_the_tag_apply(fresh: Lab) -> None:
     """Proxies take a restart in every version, by daemon.json or by a drop-in. (key.json is 20.10's own.)"""
     lab = fresh

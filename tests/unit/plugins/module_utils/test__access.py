@@ -227,6 +227,15 @@ def test_a_stranger_takes_no_place_where_a_login_would_leak() -> None:
         _access.choose(listed, results, limits=_access.limits_of(leaking, 'fail'))
 
 
+@pytest.mark.parametrize('store, takes', [('graphdriver', False), ('', False), ('containerd', True)])
+def test_a_challenge_after_the_ping_is_for_the_containerd_store_alone(store: str, takes: bool) -> None:
+    results = [{**GOOD, 'notes': ['late_challenge']}]
+    choice = _access.choose([GOOD['url']], results, limits=_access.limits_of({'image_store': store}))
+    assert (choice['alive'], choice['mirrors'] == [{'url': GOOD['url']}]) == (takes, takes)
+    assert len(choice['unusable']) == (0 if takes else 1)
+    assert all('asks for a token' in sentence for sentence in choice['unusable'])
+
+
 @pytest.mark.parametrize(
     'parts, state, expected',
     [

@@ -290,8 +290,9 @@ def test_a_mirror_that_sends_all_of_its_http_to_its_https(start: Start, tmp_path
 class Tokens:
     """A registry that wants a token for the manifest's repository, given by itself or by another server."""
 
-    def __init__(self, start: Start, *, realm: str = '', answer: Answer | None = None, prefix: str = '') -> None:
+    def __init__(self, start: Start, *, realm: str = '', answer: Answer | None = None, prefix: str = '', late: bool = False) -> None:
         self.prefix = prefix
+        self.late = late
         self.answer = answer
         self.asked: list[str] = []
         self.server = start(self.handle)
@@ -301,6 +302,8 @@ class Tokens:
         if asked.path.startswith('/token'):
             self.asked.append(asked.path)
             return self.answer or Answer(200, b'{"token":"for%s"}' % asked.path.partition('scope=')[2].encode())
+        if asked.path == '/v2/' and self.late:
+            return Answer(200, b'{}')
         if asked.path == '/v2/':
             return Answer(401, b'', {'WWW-Authenticate': 'Bearer realm="http://127.0.0.1:1/blocked",service="other"'})
         repository = asked.path.split('/manifests/')[0].split('/blobs/')[0][4:]
@@ -315,6 +318,15 @@ def test_the_manifests_own_challenge_counts(start: Start) -> None:
     found = visit(tokens.server.url)
     assert (found.state, found.requests) == ('ok', 8)
     assert tokens.asked == ['/token?service=s&scope=repository%3Alibrary%2Fnginx%3Apull']
+
+
+@pytest.mark.parametrize('late', [True, False])
+def test_a_challenge_that_comes_after_the_ping_is_noted(start: Start, late: bool) -> None:
+    """Docker's graph-driver store takes its challenge from the ping alone."""
+    tokens = Tokens(start, late=late)
+    found = visit(tokens.server.url)
+    assert found.state == 'ok'
+    assert found.notes == (['late_challenge'] if late else [])
 
 
 def test_further_images_ask_for_their_token_first(start: Start) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.plugin_utils import _jmespath
-from ansible_collections.quickpull.registry.plugins.plugin_utils._jmespath import apply_jmespath
+from ansible_collections.quickpull.registry.plugins.plugin_utils._jmespath import apply_jmespath, check_jmespath
 
 RESULTS: list[dict[str, t.Any]] = [
     {'url': 'https://a.example', 'ok': True, 'latency_ms': 30, 'throughput_bps': 2_000_000},
@@ -38,6 +38,13 @@ def test_expressions(expression: str, hosts: str) -> None:
     found = apply_jmespath(RESULTS, expression)
     assert ''.join(result['url'][len('https://')] for result in found) == hosts
     assert all(result in RESULTS for result in found)
+
+
+def test_the_name_is_the_one_that_the_user_wrote() -> None:
+    with pytest.raises(ConfigError, match=r'^registry_access_mirror_query: the expression does not parse'):
+        check_jmespath('[?ok ==', 'registry_access_mirror_query')
+    with pytest.raises(ConfigError, match=r'^registry_access_mirror_query: the expression must return a list'):
+        apply_jmespath(RESULTS, 'length(@)', 'registry_access_mirror_query')
 
 
 ERRORS: list[tuple[t.Any, str]] = [
