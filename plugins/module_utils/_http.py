@@ -23,7 +23,7 @@ import ssl
 import threading
 import time
 import typing as t
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
 
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
@@ -124,6 +124,16 @@ class Limit:
     enough: int = 0
 
 
+@dataclass(frozen=True)
+class _Ask:
+    """One request, to one URL."""
+
+    method: str
+    url: str
+    headers: t.Mapping[str, str]
+    body: bytes = field(default=b'', repr=False)
+
+
 @dataclass
 class Client:
     """Requests to one server (*origin*, a URL) and to where it redirects. Not for several threads at once.
@@ -146,9 +156,19 @@ class Client:
     _connections: dict[tuple[str, str, int, str], _Connection] = field(default_factory=dict)
 
     def request(
-        self, method: str, url: str, *, limit: Limit, headers: t.Mapping[str, str] | None = None, authorization: str = '', deadline: Deadline | None = None
+        self,
+        method: str,
+        url: str,
+        *,
+        limit: Limit,
+        headers: t.Mapping[str, str] | None = None,
+        authorization: str = '',
+        body: bytes = b'',
+        deadline: Deadline | None = None,
     ) -> Response:
         """Send a request and follow redirects. *authorization* goes to the origin of *url* alone and is dropped at the first redirect elsewhere.
+
+        A *body* is sent once: a redirect is then the answer, since what it holds is not for another server.
 
         Raises FetchError.
         """
@@ -158,9 +178,9 @@ class Client:
             own = dict(headers or {})
             if authorization and _same_server(asked, origin_of(url)):
                 own['Authorization'] = authorization
-            response = self._once(method, url, own, limit, until)
+            response = self._once(_Ask(method, url, own, body), limit, until)
             target = response.header('Location')
-            if response.status not in REDIRECT_STATUSES or not target:
+            if response.status not in REDIRECT_STATUSES or not target or body:
                 return response
             url = _redirect_target(response.url, target)
             if not _same_server(asked, origin_of(url)):
@@ -182,19 +202,20 @@ class Client:
             connection.close()
         self._connections.clear()
 
-    def _once(self, method: str, url: str, headers: dict[str, str], limit: Limit, deadline: Deadline) -> Response:
+    def _once(self, ask: _Ask, limit: Limit, deadline: Deadline) -> Response:
+        url = ask.url
         if self.is_origin(url):
-            headers = {**headers, **self.headers}
+            ask = replace(ask, headers={**ask.headers, **self.headers})
         self._spend(url)
         reused = self._connection(url, deadline)
         try:
-            return self._exchange(method, url, headers, limit, deadline)
+            return self._exchange(ask, limit, deadline)
         except FetchError as exc:
             # A kept connection that the server closed meanwhile says nothing about it (RFC 9112, section 9.3.1).
             if not reused or exc.kind != 'dropped':
                 raise
         self._spend(url)
-        return self._exchange(method, url, headers, limit, deadline)
+        return self._exchange(ask, limit, deadline)
 
     def _spend(self, url: str) -> None:
         if not self.is_origin(url):
@@ -217,13 +238,13 @@ class Client:
         scheme, host, port = origin_of(url)
         return scheme, host, port, self.proxy_for(url) or ''
 
-    def _exchange(self, method: str, url: str, headers: dict[str, str], limit: Limit, deadline: Deadline) -> Response:
-        self._connection(url, deadline)
-        key = self._key(url)
+    def _exchange(self, ask: _Ask, limit: Limit, deadline: Deadline) -> Response:
+        self._connection(ask.url, deadline)
+        key = self._key(ask.url)
         connection = self._connections[key]
         self.seen('request')
         try:
-            response, keep = connection.exchange(method, url, headers, limit, deadline)
+            response, keep = connection.exchange(ask, limit, deadline)
         except BaseException:
             self._connections.pop(key).close()
             raise
@@ -471,43 +492,45 @@ class _Connection:
         except OSError:
             pass
 
-    def exchange(self, method: str, url: str, headers: t.Mapping[str, str], limit: Limit, deadline: Deadline) -> tuple[Response, bool]:
+    def exchange(self, ask: _Ask, limit: Limit, deadline: Deadline) -> tuple[Response, bool]:
         """The response, and whether the connection can be used again. Raises FetchError."""
         try:
-            return self._exchange(method, url, headers, limit, deadline)
+            return self._exchange(ask, limit, deadline)
         except FetchError as exc:
-            exc.url = exc.url or url
+            exc.url = exc.url or ask.url
             raise
         except (http.client.HTTPException, OSError, ValueError) as exc:
-            raise _request_error(exc, url) from exc
+            raise _request_error(exc, ask.url) from exc
 
-    def _exchange(self, method: str, url: str, headers: t.Mapping[str, str], limit: Limit, deadline: Deadline) -> tuple[Response, bool]:
+    def _exchange(self, ask: _Ask, limit: Limit, deadline: Deadline) -> tuple[Response, bool]:
         adapter = _Adapter(self._stream, deadline)
         started = time.monotonic()
-        adapter.sendall(self._head(method, url, headers))
-        answer = http.client.HTTPResponse(t.cast(socket.socket, adapter), method=method)
+        adapter.sendall(self._head(ask) + ask.body)
+        answer = http.client.HTTPResponse(t.cast(socket.socket, adapter), method=ask.method)
         try:
             answer.begin()
             adapter.wire.header_bytes = None
             self._check_proxy_answer(answer)
             body, complete = _read(answer, limit, time.monotonic)
             ended = time.monotonic()
-            response = Response(url, answer.status, answer.headers, body, complete, (adapter.wire.first_byte_at or ended) - started, ended - started)
+            response = Response(ask.url, answer.status, answer.headers, body, complete, (adapter.wire.first_byte_at or ended) - started, ended - started)
             return response, complete and not answer.will_close
         finally:
             answer.close()
 
-    def _head(self, method: str, url: str, headers: t.Mapping[str, str]) -> bytes:
-        parts = urlsplit(url)
-        scheme, host, port = origin_of(url)
+    def _head(self, ask: _Ask) -> bytes:
+        parts = urlsplit(ask.url)
+        scheme, host, port = origin_of(ask.url)
         shown = host_port(host, port) if port != DEFAULT_PORTS[scheme] else (f'[{host}]' if ':' in host else host)
         target = urlunsplit((scheme, shown, parts.path or '/', parts.query, '')) if self._absolute else urlunsplit(('', '', parts.path or '/', parts.query, ''))
         # `identity`: digests are of the bytes as they are, and nothing can blow up on unpacking.
         fields = {'Host': shown, 'User-Agent': USER_AGENT, 'Accept': '*/*', 'Accept-Encoding': 'identity'}
-        fields.update(headers)
+        fields.update(ask.headers)
+        if ask.body:
+            fields['Content-Length'] = str(len(ask.body))
         if self._absolute and self._proxy_authorization:
             fields['Proxy-Authorization'] = self._proxy_authorization
-        lines = [f'{method} {target} HTTP/1.1'] + [f'{name}: {value}' for name, value in fields.items()]
+        lines = [f'{ask.method} {target} HTTP/1.1'] + [f'{name}: {value}' for name, value in fields.items()]
         return ('\r\n'.join(lines) + '\r\n\r\n').encode('latin-1', 'replace')
 
     def _check_proxy_answer(self, answer: http.client.HTTPResponse) -> None:

@@ -106,16 +106,18 @@ def parse_proxies(proxy: t.Any, no_proxy: t.Sequence[t.Any]) -> ProxyConfig:
 
 def secrets_of(params: t.Mapping[str, t.Any]) -> set[str]:
     """The strings in the parameters that must not be shown: passwords of proxies and the mirrors' headers. Never raises."""
-    found: set[str] = set()
-    proxy = params.get('proxy')
-    for url in proxy.values() if isinstance(proxy, dict) else [proxy]:
-        if isinstance(url, str):
-            found |= _userinfo(url)
+    found = proxy_secrets(params.get('proxy'))
     for mirror in params.get('mirrors') or []:
         headers = mirror.get('headers') if isinstance(mirror, dict) else None
         found |= {str(value) for value in headers.values()} if isinstance(headers, dict) else set()
         found |= _userinfo(str(mirror.get('url') if isinstance(mirror, dict) else mirror))
     return {text for text in found if len(text) >= _SECRET_LENGTH}
+
+
+def proxy_secrets(proxy: t.Any) -> set[str]:
+    """The passwords in the option proxy, a URL or a dict of them. Never raises."""
+    urls = proxy.values() if isinstance(proxy, dict) else [proxy]
+    return {secret for url in urls if isinstance(url, str) for secret in _userinfo(url) if secret}
 
 
 def _userinfo(url: str) -> set[str]:

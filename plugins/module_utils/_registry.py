@@ -179,11 +179,8 @@ def parse_challenges(headers: t.Iterable[str]) -> list[Challenge]:
     return found
 
 
-def token_url(challenge: Challenge, repository: str) -> str:
-    """The URL to ask for an anonymous token to pull *repository*; empty when the challenge names no usable realm.
-
-    The scope is the challenge's own: only the mirror knows what it calls the repository.
-    """
+def realm_of(challenge: Challenge) -> str:
+    """The URL of the token server that a Bearer challenge names; empty when it names no usable one."""
     realm = challenge.parameters.get('realm', '')
     try:
         parts = urlsplit(realm)
@@ -191,9 +188,27 @@ def token_url(challenge: Challenge, repository: str) -> str:
         return ''
     if parts.scheme not in ('http', 'https') or not parts.hostname or parts.username is not None or not realm.isascii() or re.search(r'\s', realm):
         return ''
-    query = {'service': challenge.parameters['service']} if challenge.parameters.get('service') else {}
-    query['scope'] = challenge.parameters.get('scope') or f'repository:{repository}:pull'
-    return f'{realm}{"&" if parts.query else "?"}{urlencode(query)}'
+    return realm
+
+
+def token_query(challenge: Challenge, scope: str = '') -> dict[str, str]:
+    """What a token server is told of the challenge; *scope* counts where the challenge names none.
+
+    A scope is the challenge's own first: only the registry knows what it calls the repository.
+    """
+    asked = {'service': challenge.parameters.get('service', ''), 'scope': challenge.parameters.get('scope') or scope}
+    return {name: value for name, value in asked.items() if value}
+
+
+def with_query(url: str, query: t.Mapping[str, str]) -> str:
+    """A URL with these parameters behind those that it has."""
+    return f'{url}{"&" if urlsplit(url).query else "?"}{urlencode(query)}' if query else url
+
+
+def token_url(challenge: Challenge, repository: str) -> str:
+    """The URL to ask for an anonymous token to pull *repository*; empty when the challenge names no usable realm."""
+    realm = realm_of(challenge)
+    return with_query(realm, token_query(challenge, f'repository:{repository}:pull')) if realm else ''
 
 
 def parse_token(body: bytes) -> str:

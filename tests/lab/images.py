@@ -61,7 +61,7 @@ class Recipe:
 RECIPES = (
     Recipe('bookworm', 'bookworm', HOST_PACKAGES + ('python3-docker',)),
     # docker-cli is only recommended from trixie on. No SDK here: the collection has to do without it.
-    Recipe('trixie', 'trixie', HOST_PACKAGES + ('docker-cli',)),
+    Recipe('trixie', 'trixie', HOST_PACKAGES + ('docker-cli', 'podman', 'skopeo')),
     Recipe('forky', 'forky', HOST_PACKAGES + ('docker-cli', 'python3-docker')),
     Recipe('services', 'bookworm', ('python3', 'docker-registry', 'squid', 'iptables', 'iproute2', 'ca-certificates', 'openssl', 'busybox-static'), host=False),
 )

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from lab.mirrors import REGISTRY_NAMES
 from lab.process import run
 
 DAYS = '3650'
@@ -43,6 +44,7 @@ CERTIFICATES = {    # file -> names in it
     'hub': ('registry-1.docker.io', 'auth.docker.io', 'index.docker.io', 'docker.io'),
     'good-tls': ('good-tls.lab',),
     'wrong-name': ('somebody-else.lab',),
+    'registries': REGISTRY_NAMES,
     'expired': ('expired.lab',),
 }
 

@@ -19,7 +19,7 @@ import time
 import typing as t
 from pathlib import Path
 
-from lab import content, dns, misbehave
+from lab import content, dns, misbehave, registries
 from lab.mirrors import CDN, HUB, MIRRORS, PROXY_LOGIN_PORT, PROXY_PORT, Mirror
 from lab.server import Server
 
@@ -108,6 +108,7 @@ def main() -> None:
     for row in (HUB, CDN, *MIRRORS):
         if row.behaviour:
             start_server(row, shared)
+    registries.start(PKI, LOGS)
     start_registry(misbehave.PULL_THROUGH, 'proxy: {remoteurl: "https://registry-1.docker.io"}\n')
     (STATE / 'images.json').write_text(json.dumps(known, indent=1))
     for log in LOGS.glob('*.jsonl'):

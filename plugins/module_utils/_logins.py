@@ -1,0 +1,278 @@
+# Copyright (c) 2026, quickpull.registry contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The logins of a host: which go into which file, and the work on one file, done as the user that it belongs to."""
+
+from __future__ import annotations
+
+import os
+import typing as t
+from dataclasses import dataclass, field, replace
+
+from ansible_collections.quickpull.registry.plugins.module_utils import _as_user, _auth_file, _io
+from ansible_collections.quickpull.registry.plugins.module_utils._as_user import Account
+from ansible_collections.quickpull.registry.plugins.module_utils._auth_file import CONTAINERS, DOCKER, Registry, Secret
+from ansible_collections.quickpull.registry.plugins.module_utils._credential_helper import Helper
+from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
+from ansible_collections.quickpull.registry.plugins.module_utils._json_text import Document
+from ansible_collections.quickpull.registry.plugins.module_utils._mask import mask_text
+
+_PLACES = {DOCKER: ('.docker', 'config.json'), CONTAINERS: ('.config/containers', 'auth.json')}
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A login that is to be there, or to be gone (no ``secret``). ``helper``: None leaves it to the file, '' to no helper."""
+
+    registry: Registry
+    secret: Secret | None = field(default=None, repr=False)
+    helper: str | None = None
+    insecure: bool = False
+    identity_token: str = field(default='', repr=False)  # what the registry gave in place of the password
+    keep_token: bool = True  # one that is in the file stands for the password
+
+    @property
+    def present(self) -> bool:
+        return self.secret is not None
+
+
+@dataclass(frozen=True)
+class Target:
+    """A file, who works on it, and what is to be in it. ``proxies``: None leaves them alone."""
+
+    account: Account
+    form: str
+    path: str
+    own_place: bool = True  # the client's own directory, which is for its user alone
+    logins: tuple[Wanted, ...] = ()
+    exclusive: bool = False
+    proxies: t.Mapping[str, t.Any] | None = None
+
+
+def read_login(raw: t.Mapping[str, t.Any], form: str, number: int) -> Wanted:
+    """One item of the option ``auths``.
+
+    :raises ConfigError: naming the item, when something is missing or cannot be said to a registry.
+    """
+    option = f'auths[{number}]'
+    registry = _auth_file.parse_registry(raw['registry'], form, option=f'{option}.registry')
+    if raw.get('state') == 'absent':
+        return Wanted(registry)
+    username, password, token = (str(raw[name]) if raw.get(name) is not None else '' for name in ('username', 'password', 'identity_token'))
+    about = f'{option} ({registry.name})'
+    if bool(password) == bool(token):
+        raise ConfigError(f'{about}: give either a password or an identity_token{", not both" if token else ""}.', key=option)
+    if password and not username:
+        raise ConfigError(f'{about}: a username is missing. Where a token is the password, the registry says which name goes with it.', key=option)
+    if ':' in username:
+        raise ConfigError(f'{about}: a username cannot hold a colon, which separates it from the password.', key=option)
+    for name, value in (('username', username), ('password', password), ('identity_token', token)):
+        if '\x00' in value or not _sayable(value):
+            raise ConfigError(f'{about}: the {name} holds a character that cannot be sent (NUL, or one that UTF-8 does not know).', key=option)
+    return Wanted(registry, Secret(username, password, token), raw.get('helper'), bool(raw.get('insecure')))
+
+
+def _sayable(text: str) -> bool:
+    try:
+        text.encode('utf-8')
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def default_path(who: Account, form: str) -> str:
+    """Where the clients of a user look; the one of Podman's two places that outlives a reboot."""
+    return os.path.join(who.home, *_PLACES[form])
+
+
+def make_targets(items: t.Sequence[tuple[Account, str, str | None, Wanted]]) -> list[Target]:
+    """The files, each once, from (user, format, path or None, login).
+
+    :raises ConfigError: when two items contradict each other.
+    """
+    found: dict[tuple[int, str], Target] = {}
+    for who, form, path, wanted in items:
+        target = target_of(who, form, path)
+        known = found.get((who.uid, target.path), target)
+        if known.form != form:
+            raise ConfigError(f'auths: {target.path} is to be written in the format {known.form}, and in {form}. One file has one format.', path=target.path)
+        same = next((one for one in known.logins if one.registry.name == wanted.registry.name), None)
+        if same and same != wanted:
+            raise ConfigError(f'auths: two different logins are given for {wanted.registry.name} in {target.path}. A file has one of each.', key='auths')
+        found[(who.uid, target.path)] = known if same else replace(known, logins=(*known.logins, wanted))
+    return list(found.values())
+
+
+def target_of(who: Account, form: str, path: str | None) -> Target:
+    """The file of a user, at a given path or in the client's own place."""
+    if path is None:
+        return Target(who, form, default_path(who, form))
+    if not path.startswith('/'):
+        raise ConfigError(f'config_path: {path!r} is not absolute.', key='config_path')
+    return Target(who, form, path, own_place=False)
+
+
+def work(target: Target, *, write: bool) -> dict[str, t.Any]:
+    """Compare a file with what is wanted, as its user, and write it.
+
+    :returns: ``path``, ``user``, ``format``, ``changed``, ``logins`` (registry, key, username, state, changed, helper), ``before`` and
+        ``after`` (lines without secrets), and ``tokens``: by registry, the identity tokens that stand for a password. They are secret.
+    :raises ConfigError: when the file cannot be understood, read or written; then it is as it was.
+    """
+    result: dict[str, t.Any] = _as_user.run_as(target.account, lambda: _Work(target).run(write=write))
+    return result
+
+
+class _Work:
+    """On one file, by a process that is the file's user."""
+
+    def __init__(self, target: Target) -> None:
+        self.target = target
+        self.environ = target.account.environ()
+        if os.geteuid() == 0:
+            _as_user.check_hands(target.path)
+        self.file = _io.read_file(target.path)
+        self.before = _auth_file.parse(self.file.data, target.path)
+        self.document = self.before
+        self.errands: list[t.Callable[[], None]] = []
+        self.told: list[dict[str, t.Any]] = []
+        self.tokens: dict[str, str] = {}
+
+    def run(self, *, write: bool) -> dict[str, t.Any]:
+        for wanted in self.target.logins:
+            self._present(wanted) if wanted.present else self._absent(wanted.registry, told=True)
+        if self.target.exclusive:
+            self._alone()
+        if self.target.proxies is not None:
+            self.document = _auth_file.put_proxies(self.document, self.target.proxies)
+        changed = bool(self.errands) or self.document.text != self.before.text or self._too_open() != []
+        if changed and write:
+            self._write()
+        return {
+            'path': self.target.path,
+            'user': self.target.account.name,
+            'format': self.target.form,
+            'changed': changed,
+            'logins': self.told,
+            'before': self._shown(self.before),
+            'after': self._shown(self.document),
+            'tokens': self.tokens,
+        }
+
+    def _helper(self, registry: Registry) -> Helper | None:
+        name = _auth_file.helper_of(self.document, registry, self.target.form)
+        return Helper(name, self.environ) if name else None
+
+    def _present(self, wanted: Wanted) -> None:
+        registry, form, secret = wanted.registry, self.target.form, t.cast(Secret, wanted.secret)
+        start, errands = self.document, len(self.errands)
+        if wanted.helper is not None:
+            self.document = _auth_file.set_helper(self.document, registry, form, wanted.helper)
+        helper = self._helper(registry)
+        if helper:
+            self._in_helper(helper, wanted, secret)
+        else:
+            # As `docker login` does: what the registry gave in place of the password is kept, and the password is not.
+            kept = Secret(secret.username, identity_token=wanted.identity_token) if wanted.identity_token else secret
+            found = _auth_file.login_of(self.document, registry, form)
+            there = _auth_file.satisfies(found, secret, keep_token=wanted.keep_token)
+            self._note_token(wanted, found if there else None)
+            self.document = _auth_file.put_login(self.document, registry, form, secret if there else kept, keep_token=wanted.keep_token)
+        changed = self.document.text != start.text or len(self.errands) > errands
+        self._tell(registry, 'present', changed, secret.username, helper.name if helper else '')
+
+    def _note_token(self, wanted: Wanted, found: Secret | None) -> None:
+        if found and found.identity_token and t.cast(Secret, wanted.secret).password:
+            self.tokens[wanted.registry.name] = found.identity_token
+
+    def _in_helper(self, helper: Helper, wanted: Wanted, secret: Secret) -> None:
+        registry = wanted.registry
+        key, found = registry.key(self.target.form), helper.get(registry.key(self.target.form))
+        # A helper has no room for a name beside a token.
+        if found and found.identity_token and secret.password and wanted.keep_token:
+            self._note_token(wanted, found)
+        elif not _auth_file.satisfies(found, _nameless(secret)):
+            self.errands.append(lambda: self._store(helper, key, secret))
+        # The secret is not kept twice. Docker's client leaves an empty entry beside a helper, the others leave none.
+        if self.target.form == DOCKER:
+            self.document = _auth_file.put(self.document, registry, DOCKER, {})
+        else:
+            self.document = _auth_file.take_away(self.document, registry, CONTAINERS)
+
+    def _store(self, helper: Helper, key: str, secret: Secret) -> None:
+        helper.store(key, secret)
+        if not _auth_file.satisfies(helper.get(key), _nameless(secret)):
+            raise ConfigError(f'The credential helper {helper.program} took the login of {key} and gives another one back.', key=helper.name)
+
+    def _absent(self, registry: Registry, *, told: bool) -> None:
+        start, errands = self.document, len(self.errands)
+        helper, key = self._helper(registry), registry.key(self.target.form)
+        if helper and helper.get(key):
+            self.errands.append(lambda: helper.erase(key))
+        self.document = _auth_file.take_away(self.document, registry, self.target.form)
+        if told:
+            self._tell(registry, 'absent', self.document.text != start.text or len(self.errands) > errands, '', helper.name if helper else '')
+
+    def _alone(self) -> None:
+        """Take away the logins that nobody asked for."""
+        form = self.target.form
+        for key in _auth_file.others(self.document, [one.registry for one in self.target.logins], form):
+            try:
+                registry = _auth_file.parse_registry(key, CONTAINERS)
+            except ConfigError:
+                registry = Registry('')
+            if registry.host and registry.key(form) == key:
+                self._absent(registry, told=False)
+            self.document = _auth_file.remove_keys(self.document, [key])
+
+    def _tell(self, registry: Registry, state: str, changed: bool, username: str, helper: str) -> None:
+        self.told.append(
+            {'registry': registry.name, 'key': registry.key(self.target.form), 'username': username, 'state': state, 'changed': changed, 'helper': helper}
+        )
+
+    def _too_open(self) -> list[str]:
+        """What others may look into: the file, and the client's own directory."""
+        found = []
+        if self.file.exists and self.file.mode & 0o077:
+            found.append(self.file.target)
+        folder = os.path.dirname(self.target.path)
+        if self.target.own_place and (self.file.exists or self.document.text) and os.path.isdir(folder) and os.stat(folder).st_mode & 0o077:
+            found.append(folder)
+        return found
+
+    def _write(self) -> None:
+        for errand in self.errands:
+            errand()
+        if self.document.text != self.before.text:
+            if not os.path.isdir(self.target.account.home) and self.target.own_place:
+                raise ConfigError(f'{self.target.account.name} has no home directory ({self.target.account.home}); name a config_path.', key='config_path')
+            _io.make_dirs(os.path.dirname(self.target.path), 0o700)
+            # A file that somebody else left in a user's home becomes the user's.
+            owner = (self.file.uid, self.file.gid) if os.geteuid() == 0 else (os.geteuid(), os.getegid())
+            like = replace(self.file, mode=0o600, uid=owner[0], gid=owner[1]) if self.file.exists else None
+            _io.write_atomic(self.target.path, self.document.to_bytes(), like=like, default_mode=0o600, expect=self.file)
+        for path in self._too_open():
+            try:
+                os.chmod(path, 0o700 if os.path.isdir(path) else 0o600)
+            except OSError as exc:
+                raise _io.explain(exc, path, 'change the mode of') from exc
+
+    def _shown(self, document: Document) -> list[str]:
+        """The logins without a secret, and the proxies."""
+        auths = document.value.get('auths') or {}
+        lines = []
+        for key, entry in auths.items():
+            found = _auth_file.read_entry(entry)
+            how = 'no login' if found is None else f'{found.username or "(no name)"} by {"an identity token" if found.identity_token else "a password"}'
+            lines.append(f'{mask_text(key)}: {how}')
+        helpers = document.value.get('credHelpers') or {}
+        lines += [f'{mask_text(str(key))}: kept by the helper {name}' for key, name in helpers.items()]
+        proxies = (document.value.get('proxies') or {}).get('default') or {}
+        lines += [f'{name}: {mask_text(str(value))}' for name, value in proxies.items()] if isinstance(proxies, dict) else []
+        return lines
+
+
+def _nameless(secret: Secret) -> Secret:
+    """As a helper gives it back."""
+    return Secret(identity_token=secret.identity_token) if secret.identity_token else secret
