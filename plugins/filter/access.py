@@ -90,6 +90,24 @@ def access_step(written: t.Any, restart: str = 'auto', live_restore_first: bool 
 
 
 @as_filter
+def access_logins(auths: t.Any, state: str = 'present') -> list[dict[str, t.Any]]:
+    """The logins for registry_auth."""
+    return _access.logins_wanted(plain(auths), str(state))
+
+
+@as_filter
+def access_login_leak(auths: t.Any, docker: t.Any = None, candidates: t.Any = (), in_force: t.Any = None, policy: str = 'drop') -> str:
+    """Why a login to Docker Hub has to wait."""
+    return _access.login_leak(plain(auths), plain(docker) or {}, plain(candidates), plain(in_force), str(policy))
+
+
+@as_filter
+def access_few_pulls(rate_limit: t.Any, hosts: t.Any = 1) -> str:
+    """A warning when Docker Hub allows few more pulls for so many hosts."""
+    return _access.rate_limit_warning(plain(rate_limit), int(hosts))
+
+
+@as_filter
 def access_hub_login(auths: t.Any) -> bool:
     """Whether a Docker Hub login is among the logins of a host."""
     return _access.gives_hub_login(plain(auths))
@@ -114,9 +132,12 @@ class FilterModule:
         return {
             'access_candidates': access_candidates,
             'access_choice': access_choice,
+            'access_few_pulls': access_few_pulls,
             'access_hub_login': access_hub_login,
             'access_images': access_images,
             'access_is_managed': access_is_managed,
+            'access_login_leak': access_login_leak,
+            'access_logins': access_logins,
             'access_parts': access_parts,
             'access_proxies': access_proxies,
             'access_rules_hold': access_rules_hold,

@@ -19,8 +19,9 @@ from ansible_collections.quickpull.registry.plugins.module_utils._sharing import
 
 DOCKER_HUB = 'docker.io'
 
-# Tags that narrow what a run configures. A run with none of them configures everything.
-PARTS = ('mirrors', 'proxies', 'settings')
+# Tags that narrow what a run configures. A run with none of them configures everything. The first three are of the daemon's files.
+DAEMON_PARTS = ('mirrors', 'proxies', 'settings')
+PARTS = (*DAEMON_PARTS, 'auths')
 
 _PART_OF = {'registry_mirrors': 'mirrors', 'insecure_registries': 'mirrors', 'proxies': 'proxies', 'settings': 'settings'}
 
@@ -175,7 +176,7 @@ def wanted(parts: t.Collection[str], state: str, **given: t.Any) -> dict[str, t.
     :returns: ``state``, and of the options those that this run manages.
     """
     if state == 'absent':
-        if set(parts) == set(PARTS):
+        if set(parts) >= set(DAEMON_PARTS):
             return {'state': 'absent'}
         given = {'registry_mirrors': [], 'insecure_registries': [], 'proxies': {}, 'settings': {}}
     return {'state': 'present', **{name: value for name, value in given.items() if value is not None and _PART_OF[name] in parts}}
@@ -225,6 +226,56 @@ def _together(plans: t.Sequence[t.Mapping[str, t.Any]]) -> Plan:
     return Plan(action=action, blockers=tuple(blockers), blocked_because=tuple(blockers.values()), **merged)
 
 
+def logins_wanted(auths: t.Sequence[t.Mapping[str, t.Any]], state: str) -> list[dict[str, t.Any]]:
+    """The logins for registry_auth; with the role's state ``absent`` all of them are to be gone."""
+    return [{**auth, 'state': 'absent'} if state == 'absent' else dict(auth) for auth in auths]
+
+
+def login_leak(
+    auths: t.Sequence[t.Mapping[str, t.Any]], docker: t.Mapping[str, t.Any], listed: t.Sequence[t.Any], in_force: t.Sequence[str] | None, policy: str
+) -> str:
+    """Why a login to Docker Hub is not to be written now; empty when nothing speaks against it.
+
+    It comes after the mirrors: strangers are taken out by then. Where they could not be, because the change waits, or the run is not about
+    mirrors, the login has to wait as well (moby#42022).
+
+    :param auths: the logins that are to be written.
+    :param docker: what container_engine_info said of Docker before the run; empty without one.
+    :param listed: the candidates, which tell who is a stranger.
+    :param in_force: the mirrors that the apply proved, None when nothing was applied.
+    """
+    given = any(is_hub(str(auth.get('registry', ''))) and auth.get('state', 'present') == 'present' and auth.get('format') != 'containers' for auth in auths)
+    if not docker or policy == _leak_guard.ALLOW or not _leak_guard.leaks(docker.get('image_store') or '', (), given):
+        return ''
+    strangers = {normalise_url(mirror.url) for mirror in parse_mirrors(list(listed)) if mirror.third_party}
+    now = docker.get('registry_mirrors') or [] if in_force is None else in_force
+    found = [url for url in now if normalise_url(url) in strangers]
+    if not found:
+        return ''
+    return (
+        f"The login to Docker Hub is not written: Docker uses the stranger's mirror {', '.join(found)}, and would hand it the login (moby#42022). "
+        f'{_leak_guard.ways_out(policy)}'
+    )
+
+
+# A fleet behind one address, or with one account, shares what Docker Hub allows it.
+_FEW_PULLS_A_HOST = 5
+
+
+def rate_limit_warning(limit: t.Mapping[str, t.Any] | None, hosts: int) -> str:
+    """A sentence when the pulls that Docker Hub still allows are few for so many hosts; empty when they are enough, or not known."""
+    if not limit:
+        return ''
+    left, window = int(limit['remaining']), int(limit['window_seconds'])
+    if left > max(_FEW_PULLS_A_HOST * hosts, int(limit['limit']) // 10):
+        return ''
+    whom = f' for {limit["source"]}' if limit.get('source') else ''
+    return (
+        f'Docker Hub allows {left} more pulls of {limit["limit"]} in {window // 3600} hours{whom}, which is few for {hosts} host{"s" if hosts != 1 else ""}. '
+        'Log in with an account that may pull more, or let the hosts pull through a cache of your own.'
+    )
+
+
 def gives_hub_login(auths: t.Sequence[t.Mapping[str, t.Any]]) -> bool:
     """Whether a Docker Hub login is among the logins that a host is given."""
     return any(is_hub(str(auth.get('registry', DOCKER_HUB))) and auth.get('state', 'present') == 'present' for auth in auths)
@@ -246,6 +297,9 @@ LEFT_BY_ROLE = (
     '__registry_access_config_settings',
     '__registry_access_pending',
     '__registry_access_apply',
+    '__registry_access_login_leak',
+    '__registry_access_logins',
+    '__registry_access_few_pulls',
 )
 
 
@@ -274,6 +328,7 @@ def _host_summary(variables: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     steps = [variables[name] for name in LEFT_BY_ROLE if name in variables and name != '__registry_access_probes']
     stopped = next((step for step in steps if step.get('failed')), None)
     written = [variables.get(name, {}) for name in WRITTEN]
+    logins = variables.get('__registry_access_logins', {})
     apply = stopped or variables.get('__registry_access_apply', {})
     return {
         'engine': f'Docker {docker.get("version")}',
@@ -286,7 +341,8 @@ def _host_summary(variables: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
         'warnings': [
             *_said(variables, '__registry_access_kept'),
             *_said(variables, '__registry_access_unusable'),
-            *(warning for result in written for warning in result.get('warnings', [])),
+            *(warning for result in [*written, logins] for warning in result.get('warnings', [])),
+            *_said(variables, '__registry_access_few_pulls'),
         ],
     }
 
@@ -305,4 +361,5 @@ def _mirrors_after(before: list[str], written: t.Sequence[t.Mapping[str, t.Any]]
 def _said(variables: t.Mapping[str, t.Any], name: str) -> list[str]:
     """The sentences of a task that tells something, none when it had nothing to tell."""
     told = variables.get(name, {})
-    return [] if told.get('skipped') or told.get('failed') else list(told.get('msg', []))
+    said = [] if told.get('skipped') or told.get('failed') else told.get('msg', [])
+    return [said] if isinstance(said, str) else list(said)

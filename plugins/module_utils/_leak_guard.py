@@ -36,7 +36,8 @@ class Sorted:
     warnings: tuple[str, ...] = ()
 
 
-def _ways_out(policy: str) -> str:
+def ways_out(policy: str) -> str:
+    """What an operator can do about it, one sentence."""
     third = 'use a cache of your own in front of them'
     if policy != ALLOW:
         third = f'accept it with registry_access_mirror_login_leak: allow (mirror_login_leak of the module), or {third}'
@@ -79,10 +80,10 @@ def sort_out(mirrors: t.Iterable[Mirror], image_store: str, logins: t.Sequence[s
         'because it uses the graph-driver image store (moby#42022)'
     )
     if policy == FAIL:
-        raise ConfigError(f'{fact}, and these mirrors belong to third parties: {", ".join(strangers)}. {_ways_out(policy)}', key='registry_mirrors')
+        raise ConfigError(f'{fact}, and these mirrors belong to third parties: {", ".join(strangers)}. {ways_out(policy)}', key='registry_mirrors')
     if policy == ALLOW:
-        return Sorted(tuple(kept), tuple(left_out), (f'{fact}. Allowed all the same: {", ".join(strangers)}. {_ways_out(policy)}',))
-    warning = f'{fact}. Left out on this host, because they belong to third parties: {", ".join(strangers)}. {_ways_out(policy)}'
+        return Sorted(tuple(kept), tuple(left_out), (f'{fact}. Allowed all the same: {", ".join(strangers)}. {ways_out(policy)}',))
+    warning = f'{fact}. Left out on this host, because they belong to third parties: {", ".join(strangers)}. {ways_out(policy)}'
     left_out += [LeftOut(url, 'It belongs to a third party, and could get hold of the Docker Hub login of this host.') for url in strangers]
     return Sorted(tuple(mirror for mirror in kept if mirror.url not in strangers), tuple(left_out), (warning,))
 

@@ -194,6 +194,7 @@ seealso:
 """
 
 EXAMPLES = r"""
+---
 - name: Log root in to Docker Hub, for Docker
   quickpull.registry.registry_auth:
     auths:

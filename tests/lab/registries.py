@@ -80,7 +80,7 @@ def start(pki: Path, logs: Path) -> None:
 
 
 def _bcrypt(password: str) -> str:
-    import crypt    # gone from Python 3.13 on; the services run on Debian 12
+    import crypt  # gone from Python 3.13 on; the services run on Debian 12
 
     return crypt.crypt(password, crypt.mksalt(crypt.METHOD_BLOWFISH, rounds=16))
 

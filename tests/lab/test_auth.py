@@ -69,7 +69,8 @@ def as_new(lab: Lab) -> t.Iterator[None]:
 @pytest.fixture(autouse=True)
 def clean(lab: Lab) -> None:
     """Each test begins with nobody logged in."""
-    lab.everywhere(lambda host: host.run('userdel -rf bob 2>/dev/null; rm -rf /root/.docker /root/.config/containers /run/containers/0 /usr/local/bin/docker-credential-*'))
+    left = '/root/.docker /root/.config/containers /run/containers/0 /usr/local/bin/docker-credential-*'
+    lab.everywhere(lambda host: host.run(f'userdel -rf bob 2>/dev/null; rm -rf {left}'))
 
 
 @pytest.fixture
@@ -191,7 +192,13 @@ def test_a_wrong_password_writes_nothing(lab: Lab) -> None:
 
 @pytest.mark.parametrize(
     'registry, outcome',
-    [(OPEN, 'unproved'), (ANYBODY, 'unproved'), ('registry-basic.lab:8999', 'unreachable'), ('no-such-name.lab', 'unreachable'), ('always-500.lab:8225', 'unreachable')],
+    [
+        (OPEN, 'unproved'),
+        (ANYBODY, 'unproved'),
+        ('registry-basic.lab:8999', 'unreachable'),
+        ('no-such-name.lab', 'unreachable'),
+        ('always-500.lab:8225', 'unreachable'),
+    ],
 )
 def test_a_registry_that_proves_nothing(lab: Lab, registry: str, outcome: str) -> None:
     host = lab.hosts['lab-forky']
@@ -332,7 +339,8 @@ def test_the_work_in_a_home_is_the_users(lab: Lab, bob: Host) -> None:
 def test_root_steps_into_no_trap(lab: Lab, bob: Host, trap: str) -> None:
     bob.put('/etc/docker/daemon.json', '{}')
     bob.put('/root/config.json', '{"auths": {}}', 0o600)
-    watched = 'stat -c "%n %a %u %g %i %s %Y" /etc/docker/daemon.json /etc/docker /etc/shadow /root /root/config.json / && cat /etc/docker/daemon.json /root/config.json'
+    files = '/etc/docker/daemon.json /root/config.json'
+    watched = f'stat -c "%n %a %u %g %i %s %Y" {files} /etc/docker /etc/shadow /root / && cat {files}'
     bob.run(['su', 'bob', '-c', f'cd; {trap}'])
     before = bob.out(watched)
     for asked in ({'user': 'bob'}, {'config_path': '/home/bob/.docker/config.json'}):

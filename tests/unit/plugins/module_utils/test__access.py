@@ -15,11 +15,11 @@ from ansible_collections.quickpull.registry.plugins.module_utils._errors import 
 @pytest.mark.parametrize(
     'run_tags, skip_tags, expected',
     [
-        (['all'], [], ['mirrors', 'proxies', 'settings']),
-        (['my-own-tag'], [], ['mirrors', 'proxies', 'settings']),
+        (['all'], [], ['mirrors', 'proxies', 'settings', 'auths']),
+        (['my-own-tag'], [], ['mirrors', 'proxies', 'settings', 'auths']),
         (['mirrors'], [], ['mirrors']),
         (['proxies', 'apply'], [], ['proxies']),
-        (['all'], ['proxies'], ['mirrors', 'settings']),
+        (['all'], ['proxies'], ['mirrors', 'settings', 'auths']),
         (['mirrors', 'proxies'], ['mirrors'], ['proxies']),
     ],
 )
