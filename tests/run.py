@@ -328,7 +328,7 @@ def pytest_command(name: str, *arguments: str) -> list[str]:
 
 # The slowest files, so that both labs are done at about the same time. Molecule knows the first one alone.
 SECOND_LAB = "second"
-ON_SECOND_LAB = ("daemon-config", "probe", "site")
+ON_SECOND_LAB = ("daemon-config", "engine-info", "probe", "proxy-dropin", "site")
 
 COLLECTION = "ansible_collections.quickpull.registry"
 MYPY_ARGUMENTS = ("-p", f"{COLLECTION}.plugins", "-p", f"{COLLECTION}.tests.unit", "-p", "lab", "-m", "run")

@@ -53,6 +53,7 @@ class Asked:
     method: str
     path: str
     headers: dict[str, str]
+    body: bytes = b''
 
     def header(self, name: str) -> str:
         return self.headers.get(name.lower(), '')
@@ -110,7 +111,7 @@ class Server:
         if len(line) != 3:
             return False
         headers = {name.lower(): value for name, value in http.client.parse_headers(stream).items()}
-        asked = Asked(line[0], line[1], headers)
+        asked = Asked(line[0], line[1], headers, stream.read(int(headers.get('content-length', 0))))
         self.log.append(asked)
         if asked.method == 'CONNECT':
             self._tunnel(connection, asked)
