@@ -25,8 +25,9 @@ PARTS = (*DAEMON_PARTS, 'auths')
 
 _PART_OF = {'registry_mirrors': 'mirrors', 'insecure_registries': 'mirrors', 'proxies': 'proxies', 'settings': 'settings'}
 
-RELOAD_HANDLER = 'Reload Docker'
-RESTART_HANDLER = 'Restart Docker'
+# Names that no other role has: where two loaded roles have a handler of one name, a bare notify reaches the last one.
+RELOAD_HANDLER = 'Reload Docker for registry_access'
+RESTART_HANDLER = 'Restart Docker for registry_access'
 
 
 def parts_in_run(run_tags: t.Sequence[str], skip_tags: t.Sequence[str] = ()) -> list[str]:
@@ -244,8 +245,7 @@ def login_leak(
     :param listed: the candidates, which tell who is a stranger.
     :param in_force: the mirrors that the apply proved, None when nothing was applied.
     """
-    given = any(is_hub(str(auth.get('registry', ''))) and auth.get('state', 'present') == 'present' and auth.get('format') != 'containers' for auth in auths)
-    if not docker or policy == _leak_guard.ALLOW or not _leak_guard.leaks(docker.get('image_store') or '', (), given):
+    if not docker or policy == _leak_guard.ALLOW or not _leak_guard.leaks(docker.get('image_store') or '', (), gives_hub_login(auths)):
         return ''
     strangers = {normalise_url(mirror.url) for mirror in parse_mirrors(list(listed)) if mirror.third_party}
     now = docker.get('registry_mirrors') or [] if in_force is None else in_force
@@ -277,8 +277,10 @@ def rate_limit_warning(limit: t.Mapping[str, t.Any] | None, hosts: int) -> str:
 
 
 def gives_hub_login(auths: t.Sequence[t.Mapping[str, t.Any]]) -> bool:
-    """Whether a Docker Hub login is among the logins that a host is given."""
-    return any(is_hub(str(auth.get('registry', DOCKER_HUB))) and auth.get('state', 'present') == 'present' for auth in auths)
+    """Whether a Docker Hub login is among the logins that a host is given, where Docker's client hands it to the daemon."""
+    return any(
+        is_hub(str(auth.get('registry', DOCKER_HUB))) and auth.get('state', 'present') == 'present' and auth.get('format') != 'containers' for auth in auths
+    )
 
 
 # What the tasks that write register.

@@ -197,6 +197,24 @@ def test_tasks_after_the_role_pull_by_the_new_way(fresh: Lab, section: str) -> N
     assert lab.everywhere(processes) == before
 
 
+@pytest.mark.parametrize('section', [AS_INCLUDE, AS_IMPORT], ids=['include_role', 'import_role'])
+def test_a_handler_of_ones_own_is_reached_by_its_name(lab: Lab, section: str) -> None:
+    """Where a loaded role has a handler of the same name, a bare notify would reach that one, without a word."""
+    own = OWN_HANDLER.replace('{section}', section).replace('ansible.builtin.fail:', 'ansible.builtin.debug:').replace('ran in place of', 'ran beside')
+    own = own.replace('ansible.builtin.command: docker pull nginx', 'ansible.builtin.command: "true"\n      notify: Restart Docker')
+    run = lab.playbook(own, limit='lab-trixie', extra_vars={'registry_access_mirrors': {}}).ok()
+    assert 'The handler of the play ran beside' in run.stdout
+
+
+def test_what_the_command_line_says_in_words_is_understood(fresh: Lab) -> None:
+    lab = fresh
+    site(lab, 'refused', arguments=['-e', 'registry_access_probe=false']).ok()
+    before = in_force(lab)
+    assert before == on_all(lab, [f'{url}/' for url in lab.urls('refused')])
+    site(lab, 'good-a', arguments=['--skip-tags', 'probe'], extra_vars={'registry_access_when_no_mirror': 'fail'}).ok()
+    assert in_force(lab) == before
+
+
 def test_live_restore_lets_a_restart_pass_without_stopping_a_container(fresh: Lab) -> None:
     lab = fresh
     lab.everywhere(lambda host: host.start_container('adhoc', restart='no'))

@@ -116,16 +116,16 @@ def plan(action: str, *, blockers: tuple[str, ...] = (), reload_keys: tuple[str,
     'written, restart, first, handler, pending',
     [
         ([plan('none'), {}], 'auto', False, '', []),
-        ([{'skipped': True}, plan('reload')], 'never', False, 'Reload Docker', []),
-        ([plan('restart')], 'auto', False, 'Restart Docker', []),
+        ([{'skipped': True}, plan('reload')], 'never', False, _access.RELOAD_HANDLER, []),
+        ([plan('restart')], 'auto', False, _access.RESTART_HANDLER, []),
         ([plan('restart', blockers=('swarm',))], 'auto', False, '', ['swarm stands in the way']),
-        ([plan('restart', blockers=('swarm',), reload_keys=('registry-mirrors',))], 'auto', False, 'Reload Docker', ['swarm stands in the way']),
-        ([plan('restart', blockers=('swarm',))], 'always', False, 'Restart Docker', []),
+        ([plan('restart', blockers=('swarm',), reload_keys=('registry-mirrors',))], 'auto', False, _access.RELOAD_HANDLER, ['swarm stands in the way']),
+        ([plan('restart', blockers=('swarm',))], 'always', False, _access.RESTART_HANDLER, []),
         ([plan('restart')], 'never', False, '', ['Restarts are not allowed (restart: never).']),
-        ([plan('restart', blockers=('live_restore',))], 'auto', True, 'Restart Docker', []),
+        ([plan('restart', blockers=('live_restore',))], 'auto', True, _access.RESTART_HANDLER, []),
         ([plan('reload'), plan('restart', blockers=('dependents',))], 'auto', False, '', ['dependents stands in the way']),
         ([{}, {'skipped': True}], 'auto', False, '', []),
-        ([plan('none'), {'plan': {'action': 'none', 'interrupted': True}}], 'never', False, 'Restart Docker', []),
+        ([plan('none'), {'plan': {'action': 'none', 'interrupted': True}}], 'never', False, _access.RESTART_HANDLER, []),
     ],
 )
 def test_next_step(written: list[dict[str, t.Any]], restart: str, first: bool, handler: str, pending: list[str]) -> None:
@@ -267,3 +267,50 @@ ENGINES = {'engines': {'docker': {'version': '26.1.5', 'registry_mirrors': ['htt
 def test_summary_says_what_is_in_force(variables: dict[str, t.Any], after: list[str], pending: list[str]) -> None:
     host = _access.summary({'a': {'__registry_access_engines': ENGINES, **variables}})['hosts']['a']
     assert (host['before'], host['after'], host['pending']) == (['http://old/'], after, pending)
+
+
+HUB_LOGIN = {'registry': 'https://index.docker.io/v1/', 'username': 'a', 'password': 'b'}
+STRANGER = {'url': 'https://stranger.example', 'third_party': True}
+
+
+@pytest.mark.parametrize(
+    'auths, docker, in_force, policy, waits',
+    [
+        ([HUB_LOGIN], {'image_store': 'graphdriver', 'registry_mirrors': ['https://stranger.example/']}, None, 'drop', True),
+        ([HUB_LOGIN], {'image_store': 'graphdriver', 'registry_mirrors': ['https://stranger.example/']}, [], 'drop', False),
+        ([HUB_LOGIN], {'image_store': 'graphdriver', 'registry_mirrors': []}, ['https://stranger.example/'], 'fail', True),
+        ([HUB_LOGIN], {'image_store': None, 'registry_mirrors': ['https://stranger.example/']}, None, 'drop', True),
+        ([HUB_LOGIN], {'image_store': 'containerd', 'registry_mirrors': ['https://stranger.example/']}, None, 'drop', False),
+        ([HUB_LOGIN], {'image_store': 'graphdriver', 'registry_mirrors': ['https://stranger.example/']}, None, 'allow', False),
+        ([HUB_LOGIN], {'image_store': 'graphdriver', 'registry_mirrors': ['https://own.example/']}, None, 'drop', False),
+        ([{**HUB_LOGIN, 'format': 'containers'}], {'image_store': 'graphdriver', 'registry_mirrors': ['https://stranger.example/']}, None, 'drop', False),
+        ([{**HUB_LOGIN, 'state': 'absent'}], {'image_store': 'graphdriver', 'registry_mirrors': ['https://stranger.example/']}, None, 'drop', False),
+        ([{'registry': 'quay.io'}], {'image_store': 'graphdriver', 'registry_mirrors': ['https://stranger.example/']}, None, 'drop', False),
+        ([HUB_LOGIN], {}, None, 'drop', False),
+        ([HUB_LOGIN], {'registry_mirrors': None}, None, 'drop', False),
+    ],
+)
+def test_a_login_waits_while_a_stranger_would_get_it(
+    auths: list[dict[str, t.Any]], docker: dict[str, t.Any], in_force: list[str] | None, policy: str, waits: bool
+) -> None:
+    told = _access.login_leak(auths, docker, [STRANGER, 'https://own.example'], in_force, policy)
+    assert bool(told) is waits
+    assert not waits or ('stranger.example' in told and '42022' in told)
+
+
+@pytest.mark.parametrize(
+    'limit, hosts, warns',
+    [
+        (None, 100, False),
+        ({'limit': 100, 'remaining': 99, 'window_seconds': 21600, 'source': ''}, 3, False),
+        ({'limit': 100, 'remaining': 99, 'window_seconds': 21600, 'source': ''}, 20, True),
+        ({'limit': 200, 'remaining': 20, 'window_seconds': 21600, 'source': '192.0.2.7'}, 1, True),
+    ],
+)
+def test_few_pulls_for_many_hosts(limit: dict[str, t.Any] | None, hosts: int, warns: bool) -> None:
+    assert bool(_access.rate_limit_warning(limit, hosts)) is warns
+
+
+def test_all_logins_go_with_the_role() -> None:
+    assert _access.logins_wanted([HUB_LOGIN], 'present') == [HUB_LOGIN]
+    assert _access.logins_wanted([HUB_LOGIN], 'absent') == [{**HUB_LOGIN, 'state': 'absent'}]

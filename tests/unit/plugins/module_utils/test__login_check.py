@@ -16,9 +16,9 @@ from ansible_collections.quickpull.registry.plugins.module_utils._auth_file impo
 from ansible_collections.quickpull.registry.plugins.module_utils._login_check import REFUSED, UNPROVED, UNREACHABLE, VERIFIED, Question, Settings, Verdict
 from ansible_collections.quickpull.registry.tests.unit.plugins.small_registry import Answer, Asked, Handler, Server
 
-ACME = Secret("acme", "right")
-BASIC = "Basic " + base64.b64encode(b"acme:right").decode()
-TOKEN = Secret(identity_token="refresh-me")
+ACME = Secret('acme', 'right')
+BASIC = 'Basic ' + base64.b64encode(b'acme:right').decode()
+TOKEN = Secret(identity_token='refresh-me')
 
 
 @pytest.fixture
@@ -44,9 +44,9 @@ def ask(server: Server, secret: Secret = ACME, *, offline: bool = False, deadlin
 
 def jwt(subject: str | None) -> str:
     def part(value: t.Any) -> str:
-        return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
+        return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip('=')
 
-    return f"{part({'alg': 'none'})}.{part({} if subject is None else {'sub': subject})}.c2ln"
+    return f'{part({"alg": "none"})}.{part({} if subject is None else {"sub": subject})}.c2ln'
 
 
 class TokenServer:
@@ -59,48 +59,48 @@ class TokenServer:
         self.server = start(self.handle)
 
     def handle(self, asked: Asked) -> Answer:
-        if not asked.path.startswith("/token"):
-            if asked.header("Authorization").startswith("Bearer "):
-                return Answer(self.more.get("registry", 200), b"{}")
-            realm = self.more.get("realm") or f"{self.server.url}/token"
-            return Answer(401, b"", {"WWW-Authenticate": f'Bearer realm="{realm}",service="s"'})
-        if asked.method == "POST":
+        if not asked.path.startswith('/token'):
+            if asked.header('Authorization').startswith('Bearer '):
+                return Answer(self.more.get('registry', 200), b'{}')
+            realm = self.more.get('realm') or f'{self.server.url}/token'
+            return Answer(401, b'', {'WWW-Authenticate': f'Bearer realm="{realm}",service="s"'})
+        if asked.method == 'POST':
             self.forms.append(parse_qs(asked.body.decode()))
-            token = self.give(self.forms[-1].get("refresh_token", [""])[0])
+            token = self.give(self.forms[-1].get('refresh_token', [''])[0])
         else:
-            token = self.give(asked.header("Authorization"))
+            token = self.give(asked.header('Authorization'))
         if token is None:
-            return Answer(self.more.get("no", 401))
-        said = {"access_token" if asked.method == "POST" else "token": token}
-        if "offline_token=true" in asked.path:
-            said["refresh_token"] = "for-later"
+            return Answer(self.more.get('no', 401))
+        said = {'access_token' if asked.method == 'POST' else 'token': token}
+        if 'offline_token=true' in asked.path:
+            said['refresh_token'] = 'for-later'
         return Answer(200, json.dumps(said).encode())
 
 
 def test_basic(start: Start) -> None:
-    server = start(lambda asked: Answer(200 if asked.header("Authorization") == BASIC else 401, b"{}", {"WWW-Authenticate": 'Basic realm="x"'}))
+    server = start(lambda asked: Answer(200 if asked.header('Authorization') == BASIC else 401, b'{}', {'WWW-Authenticate': 'Basic realm="x"'}))
     assert ask(server).outcome == VERIFIED
-    refused = ask(server, Secret("acme", "wrong\n"))
+    refused = ask(server, Secret('acme', 'wrong\n'))
     assert refused.outcome == REFUSED
-    assert "acme" in refused.reason
-    assert "line break" in refused.reason
-    assert "wrong" not in refused.reason
+    assert 'acme' in refused.reason
+    assert 'line break' in refused.reason
+    assert 'wrong' not in refused.reason
     assert ask(server, TOKEN).outcome == REFUSED
 
 
 @pytest.mark.parametrize(
-    "give, outcome",
+    'give, outcome',
     [
-        pytest.param(lambda who: jwt("acme") if who == BASIC else None, VERIFIED, id="tells whom it is for"),
-        pytest.param(lambda who: jwt("acme" if who == BASIC else ""), VERIFIED, id="strangers get one for nobody"),
-        pytest.param(lambda who: jwt(""), UNPROVED, id="a token for nobody"),
-        pytest.param(lambda who: "opaque" if who == BASIC else None, VERIFIED, id="opaque, strangers get none"),
-        pytest.param(lambda who: "same", UNPROVED, id="opaque, the same for anybody"),
-        pytest.param(lambda who: f"token{len(who)}", UNPROVED, id="opaque, another each time, for anybody"),
-        pytest.param(lambda who: "opaque" if who == BASIC else "anonymous" if not who else None, VERIFIED, id="opaque, strangers get another, liars none"),
-        pytest.param(lambda who: jwt(None) if who == BASIC else None, VERIFIED, id="a token that does not say whom it is for"),
-        pytest.param(lambda who: None, REFUSED, id="none"),
-        pytest.param(lambda who: "", UNREACHABLE, id="an empty token"),
+        pytest.param(lambda who: jwt('acme') if who == BASIC else None, VERIFIED, id='tells whom it is for'),
+        pytest.param(lambda who: jwt('acme' if who == BASIC else ''), VERIFIED, id='strangers get one for nobody'),
+        pytest.param(lambda who: jwt(''), UNPROVED, id='a token for nobody'),
+        pytest.param(lambda who: 'opaque' if who == BASIC else None, VERIFIED, id='opaque, strangers get none'),
+        pytest.param(lambda who: 'same', UNPROVED, id='opaque, the same for anybody'),
+        pytest.param(lambda who: f'token{len(who)}', UNPROVED, id='opaque, another each time, for anybody'),
+        pytest.param(lambda who: 'opaque' if who == BASIC else 'anonymous' if not who else None, VERIFIED, id='opaque, strangers get another, liars none'),
+        pytest.param(lambda who: jwt(None) if who == BASIC else None, VERIFIED, id='a token that does not say whom it is for'),
+        pytest.param(lambda who: None, REFUSED, id='none'),
+        pytest.param(lambda who: '', UNREACHABLE, id='an empty token'),
     ],
 )
 def test_what_a_token_proves(start: Start, give: t.Callable[[str], str | None], outcome: str) -> None:
@@ -108,15 +108,15 @@ def test_what_a_token_proves(start: Start, give: t.Callable[[str], str | None], 
 
 
 @pytest.mark.parametrize(
-    "more, outcome",
+    'more, outcome',
     [
-        ({"no": 403}, REFUSED),
-        ({"no": 400}, REFUSED),
-        ({"no": 429}, UNREACHABLE),
-        ({"no": 503}, UNREACHABLE),
-        ({"no": 404}, UNREACHABLE),
-        ({"realm": "http://127.0.0.1:1/token"}, UNREACHABLE),
-        ({"realm": "ftp://x/token"}, UNREACHABLE),
+        ({'no': 403}, REFUSED),
+        ({'no': 400}, REFUSED),
+        ({'no': 429}, UNREACHABLE),
+        ({'no': 503}, UNREACHABLE),
+        ({'no': 404}, UNREACHABLE),
+        ({'realm': 'http://127.0.0.1:1/token'}, UNREACHABLE),
+        ({'realm': 'ftp://x/token'}, UNREACHABLE),
     ],
 )
 def test_what_a_token_server_may_answer(start: Start, more: dict[str, t.Any], outcome: str) -> None:
@@ -124,75 +124,75 @@ def test_what_a_token_server_may_answer(start: Start, more: dict[str, t.Any], ou
 
 
 def test_a_token_that_the_registry_does_not_take(start: Start) -> None:
-    assert ask(TokenServer(start, lambda who: "x" if who else None, registry=401).server).outcome == REFUSED
+    assert ask(TokenServer(start, lambda who: 'x' if who else None, registry=401).server).outcome == REFUSED
 
 
 def test_the_identity_token_that_comes_with_it(start: Start) -> None:
-    tokens = TokenServer(start, lambda who: jwt("acme"))
-    assert ask(tokens.server, offline=True).identity_token == "for-later"
-    assert ask(tokens.server).identity_token == ""
-    query = parse_qs(urlsplit(next(asked.path for asked in tokens.server.log if asked.path.startswith("/token"))).query)
-    assert query == {"service": ["s"], "account": ["acme"], "client_id": ["quickpull.registry"], "offline_token": ["true"]}
+    tokens = TokenServer(start, lambda who: jwt('acme'))
+    assert ask(tokens.server, offline=True).identity_token == 'for-later'
+    assert ask(tokens.server).identity_token == ''
+    query = parse_qs(urlsplit(next(asked.path for asked in tokens.server.log if asked.path.startswith('/token'))).query)
+    assert query == {'service': ['s'], 'account': ['acme'], 'client_id': ['quickpull.registry'], 'offline_token': ['true']}
 
 
 def test_identity_tokens(start: Start) -> None:
-    tokens = TokenServer(start, lambda token: "access" if token == "refresh-me" else None)
+    tokens = TokenServer(start, lambda token: 'access' if token == 'refresh-me' else None)
     assert ask(tokens.server, TOKEN).outcome == VERIFIED
-    assert tokens.forms == [{"grant_type": ["refresh_token"], "client_id": ["quickpull.registry"], "refresh_token": ["refresh-me"], "service": ["s"]}]
-    assert ask(tokens.server, Secret(identity_token="other")).outcome == REFUSED
+    assert tokens.forms == [{'grant_type': ['refresh_token'], 'client_id': ['quickpull.registry'], 'refresh_token': ['refresh-me'], 'service': ['s']}]
+    assert ask(tokens.server, Secret(identity_token='other')).outcome == REFUSED
     assert ask(TokenServer(start, lambda token: None, no=405).server, TOKEN).outcome == REFUSED
 
 
 def test_a_registry_that_lets_anybody_in(start: Start) -> None:
-    assert ask(start(lambda asked: Answer(200, b"{}"))).outcome == UNPROVED
-    strict = start(lambda asked: Answer(401 if asked.header("Authorization") not in ("", BASIC) else 200, b"{}"))
-    assert ask(strict, Secret("acme", "wrong")).outcome == REFUSED
+    assert ask(start(lambda asked: Answer(200, b'{}'))).outcome == UNPROVED
+    strict = start(lambda asked: Answer(401 if asked.header('Authorization') not in ('', BASIC) else 200, b'{}'))
+    assert ask(strict, Secret('acme', 'wrong')).outcome == REFUSED
     assert ask(strict).outcome == UNPROVED
 
 
 def test_a_registry_that_asks_at_the_manifest(start: Start) -> None:
     def handle(asked: Asked) -> Answer:
-        if asked.path == "/v2/":
-            return Answer(200, b"{}")
-        return Answer(404 if asked.header("Authorization") == BASIC else 401, b"", {"WWW-Authenticate": 'Basic realm="x"'})
+        if asked.path == '/v2/':
+            return Answer(200, b'{}')
+        return Answer(404 if asked.header('Authorization') == BASIC else 401, b'', {'WWW-Authenticate': 'Basic realm="x"'})
 
     assert ask(start(handle)).outcome == VERIFIED
-    assert ask(start(handle), Secret("acme", "wrong")).outcome == REFUSED
+    assert ask(start(handle), Secret('acme', 'wrong')).outcome == REFUSED
 
 
-@pytest.mark.parametrize("status", [404, 403, 429, 500, 503])
+@pytest.mark.parametrize('status', [404, 403, 429, 500, 503])
 def test_what_is_no_answer_to_a_login(start: Start, status: int) -> None:
     assert ask(start(lambda asked: Answer(status))).outcome == UNREACHABLE
 
 
 def test_nobody_there_and_nobody_answering(start: Start) -> None:
-    gone = Question(parse_registry("http://127.0.0.1:9"), ACME)
+    gone = Question(parse_registry('http://127.0.0.1:9'), ACME)
     assert login_check.check(gone, Settings(deadline=5)).outcome == UNREACHABLE
-    assert ask(start(lambda asked: Answer(200, hang=True, raw=[b""])), deadline=0.5).outcome == UNREACHABLE
+    assert ask(start(lambda asked: Answer(200, hang=True, raw=[b''])), deadline=0.5).outcome == UNREACHABLE
 
 
-@pytest.mark.parametrize("scheme", ["Negotiate", 'Digest realm="x"', ""])
+@pytest.mark.parametrize('scheme', ['Negotiate', 'Digest realm="x"', ''])
 def test_a_challenge_that_clients_do_not_know(start: Start, scheme: str) -> None:
-    assert ask(start(lambda asked: Answer(401, b"", {"WWW-Authenticate": scheme} if scheme else {}))).outcome == UNPROVED
+    assert ask(start(lambda asked: Answer(401, b'', {'WWW-Authenticate': scheme} if scheme else {}))).outcome == UNPROVED
 
 
 def test_a_redirect_does_not_carry_the_password_away(start: Start) -> None:
     thief = start(lambda asked: Answer(200, b'{"token": "x"}'))
-    ask(TokenServer(start, lambda who: None, realm=f"{thief.url}/token").server)
-    taken = [asked for asked in thief.log if asked.header("Authorization")]
-    assert taken, "a realm elsewhere is how token servers are named"
+    ask(TokenServer(start, lambda who: None, realm=f'{thief.url}/token').server)
+    taken = [asked for asked in thief.log if asked.header('Authorization')]
+    assert taken, 'a realm elsewhere is how token servers are named'
     thief.log.clear()
     bounced = start(
-        lambda asked: Answer(307, b"", {"Location": f"{thief.url}/v2/"}) if asked.header("Authorization") else Answer(401, b"", {"WWW-Authenticate": "Basic"})
+        lambda asked: Answer(307, b'', {'Location': f'{thief.url}/v2/'}) if asked.header('Authorization') else Answer(401, b'', {'WWW-Authenticate': 'Basic'})
     )
     ask(bounced)
     assert thief.log
-    assert not any(asked.header("Authorization") for asked in thief.log)
+    assert not any(asked.header('Authorization') for asked in thief.log)
     refresh = TokenServer(start, lambda who: None)
     refresh.handle = lambda asked: (  # type: ignore[method-assign]
-        Answer(307, b"", {"Location": f"{thief.url}/token"})
-        if asked.method == "POST"
-        else Answer(401, b"", {"WWW-Authenticate": f'Bearer realm="{moved.url}/token"'})
+        Answer(307, b'', {'Location': f'{thief.url}/token'})
+        if asked.method == 'POST'
+        else Answer(401, b'', {'WWW-Authenticate': f'Bearer realm="{moved.url}/token"'})
     )
     moved = start(refresh.handle)
     thief.log.clear()
@@ -201,40 +201,40 @@ def test_a_redirect_does_not_carry_the_password_away(start: Start) -> None:
 
 
 def test_all_are_asked_in_order(start: Start) -> None:
-    server = start(lambda asked: Answer(200 if asked.header("Authorization") == BASIC else 401, b"{}", {"WWW-Authenticate": 'Basic realm="x"'}))
+    server = start(lambda asked: Answer(200 if asked.header('Authorization') == BASIC else 401, b'{}', {'WWW-Authenticate': 'Basic realm="x"'}))
     registry = parse_registry(server.url)
-    questions = [Question(registry, Secret("acme", word)) for word in ("right", "wrong", "right")]
+    questions = [Question(registry, Secret('acme', word)) for word in ('right', 'wrong', 'right')]
     assert [verdict.outcome for verdict in login_check.check_all(questions, Settings())] == [VERIFIED, REFUSED, VERIFIED]
     assert login_check.check_all([], Settings()) == []
 
 
 @pytest.mark.parametrize(
-    "outcome, policy, stops",
+    'outcome, policy, stops',
     [
-        (VERIFIED, "always", False),
-        (REFUSED, "always", True),
-        (REFUSED, "when_reachable", True),
-        (UNREACHABLE, "always", True),
-        (UNREACHABLE, "when_reachable", False),
-        (UNPROVED, "always", True),
-        (UNPROVED, "when_reachable", False),
+        (VERIFIED, 'always', False),
+        (REFUSED, 'always', True),
+        (REFUSED, 'when_reachable', True),
+        (UNREACHABLE, 'always', True),
+        (UNREACHABLE, 'when_reachable', False),
+        (UNPROVED, 'always', True),
+        (UNPROVED, 'when_reachable', False),
     ],
 )
 def test_what_stops_a_login(outcome: str, policy: str, stops: bool) -> None:
-    assert bool(login_check.advise(Verdict(outcome, "Because."), policy)) is stops
+    assert bool(login_check.advise(Verdict(outcome, 'Because.'), policy)) is stops
 
 
 @pytest.mark.parametrize(
-    "headers, expected",
+    'headers, expected',
     [
-        ({"ratelimit-limit": "100;w=21600", "ratelimit-remaining": "76;w=21600", "docker-ratelimit-source": "192.0.2.7"}, (100, 76, 21600, "192.0.2.7")),
-        ({"ratelimit-limit": "200", "ratelimit-remaining": "0"}, (200, 0, 0, "")),
-        ({"ratelimit-limit": "many", "ratelimit-remaining": "1"}, None),
+        ({'ratelimit-limit': '100;w=21600', 'ratelimit-remaining': '76;w=21600', 'docker-ratelimit-source': '192.0.2.7'}, (100, 76, 21600, '192.0.2.7')),
+        ({'ratelimit-limit': '200', 'ratelimit-remaining': '0'}, (200, 0, 0, '')),
+        ({'ratelimit-limit': 'many', 'ratelimit-remaining': '1'}, None),
         ({}, None),
     ],
 )
 def test_rate_limits(start: Start, headers: dict[str, str], expected: t.Any) -> None:
-    server = start(lambda asked: Answer(200, b"", headers))
-    answer = login_check.Client(server.url, login_check.Deadline(5)).request("HEAD", server.url, limit=login_check.Limit(0))
+    server = start(lambda asked: Answer(200, b'', headers))
+    answer = login_check.Client(server.url, login_check.Deadline(5)).request('HEAD', server.url, limit=login_check.Limit(0))
     found = login_check.parse_rate_limit(answer)
     assert (found and (found.limit, found.remaining, found.window_seconds, found.source)) == expected
