@@ -90,9 +90,21 @@ def access_step(written: t.Any, restart: str = 'auto', live_restore_first: bool 
 
 
 @as_filter
-def access_logins(auths: t.Any, state: str = 'present') -> list[dict[str, t.Any]]:
+def access_logins(auths: t.Any, state: str = 'present', held_back: str = '') -> list[dict[str, t.Any]]:
     """The logins for registry_auth."""
-    return _access.logins_wanted(plain(auths), str(state))
+    return _access.logins_wanted(plain(auths), str(state), str(held_back))
+
+
+@as_filter
+def access_client_proxies(proxies: t.Any, state: str = 'present') -> dict[str, t.Any]:
+    """The proxies for what runs in containers."""
+    return _access.client_proxies_wanted(plain(proxies), str(state))
+
+
+@as_filter
+def access_mirrors_by_now(written: t.Any, applied: t.Any = None, check_mode: bool = False) -> list[str] | None:
+    """The mirrors in force after this run's apply."""
+    return _access.mirrors_by_now(plain(written), plain(applied) or {}, bool(check_mode))
 
 
 @as_filter
@@ -132,12 +144,14 @@ class FilterModule:
         return {
             'access_candidates': access_candidates,
             'access_choice': access_choice,
+            'access_client_proxies': access_client_proxies,
             'access_few_pulls': access_few_pulls,
             'access_hub_login': access_hub_login,
             'access_images': access_images,
             'access_is_managed': access_is_managed,
             'access_login_leak': access_login_leak,
             'access_logins': access_logins,
+            'access_mirrors_by_now': access_mirrors_by_now,
             'access_parts': access_parts,
             'access_proxies': access_proxies,
             'access_rules_hold': access_rules_hold,

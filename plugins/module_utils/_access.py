@@ -9,7 +9,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.quickpull.registry.plugins.module_utils import _leak_guard
+from ansible_collections.quickpull.registry.plugins.module_utils import _catalog, _leak_guard
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._hub_logins import is_hub
 from ansible_collections.quickpull.registry.plugins.module_utils._mirror import has_path, host_of, normalise_url, parse_mirrors
@@ -227,9 +227,33 @@ def _together(plans: t.Sequence[t.Mapping[str, t.Any]]) -> Plan:
     return Plan(action=action, blockers=tuple(blockers), blocked_because=tuple(blockers.values()), **merged)
 
 
-def logins_wanted(auths: t.Sequence[t.Mapping[str, t.Any]], state: str) -> list[dict[str, t.Any]]:
-    """The logins for registry_auth; with the role's state ``absent`` all of them are to be gone."""
-    return [{**auth, 'state': 'absent'} if state == 'absent' else dict(auth) for auth in auths]
+def logins_wanted(auths: t.Sequence[t.Mapping[str, t.Any]], state: str = 'present', held_back: str = '') -> list[dict[str, t.Any]]:
+    """The logins for registry_auth; with the role's state ``absent`` all of them are to be gone.
+
+    :param held_back: why a login to Docker Hub has to wait; when there is a reason, it is not among them.
+    """
+    wanted = [{**auth, 'state': 'absent'} if state == 'absent' else dict(auth) for auth in auths]
+    return [auth for auth in wanted if not (held_back and gives_hub_login([auth]))]
+
+
+def client_proxies_wanted(proxies: t.Mapping[str, t.Any], state: str = 'present') -> dict[str, t.Any]:
+    """The proxies for what runs in containers; with the role's state ``absent`` each of those named is to be gone, and no other."""
+    if state != 'absent':
+        return dict(proxies)
+    return {name: [] if name == 'no_proxy' else '' for name in proxies}
+
+
+def mirrors_by_now(written: t.Sequence[t.Mapping[str, t.Any]], applied: t.Mapping[str, t.Any], check_mode: bool) -> list[str] | None:
+    """The mirrors in force after this run's apply, or, in check mode, those that it would bring; None when it applied nothing.
+
+    :param written: results of docker_daemon_config.
+    :param applied: of docker_daemon_apply.
+    """
+    proved = (applied.get('proof') or {}).get('mirrors')
+    if proved is not None:
+        return list(proved)
+    told = [result['registry_mirrors'] for result in written if result.get('registry_mirrors') is not None]
+    return list(told[-1]) if check_mode and applied and told else None
 
 
 def login_leak(
@@ -247,9 +271,10 @@ def login_leak(
     """
     if not docker or policy == _leak_guard.ALLOW or not _leak_guard.leaks(docker.get('image_store') or '', (), gives_hub_login(auths)):
         return ''
-    strangers = {normalise_url(mirror.url) for mirror in parse_mirrors(list(listed)) if mirror.third_party}
+    known = {normalise_url(mirror.url): mirror.third_party for mirror in parse_mirrors(list(listed))}
     now = docker.get('registry_mirrors') or [] if in_force is None else in_force
-    found = [url for url in now if normalise_url(url) in strangers]
+    # One that is listed no more, or that somebody else wrote, is known by the catalogue alone.
+    found = [url for url in now if known.get(normalise_url(url), any(entry.covers(host_of(url)) for entry in _catalog.ENTRIES))]
     if not found:
         return ''
     return (
@@ -300,6 +325,7 @@ LEFT_BY_ROLE = (
     '__registry_access_pending',
     '__registry_access_apply',
     '__registry_access_login_leak',
+    '__registry_access_login_waits',
     '__registry_access_logins',
     '__registry_access_few_pulls',
 )
@@ -344,6 +370,7 @@ def _host_summary(variables: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
             *_said(variables, '__registry_access_kept'),
             *_said(variables, '__registry_access_unusable'),
             *(warning for result in [*written, logins] for warning in result.get('warnings', [])),
+            *_said(variables, '__registry_access_login_waits'),
             *_said(variables, '__registry_access_few_pulls'),
         ],
     }

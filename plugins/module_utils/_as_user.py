@@ -10,17 +10,22 @@ child process that is that user and nobody else, so that what the user could not
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pwd
+import select
 import signal
 import stat
+import time
 import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 
 MAX_ANSWER = 16 * 1024 * 1024
+# Enough for some helpers that take all of their time.
+SECONDS = 300.0
 _MAX_LINKS = 40
 _PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 
@@ -52,8 +57,8 @@ def account(name: str | None) -> Account:
         if name is None:
             found = pwd.getpwuid(os.geteuid())
         else:
-            found = pwd.getpwuid(int(name)) if name.isdigit() else pwd.getpwnam(name)
-    except (KeyError, OverflowError):
+            found = pwd.getpwuid(int(name)) if name.isascii() and name.isdigit() else pwd.getpwnam(name)
+    except (KeyError, OverflowError, ValueError):
         raise ConfigError(f'user: there is no user {name if name is not None else os.geteuid()} on this host.', key='user') from None
     return Account(found.pw_name, found.pw_uid, found.pw_gid, found.pw_dir)
 
@@ -72,10 +77,30 @@ def run_as(who: Account, work: t.Callable[[], t.Any]) -> t.Any:
     if child == 0:
         _child(who, work, reading, writing)
     os.close(writing)
-    with os.fdopen(reading, 'rb') as stream:
-        answer = stream.read(MAX_ANSWER)
-    status = os.waitpid(child, 0)[1]
+    try:
+        answer = _read(reading, time.monotonic() + SECONDS)
+    except TimeoutError:
+        raise ConfigError(f'The process that worked as {who.name} did not end within {SECONDS:g} s and was stopped.') from None
+    finally:
+        # The user may send it signals, and could keep it, and so root, for ever.
+        with contextlib.suppress(OSError):
+            os.kill(child, signal.SIGKILL)
+        status = os.waitpid(child, 0)[1]
     return _result(who, answer, status)
+
+
+def _read(descriptor: int, until: float) -> bytes:
+    """All that comes until the other end is closed. Raises TimeoutError."""
+    answer = b''
+    with os.fdopen(descriptor, 'rb', buffering=0) as stream:
+        while len(answer) < MAX_ANSWER:
+            if not select.select([stream], [], [], max(0.0, until - time.monotonic()))[0]:
+                raise TimeoutError
+            data = stream.read(65536)
+            if not data:
+                break
+            answer += data
+    return answer
 
 
 def _result(who: Account, answer: bytes, status: int) -> t.Any:

@@ -105,7 +105,9 @@ def _host_of_key(key: str) -> str:
 def means(key: str, registry: Registry, form: str) -> bool:
     """Whether a key of a file is for this registry, in today's spelling or in an older one."""
     if form == DOCKER:
-        return key not in _HUB_TOKEN_KEYS and _host_of_key(key) == registry.host
+        # Without a scheme, what stands behind the host is a part of the registry, which Podman knows in this file too.
+        path = '' if _SCHEME.match(key) else key.partition('/')[2].strip('/')
+        return key not in _HUB_TOKEN_KEYS and (not path or bool(_API.match(path))) and _host_of_key(key) == registry.host
     if registry.namespace or (not _SCHEME.match(key) and '/' in key):
         return key == registry.name
     return _host_of_key(key) == registry.host
@@ -203,18 +205,22 @@ def _settled(document: Document, name: str) -> Document:
 def helper_of(document: Document, registry: Registry, form: str) -> str:
     """The credential helper that keeps the login of a registry, '' when the file itself does.
 
-    ``credHelpers`` beats ``credsStore``, which only Docker's clients know.
+    ``credHelpers`` beats ``credsStore``, which only Docker's clients know; there an empty name in ``credHelpers`` means the file. Containers' clients ask
+    helpers for whole registries alone.
     """
-    named = _part(document, 'credHelpers').get(registry.key(form))
-    if isinstance(named, str) and named:
+    named = _part(document, 'credHelpers').get(registry.key(form) if form == DOCKER else registry.host)
+    if isinstance(named, str):
         return named
     store = document.get(pointer('credsStore')) if form == DOCKER else ABSENT
     return store if isinstance(store, str) else ''
 
 
 def set_helper(document: Document, registry: Registry, form: str, name: str) -> Document:
-    """Let a helper keep the login of a registry."""
-    return _settled(document, 'credHelpers').set(pointer('credHelpers', registry.key(form)), name)
+    """Let a helper keep the login of a registry; an empty name lets the file do so."""
+    where = pointer('credHelpers', registry.key(form))
+    if not name and not (form == DOCKER and isinstance(document.get(pointer('credsStore')), str)):
+        return document.remove(where)
+    return _settled(document, 'credHelpers').set(where, name)
 
 
 def keys_of(document: Document, registry: Registry, form: str) -> list[str]:
@@ -295,6 +301,8 @@ def put_proxies(document: Document, proxies: t.Mapping[str, t.Any]) -> Document:
         if text:
             if document.get(where) != text:
                 document = _settled(document, 'proxies')
+                if document.get(pointer('proxies', 'default')) is None:
+                    document = document.set(pointer('proxies', 'default'), {})
                 document = document.set(where, text)
         else:
             document = document.remove(where)

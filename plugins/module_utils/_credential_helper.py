@@ -77,7 +77,7 @@ class Helper:
         said = '' if '{' in answer else ' '.join(answer.split())[:200]
         return ConfigError(
             f'The credential helper {self.program} failed to {verb} the login of {server} (exit code {code}){": " + said if said else ""}. '
-            f'Nothing was written. Mend the helper, or take it out of credHelpers or credsStore.',
+            'Mend the helper, or take it out of credHelpers or credsStore.',
             key=self.name,
         )
 

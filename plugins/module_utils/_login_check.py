@@ -222,23 +222,36 @@ class _Visit:
     def _basic(self, place: str) -> Verdict:
         if self.secret.identity_token:
             raise _Said(REFUSED, f'{self.question.registry.name} takes user and password (Basic), and knows no identity tokens.')
-        answer = self._ask('GET', place, self._basic_header())
-        if answer.status in (401, 403):
-            raise self._refused()
-        self._no_verdict(answer)
+        self._accepted(place, self._ask('GET', place, self._basic_header()))
         return Verdict(VERIFIED, f'{self.question.registry.name} takes the login of {self.secret.username}.')
 
+    def _accepted(self, place: str, answer: Response, detail: str = '') -> None:
+        """Whether the registry takes a request with the login. Raises _Said when it does not, or does not say."""
+        at_manifest = place.endswith(_SOME_MANIFEST)
+        if answer.status == 200 or (answer.status == 404 and at_manifest):
+            return
+        limited = answer.status == 403 or 'insufficient_scope' in ' '.join(answer.headers.get_all('WWW-Authenticate') or [])
+        if at_manifest and answer.status in (401, 403) and limited:
+            whose = self.secret.username or 'this token'
+            raise _Said(UNPROVED, f'{self.question.registry.name} shows nothing to {whose} that the login could be tried on ({answer.status}).')
+        # Amazon's registry answers 400 to a token that it does not take.
+        if answer.status in (400, 401, 403):
+            raise self._refused(f'{detail} ({answer.status})' if detail or answer.status != 401 else '')
+        self._no_verdict(answer)
+        raise _Said(UNREACHABLE, f'{place} answers {answer.status}, which says nothing of the login.')
+
     # Token servers
+
+    def _is_good(self, token: str) -> bool:
+        return check(replace(self.question, secret=Secret(identity_token=token), offline=False), replace(self.settings, rate_limit=False)).outcome == VERIFIED
 
     def _bearer(self, place: str, challenge: Challenge) -> Verdict:
         realm = self._realm(challenge)
         token, given = self._refresh(realm, challenge) if self.secret.identity_token else self._token(realm, challenge)
-        answer = self._ask('GET', place, f'Bearer {token}')
-        if answer.status in (401, 403):
-            raise self._refused(f': its token server gives a token, and the registry answers {answer.status} to it')
-        self._no_verdict(answer)
-        if not self.secret.identity_token:
-            self._prove(token, realm, challenge)
+        self._accepted(place, self._ask('GET', place, f'Bearer {token}'), ': its token server gives a token, and the registry does not take that')
+        self._prove(token, realm, challenge)
+        if given and not self._is_good(given):
+            given = ''  # some give one that they take back from nobody
         whose = f'the login of {self.secret.username}' if self.secret.username else 'the identity token'
         return Verdict(VERIFIED, f'{self.question.registry.name} takes {whose}.', given)
 
@@ -268,9 +281,9 @@ class _Visit:
             raise _Said(UNREACHABLE, f'The token server {realm.partition("?")[0]} answers {answer.status} without a token.')
         return token, _identity_token(answer.body)
 
-    def _refresh(self, realm: str, challenge: Challenge, scope: str = '') -> tuple[str, str]:
+    def _refresh(self, realm: str, challenge: Challenge, scope: str = '', secret: Secret | None = None) -> tuple[str, str]:
         """A token for an identity token (OAuth2, RFC 6749, section 6)."""
-        form = {'grant_type': 'refresh_token', 'client_id': CLIENT_ID, 'refresh_token': self.secret.identity_token, **token_query(challenge, scope)}
+        form = {'grant_type': 'refresh_token', 'client_id': CLIENT_ID, 'refresh_token': (secret or self.secret).identity_token, **token_query(challenge, scope)}
         answer = self._ask('POST', realm, body=urlencode(form).encode(), limit=_BODY)
         if answer.status in (400, 401, 403):
             raise self._refused('' if answer.status == 401 else f' ({answer.status})')
@@ -280,23 +293,28 @@ class _Visit:
 
     def _prove(self, token: str, realm: str, challenge: Challenge) -> None:
         """Make sure that the token was given for the login. Raises _Said where anybody gets one."""
-        subject = _subject(token)
-        if subject:
-            return
         anybody = _Said(UNPROVED, f'The token server of {self.question.registry.name} gives the same to anybody, so nothing is known of this login.')
-        if subject is not None:
+        subject = _subject(token)
+        if subject == '':
             raise anybody
-        # Nothing can be read in it. Whom a stranger gets none, it was the login that helped.
+        # Whom a stranger gets none, or one for somebody else, it was the login that helped.
         answer = self._ask('GET', with_query(realm, token_query(challenge)), limit=_BODY)
         anonymous = parse_token(answer.body) if answer.status == 200 and answer.complete else ''
         if not anonymous:
             return
         if anonymous == token:
             raise anybody
-        # A user that nobody has: refused, the server does look at logins. No account of anybody's is locked by it.
+        if subject is not None and _subject(anonymous) is not None:
+            if subject != _subject(anonymous):
+                return
+            raise anybody
+        # Nothing can be read in them. A user that nobody has is refused where the server does look at logins; no account of anybody's is locked by it.
         nobody = Secret(f'nobody-{secrets.token_hex(8)}', secrets.token_hex(8))
         try:
-            self._token(realm, challenge, secret=nobody)
+            if self.secret.identity_token:
+                self._refresh(realm, challenge, secret=Secret(identity_token=secrets.token_hex(16)))
+            else:
+                self._token(realm, challenge, secret=nobody)
         except _Said as said:
             if said.verdict.outcome == REFUSED:
                 return

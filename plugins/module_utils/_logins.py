@@ -16,7 +16,7 @@ from ansible_collections.quickpull.registry.plugins.module_utils._auth_file impo
 from ansible_collections.quickpull.registry.plugins.module_utils._credential_helper import Helper
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._json_text import Document
-from ansible_collections.quickpull.registry.plugins.module_utils._mask import mask_text
+from ansible_collections.quickpull.registry.plugins.module_utils._mask import mask_text, mask_url
 
 _PLACES = {DOCKER: ('.docker', 'config.json'), CONTAINERS: ('.config/containers', 'auth.json')}
 
@@ -120,7 +120,18 @@ def work(target: Target, *, write: bool) -> dict[str, t.Any]:
         ``after`` (lines without secrets), and ``tokens``: by registry, the identity tokens that stand for a password. They are secret.
     :raises ConfigError: when the file cannot be understood, read or written; then it is as it was.
     """
-    result: dict[str, t.Any] = _as_user.run_as(target.account, lambda: _Work(target).run(write=write))
+    try:
+        result: dict[str, t.Any] = _as_user.run_as(target.account, lambda: _Work(target).run(write=write))
+    except ConfigError as exc:
+        if target.account.uid == os.geteuid() or 'permission denied' not in str(exc):
+            raise
+        folder = os.path.dirname(target.path)
+        who = target.account.name
+        raise ConfigError(
+            f"{exc.path or target.path} is not {who}'s to change, and this is done as {who}. "
+            f'Where root left it (sudo docker login), give it back: chown -R {who} {folder}',
+            path=exc.path,
+        ) from exc
     return result
 
 
@@ -135,6 +146,7 @@ class _Work:
         self.file = _io.read_file(target.path)
         self.before = _auth_file.parse(self.file.data, target.path)
         self.document = self.before
+        self.stored: list[str] = []
         self.errands: list[t.Callable[[], None]] = []
         self.told: list[dict[str, t.Any]] = []
         self.tokens: dict[str, str] = {}
@@ -147,6 +159,8 @@ class _Work:
         if self.target.proxies is not None:
             self.document = _auth_file.put_proxies(self.document, self.target.proxies)
         changed = bool(self.errands) or self.document.text != self.before.text or self._too_open() != []
+        if changed:
+            self._check_home()
         if changed and write:
             self._write()
         return {
@@ -167,11 +181,21 @@ class _Work:
     def _present(self, wanted: Wanted) -> None:
         registry, form, secret = wanted.registry, self.target.form, t.cast(Secret, wanted.secret)
         start, errands = self.document, len(self.errands)
+        if wanted.helper and registry.namespace:
+            raise ConfigError(
+                f'auths: {registry.name} has a helper, but clients ask helpers for whole registries alone. Name {registry.host}, or no helper.', key='helper'
+            )
         if wanted.helper is not None:
             self.document = _auth_file.set_helper(self.document, registry, form, wanted.helper)
         helper = self._helper(registry)
+        if helper and registry.namespace:
+            raise ConfigError(
+                f'{self.target.path}: clients ask the helper {helper.name} for all of {registry.host}, so a login for {registry.name} would never be used. '
+                f'Log in to {registry.host}, or take the helper out of credHelpers.',
+                path=self.target.path,
+            )
         if helper:
-            self._in_helper(helper, wanted, secret)
+            self._in_helper(helper, registry, secret)
         else:
             # As `docker login` does: what the registry gave in place of the password is kept, and the password is not.
             kept = Secret(secret.username, identity_token=wanted.identity_token) if wanted.identity_token else secret
@@ -186,13 +210,10 @@ class _Work:
         if found and found.identity_token and t.cast(Secret, wanted.secret).password:
             self.tokens[wanted.registry.name] = found.identity_token
 
-    def _in_helper(self, helper: Helper, wanted: Wanted, secret: Secret) -> None:
-        registry = wanted.registry
-        key, found = registry.key(self.target.form), helper.get(registry.key(self.target.form))
-        # A helper has no room for a name beside a token.
-        if found and found.identity_token and secret.password and wanted.keep_token:
-            self._note_token(wanted, found)
-        elif not _auth_file.satisfies(found, _nameless(secret)):
+    def _in_helper(self, helper: Helper, registry: Registry, secret: Secret) -> None:
+        key = registry.key(self.target.form)
+        # A token in a helper does not say whose it is, so it never stands for a password.
+        if not _auth_file.satisfies(helper.get(key), _nameless(secret), keep_token=False):
             self.errands.append(lambda: self._store(helper, key, secret))
         # The secret is not kept twice. Docker's client leaves an empty entry beside a helper, the others leave none.
         if self.target.form == DOCKER:
@@ -202,6 +223,7 @@ class _Work:
 
     def _store(self, helper: Helper, key: str, secret: Secret) -> None:
         helper.store(key, secret)
+        self.stored.append(key)
         if not _auth_file.satisfies(helper.get(key), _nameless(secret)):
             raise ConfigError(f'The credential helper {helper.program} took the login of {key} and gives another one back.', key=helper.name)
 
@@ -217,7 +239,9 @@ class _Work:
     def _alone(self) -> None:
         """Take away the logins that nobody asked for."""
         form = self.target.form
-        for key in _auth_file.others(self.document, [one.registry for one in self.target.logins], form):
+        wanted = [one.registry for one in self.target.logins]
+        helped = [key for key in self.document.value.get('credHelpers') or {} if not any(_auth_file.means(key, one, form) for one in wanted)]
+        for key in dict.fromkeys([*_auth_file.others(self.document, wanted, form), *helped]):
             try:
                 registry = _auth_file.parse_registry(key, CONTAINERS)
             except ConfigError:
@@ -241,18 +265,31 @@ class _Work:
             found.append(folder)
         return found
 
+    def _check_home(self) -> None:
+        if self.target.own_place and not os.path.isdir(self.target.account.home):
+            raise ConfigError(f'{self.target.account.name} has no home directory ({self.target.account.home}); name a config_path.', key='config_path')
+
     def _write(self) -> None:
-        for errand in self.errands:
-            errand()
+        folder = os.path.dirname(self.target.path)
         if self.document.text != self.before.text:
-            if not os.path.isdir(self.target.account.home) and self.target.own_place:
-                raise ConfigError(f'{self.target.account.name} has no home directory ({self.target.account.home}); name a config_path.', key='config_path')
-            _io.make_dirs(os.path.dirname(self.target.path), 0o700)
+            _io.make_dirs(folder, 0o700)
+            if os.geteuid() == 0:
+                _as_user.check_hands(folder)  # what was not there before could be made by somebody else meanwhile
+        for errand in self.errands:
+            try:
+                errand()
+            except ConfigError as exc:
+                done = f' Stored with helpers before that: {", ".join(self.stored)}.' if self.stored else ''
+                raise ConfigError(f'{exc} {self.target.path} was not written.{done}', path=exc.path, key=exc.key) from None
+        foreign = self.file.exists and os.geteuid() not in (0, self.file.uid)
+        if self.document.text != self.before.text or (foreign and self.file.target in self._too_open()):
             # A file that somebody else left in a user's home becomes the user's.
             owner = (self.file.uid, self.file.gid) if os.geteuid() == 0 else (os.geteuid(), os.getegid())
             like = replace(self.file, mode=0o600, uid=owner[0], gid=owner[1]) if self.file.exists else None
             _io.write_atomic(self.target.path, self.document.to_bytes(), like=like, default_mode=0o600, expect=self.file)
         for path in self._too_open():
+            if path == self.file.target and os.stat(path).st_mode & 0o077 == 0:
+                continue  # replaced above
             try:
                 os.chmod(path, 0o700 if os.path.isdir(path) else 0o600)
             except OSError as exc:
@@ -268,9 +305,11 @@ class _Work:
             lines.append(f'{mask_text(key)}: {how}')
         helpers = document.value.get('credHelpers') or {}
         lines += [f'{mask_text(str(key))}: kept by the helper {name}' for key, name in helpers.items()]
-        proxies = (document.value.get('proxies') or {}).get('default') or {}
-        lines += [f'{name}: {mask_text(str(value))}' for name, value in proxies.items()] if isinstance(proxies, dict) else []
-        return lines
+        proxies = (document.value.get('proxies') or {}).get('default')
+        if not isinstance(proxies, dict):
+            return lines
+        known = _auth_file.PROXY_KEYS.values()
+        return lines + [f'{name}: {mask_url(value)}' for name, value in proxies.items() if name in known and isinstance(value, str)]
 
 
 def _nameless(secret: Secret) -> Secret:

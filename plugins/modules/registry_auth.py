@@ -391,7 +391,8 @@ def targets_of(params: t.Mapping[str, t.Any]) -> list[Target]:
         targets = [_logins.target_of(account(params['user']), params['format'], params['config_path'])]
     proxies = params['client_proxies']
     if proxies:
-        proxies = {name: value for name, value in proxies.items() if value is not None}
+        # All left out by a template (omit) is not the same as an empty dict.
+        proxies = {name: value for name, value in proxies.items() if value is not None} or None
     return [dataclasses.replace(one, exclusive=params['exclusive'], proxies=proxies if one.form == DOCKER else None) for one in targets]
 
 
@@ -491,17 +492,18 @@ def run(module: AnsibleModule, state: State) -> dict[str, t.Any]:
     )
     verified = Verified(settings, params['verify'] if ask else 'never')
     serial = os.geteuid() == 0 and not module.check_mode
+    # All files are understood, and all registries asked, before the first one is written.
+    found = [_logins.work(target, write=False) for target in targets]
+    verified.ask(question_of(target, wanted) for target in targets for wanted in target.logins if wanted.present)
+    targets = [verified.settled(target, one) for target, one in zip(targets, found)]
+    alone = params['rate_limit'] == 'always' and not any(one.registry.host == HUB for target in targets for one in target.logins)
+    limit = _login_check.rate_limit(settings) if alone and (not module.check_mode or params['verify_in_check_mode']) else None
     with _io.locked(state) if serial else contextlib.nullcontext():
-        # All files are understood, and all registries asked, before the first one is written.
-        found = [_logins.work(target, write=False) for target in targets]
-        verified.ask(question_of(target, wanted) for target in targets for wanted in target.logins if wanted.present)
-        targets = [verified.settled(target, one) for target, one in zip(targets, found)]
         results = [_logins.work(target, write=not module.check_mode) for target in targets]
     for sentence in [*verified.warnings, *lint_no_proxy(params['no_proxy'])]:
         module.warn(sentence)
     result = report(targets, results, verified)
-    if params['rate_limit'] == 'always' and not any(login['registry'] == HUB for login in result['logins']):
-        limit = _login_check.rate_limit(settings)
+    if alone:
         result['rate_limit'] = dataclasses.asdict(limit) if limit else None
     return result
 

@@ -190,6 +190,30 @@ def test_a_wrong_password_writes_nothing(lab: Lab) -> None:
         assert 'wr0ng-secret' not in run.stdout + run.stderr
 
 
+def test_the_life_of_two_logins(lab: Lab) -> None:
+    """What community.docker's tests of docker_login ask, and both servers side by side."""
+    host = lab.hosts['lab-bookworm']
+    asking = {'verify_in_check_mode': True}
+    for registry in (BASIC, TOKEN):
+        right, out = {'registry': registry, **ACME}, {'registry': registry, 'state': 'absent'}
+        wrong = {**right, 'password': '1234'}
+
+        def step(login: dict[str, t.Any], check: bool, **asked: t.Any) -> bool | None:
+            """Whether it changed something, None when it failed."""
+            result = one(lab, host, login, how={'check': check}, **asked)
+            return None if result['failed'] else bool(result['changed'])
+
+        assert step({**right, 'state': 'absent'}, False) is False, 'out, with a user and password that do not matter'
+        assert [step(wrong, True, **asking), step(wrong, False)] == [None, None]
+        assert [step(right, True, **asking), step(right, False), step(right, False), step(right, True, **asking)] == [True, True, False, False]
+        before = host.get(CONFIG)
+        assert [step(wrong, True, **asking), step(wrong, False)] == [None, None]
+        assert host.get(CONFIG) == before
+        assert [step(out, True), step(out, False), step(out, False), step(out, True)] == [True, True, False, False]
+        assert step(right, False) is True
+    assert sorted(config_of(host)['auths']) == sorted([BASIC, TOKEN])
+
+
 @pytest.mark.parametrize(
     'registry, outcome',
     [

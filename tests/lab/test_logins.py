@@ -86,11 +86,13 @@ def test_the_guard_holds_whichever_came_first(fresh: Lab) -> None:
     site(lab, [], mirrors=mirrors).ok()
     assert uses() == dict.fromkeys(lab.hosts, True)
     # The login alone, while the stranger is in use: not written but where it cannot leak.
-    alone = site(lab, [hub(lab)], mirrors=mirrors, tags='auths')
-    assert alone.rc != 0
+    alone = site(lab, [hub(lab), {'registry': BASIC, **ACME, 'user': 'root', 'format': 'containers'}], mirrors=mirrors, tags='auths').ok()
+    assert site(lab, [hub(lab)], mirrors=mirrors, tags='auths', extra_vars={'registry_access_mirror_login_leak': 'fail'}).rc != 0
     assert '42022' in alone.stdout
     assert lab.everywhere(lambda host: host.exists(CONFIG)) == {**dict.fromkeys(lab.hosts, False), 'lab-forky': True}
-    # Mirrors and login in one run: the stranger goes first.
+    # Mirrors and login in one run: the stranger goes first. Check mode says so.
+    said = site(lab, [hub(lab)], mirrors=mirrors, check=True).ok()
+    assert {each.host for each in said.of(action='registry_auth') if each.changed} == {'lab-bookworm', 'lab-trixie'}
     both = site(lab, [hub(lab)], mirrors=mirrors).ok()
     assert uses() == {**dict.fromkeys(lab.hosts, False), 'lab-forky': True}
     assert lab.everywhere(lambda host: host.exists(CONFIG)) == dict.fromkeys(lab.hosts, True)

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import typing as t
 from pathlib import Path
 
@@ -127,3 +128,10 @@ def test_what_belongs_to_somebody_else(place: Path) -> None:
     os.chown(place / 'sticky' / 'theirs', who.uid, who.gid)
     with pytest.raises(ConfigError, match=r'user: nobody'):
         check(place / 'sticky' / 'theirs')
+
+
+@root_only
+def test_a_user_who_stops_the_work_does_not_keep_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_as_user, 'SECONDS', 0.3)
+    with pytest.raises(ConfigError, match='did not end within'):
+        _as_user.run_as(nobody(), lambda: os.kill(os.getpid(), signal.SIGSTOP))

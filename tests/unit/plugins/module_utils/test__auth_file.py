@@ -75,6 +75,8 @@ def test_docker_knows_no_part_of_a_registry() -> None:
         ('https://quay.io/v1/', 'quay.io', DOCKER, True),
         ('http://quay.io', 'quay.io', DOCKER, True),
         ('quay.io:443', 'quay.io', DOCKER, False),
+        ('quay.io/team', 'quay.io', DOCKER, False),
+        ('quay.io/v2/', 'quay.io', DOCKER, True),
         ('https://index.docker.io/v1/', 'docker.io', DOCKER, True),
         ('index.docker.io', 'docker.io', DOCKER, True),
         ('https://index.docker.io/v1/access-token', 'docker.io', DOCKER, False),
@@ -169,12 +171,23 @@ def test_helpers() -> None:
     assert _auth_file.set_helper(parse({}), parse_registry('docker.io'), DOCKER, 'pass').value == {'credHelpers': {HUB_DOCKER_KEY: 'pass'}}
 
 
+@pytest.mark.parametrize('store, left', [('store', {'credHelpers': {'quay.io': ''}, 'credsStore': 'store'}), (None, {'credHelpers': {}})])
+def test_no_helper_is_said_as_the_clients_understand_it(store: str | None, left: dict[str, t.Any]) -> None:
+    document = parse({'credHelpers': {'quay.io': 'own'}, **({'credsStore': store} if store else {})})
+    after = _auth_file.set_helper(document, parse_registry('quay.io'), DOCKER, '')
+    assert after.value == left
+    assert _auth_file.helper_of(after, parse_registry('quay.io'), DOCKER) == ''
+    assert _auth_file.helper_of(document, parse_registry('quay.io/team', CONTAINERS), CONTAINERS) == 'own'
+    assert _auth_file.set_helper(parse({'credHelpers': {'quay.io': 'own'}}), parse_registry('quay.io'), CONTAINERS, '').value == {'credHelpers': {}}
+
+
 def test_proxies_are_set_by_key_and_taken_away() -> None:
     document = parse({'proxies': {'default': {'httpProxy': 'http://old', 'x': 1}, 'tcp://a': {}}})
     after = _auth_file.put_proxies(document, {'https_proxy': 'http://p', 'no_proxy': ['.a', 'b'], 'http_proxy': ''})
     assert after.value['proxies'] == {'default': {'x': 1, 'httpsProxy': 'http://p', 'noProxy': '.a,b'}, 'tcp://a': {}}
     assert _auth_file.put_proxies(after, {'https_proxy': 'http://p'}).text == after.text
     assert _auth_file.put_proxies(after, {}).value['proxies'] == {'tcp://a': {}}
+    assert _auth_file.put_proxies(parse({'proxies': {'default': None}}), {'http_proxy': 'http://p'}).value == {'proxies': {'default': {'httpProxy': 'http://p'}}}
     assert _auth_file.put_proxies(parse({}), {'http_proxy': 'http://p'}).value == {'proxies': {'default': {'httpProxy': 'http://p'}}}
 
 

@@ -94,6 +94,7 @@ def test_basic(start: Start) -> None:
         pytest.param(lambda who: jwt('acme') if who == BASIC else None, VERIFIED, id='tells whom it is for'),
         pytest.param(lambda who: jwt('acme' if who == BASIC else ''), VERIFIED, id='strangers get one for nobody'),
         pytest.param(lambda who: jwt(''), UNPROVED, id='a token for nobody'),
+        pytest.param(lambda who: jwt('(anonymous)'), UNPROVED, id='a token for the same one, whoever asks'),
         pytest.param(lambda who: 'opaque' if who == BASIC else None, VERIFIED, id='opaque, strangers get none'),
         pytest.param(lambda who: 'same', UNPROVED, id='opaque, the same for anybody'),
         pytest.param(lambda who: f'token{len(who)}', UNPROVED, id='opaque, another each time, for anybody'),
@@ -128,8 +129,9 @@ def test_a_token_that_the_registry_does_not_take(start: Start) -> None:
 
 
 def test_the_identity_token_that_comes_with_it(start: Start) -> None:
-    tokens = TokenServer(start, lambda who: jwt('acme'))
+    tokens = TokenServer(start, lambda who: jwt('acme') if who in (BASIC, 'for-later') else None)
     assert ask(tokens.server, offline=True).identity_token == 'for-later'
+    assert ask(TokenServer(start, lambda who: jwt('acme') if who == BASIC else None).server, offline=True).identity_token == '', 'one that is no good'
     assert ask(tokens.server).identity_token == ''
     query = parse_qs(urlsplit(next(asked.path for asked in tokens.server.log if asked.path.startswith('/token'))).query)
     assert query == {'service': ['s'], 'account': ['acme'], 'client_id': ['quickpull.registry'], 'offline_token': ['true']}
@@ -141,6 +143,37 @@ def test_identity_tokens(start: Start) -> None:
     assert tokens.forms == [{'grant_type': ['refresh_token'], 'client_id': ['quickpull.registry'], 'refresh_token': ['refresh-me'], 'service': ['s']}]
     assert ask(tokens.server, Secret(identity_token='other')).outcome == REFUSED
     assert ask(TokenServer(start, lambda token: None, no=405).server, TOKEN).outcome == REFUSED
+
+
+@pytest.mark.parametrize('status', [400, 404, 405, 302])
+@pytest.mark.parametrize('scheme', ['Basic realm="x"', 'Bearer'])
+def test_an_answer_to_the_login_that_proves_nothing(start: Start, status: int, scheme: str) -> None:
+    """Amazon's registry says 400 to a token of another region (aws-cli#5317)."""
+
+    def handle(asked: Asked) -> Answer:
+        if asked.path.startswith('/token'):
+            return Answer(200 if asked.header('Authorization') == BASIC else 401, json.dumps({'token': jwt('acme')}).encode())
+        challenge = scheme if 'Basic' in scheme else f'Bearer realm="{server.url}/token"'
+        return Answer(status if asked.header('Authorization') else 401, b'', {'WWW-Authenticate': challenge})
+
+    server = start(handle)
+    assert ask(server).outcome == (REFUSED if status == 400 else UNREACHABLE)
+
+
+def test_an_identity_token_that_anybody_could_make_up(start: Start) -> None:
+    assert ask(TokenServer(start, lambda token: jwt('')).server, TOKEN).outcome == UNPROVED
+    assert ask(TokenServer(start, lambda token: 'x' + token[:3] if token else 'none').server, TOKEN).outcome == UNPROVED
+
+
+@pytest.mark.parametrize('status', [401, 403])
+def test_a_login_that_may_not_see_what_it_is_tried_on(start: Start, status: int) -> None:
+    def handle(asked: Asked) -> Answer:
+        if asked.path == '/v2/':
+            return Answer(200, b'{}')
+        challenge = 'Basic realm="x"' + (', Bearer error="insufficient_scope"' if asked.header('Authorization') else '')
+        return Answer(status if asked.header('Authorization') else 401, b'', {'WWW-Authenticate': challenge})
+
+    assert ask(start(handle)).outcome in (UNPROVED, UNREACHABLE)
 
 
 def test_a_registry_that_lets_anybody_in(start: Start) -> None:
