@@ -289,9 +289,7 @@ def put_proxies(document: Document, proxies: t.Mapping[str, t.Any]) -> Document:
 
     Only the keys that are named in ``proxies`` are touched; a proxy of an empty text, or None, is taken away.
     """
-    if not proxies:
-        document = document.remove(pointer('proxies', 'default'))
-        return document.remove(pointer('proxies')) if document.get(pointer('proxies')) == {} else document
+    proxies = proxies or dict.fromkeys(PROXY_KEYS)
     for option, key in PROXY_KEYS.items():
         if option not in proxies:
             continue
@@ -306,4 +304,6 @@ def put_proxies(document: Document, proxies: t.Mapping[str, t.Any]) -> Document:
                 document = document.set(where, text)
         else:
             document = document.remove(where)
+    for where in (pointer('proxies', 'default'), pointer('proxies')):
+        document = document.remove(where) if document.get(where) == {} else document
     return document

@@ -42,6 +42,10 @@ class Helper:
     def program(self) -> str:
         return f'docker-credential-{self.name}'
 
+    @property
+    def installed(self) -> bool:
+        return shutil.which(self.program, path=self.environ.get('PATH')) is not None
+
     def get(self, server: str) -> Secret | None:
         """The login that it keeps for a server, None when it has none. Raises ConfigError when it is absent or fails."""
         code, answer = self._run('get', server, server)

@@ -246,7 +246,9 @@ class _Work:
                 registry = _auth_file.parse_registry(key, CONTAINERS)
             except ConfigError:
                 registry = Registry('')
-            if registry.host and registry.key(form) == key:
+            helper = self._helper(registry)
+            # What no client of this user could read either is passed over.
+            if registry.host and registry.key(form) == key and (helper is None or helper.installed):
                 self._absent(registry, told=False)
             self.document = _auth_file.remove_keys(self.document, [key])
 

@@ -139,7 +139,7 @@ options:
   client_proxies:
     description:
       - The proxies that Docker's client hands to builds and new containers (C(proxies.default) in C(config.json)). They are not those of the daemon.
-      - Left out, they are left alone. An empty dict takes them away. Of a dict with keys, only those keys are touched.
+      - Left out, they are left alone. An empty dict, or one with nothing in its keys, takes all five away. Of any other dict, only its keys are touched.
       - They go into each of Docker's files that O(auths) names, or into that of O(user).
     type: dict
     suboptions:
@@ -391,8 +391,8 @@ def targets_of(params: t.Mapping[str, t.Any]) -> list[Target]:
         targets = [_logins.target_of(account(params['user']), params['format'], params['config_path'])]
     proxies = params['client_proxies']
     if proxies:
-        # All left out by a template (omit) is not the same as an empty dict.
-        proxies = {name: value for name, value in proxies.items() if value is not None} or None
+        # Ansible fills an empty dict up with nulls, so one of nulls alone is an empty one.
+        proxies = {name: value for name, value in proxies.items() if value is not None}
     return [dataclasses.replace(one, exclusive=params['exclusive'], proxies=proxies if one.form == DOCKER else None) for one in targets]
 
 

@@ -341,7 +341,7 @@ def test_the_work_in_a_home_is_the_users(lab: Lab, bob: Host) -> None:
     both = [{'registry': BASIC, **ACME, 'user': 'bob', 'format': 'containers'}, {'registry': TOKEN, **ACME}]
     result = one(lab, bob, *both)
     assert [login['path'] for login in result['logins']] == ['/home/bob/.config/containers/auth.json', CONFIG]
-    bob.run(f'su bob -c "skopeo login --get-login {BASIC}"')
+    bob.run(f'su bob -c "mkdir ~/run; XDG_RUNTIME_DIR=~/run skopeo login --get-login {BASIC}"')
     assert 'no user mallory' in one(lab, bob, {'registry': BASIC, **ACME}, user='mallory')['msg']
 
 

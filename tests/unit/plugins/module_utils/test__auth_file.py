@@ -186,7 +186,8 @@ def test_proxies_are_set_by_key_and_taken_away() -> None:
     after = _auth_file.put_proxies(document, {'https_proxy': 'http://p', 'no_proxy': ['.a', 'b'], 'http_proxy': ''})
     assert after.value['proxies'] == {'default': {'x': 1, 'httpsProxy': 'http://p', 'noProxy': '.a,b'}, 'tcp://a': {}}
     assert _auth_file.put_proxies(after, {'https_proxy': 'http://p'}).text == after.text
-    assert _auth_file.put_proxies(after, {}).value['proxies'] == {'tcp://a': {}}
+    assert _auth_file.put_proxies(after, {}).value['proxies'] == {'default': {'x': 1}, 'tcp://a': {}}
+    assert _auth_file.put_proxies(parse({'proxies': {'default': {'httpProxy': 'http://p'}}}), {}).value == {}
     assert _auth_file.put_proxies(parse({'proxies': {'default': None}}), {'http_proxy': 'http://p'}).value == {'proxies': {'default': {'httpProxy': 'http://p'}}}
     assert _auth_file.put_proxies(parse({}), {'http_proxy': 'http://p'}).value == {'proxies': {'default': {'httpProxy': 'http://p'}}}
 
