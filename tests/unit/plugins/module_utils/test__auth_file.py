@@ -188,8 +188,8 @@ def test_proxies_are_set_by_key_and_taken_away() -> None:
     assert _auth_file.put_proxies(after, {'https_proxy': 'http://p'}).text == after.text
     assert _auth_file.put_proxies(after, {}).value['proxies'] == {'default': {'x': 1}, 'tcp://a': {}}
     assert _auth_file.put_proxies(parse({'proxies': {'default': {'httpProxy': 'http://p'}}}), {}).value == {}
-    assert _auth_file.put_proxies(parse({'proxies': {'default': None}}), {'http_proxy': 'http://p'}).value == {'proxies': {'default': {'httpProxy': 'http://p'}}}
-    assert _auth_file.put_proxies(parse({}), {'http_proxy': 'http://p'}).value == {'proxies': {'default': {'httpProxy': 'http://p'}}}
+    for nothing in ({}, {'proxies': {'default': None}}):
+        assert _auth_file.put_proxies(parse(nothing), {'http_proxy': 'http://p'}).value == {'proxies': {'default': {'httpProxy': 'http://p'}}}
 
 
 def test_logins_that_nobody_asked_for() -> None:
