@@ -40,6 +40,12 @@ def one(lab: Lab, host: Host, *auths: t.Mapping[str, t.Any], **asked: t.Any) -> 
     return result_of(auth(lab, *auths, how=how, **asked), host)
 
 
+def several(lab: Lab, host: Host, *tasks: t.Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
+    """The results of tasks in one play on one host."""
+    run = lab.playbook(play(*tasks), limit=host.name)
+    return [{'msg': '', **found.result, 'failed': found.status == 'failed'} for found in run.of(action=MODULE, host=host.name)]
+
+
 def result_of(run: PlaybookRun, host: Host) -> dict[str, t.Any]:
     """The result of the only task on a host, and whether it failed."""
     (found,) = run.of(action=MODULE, host=host.name)
@@ -169,11 +175,16 @@ def test_what_podman_and_skopeo_wrote_is_left(lab: Lab, client: str) -> None:
 def test_names_and_passwords_of_every_kind(lab: Lab, registry: str) -> None:
     host = lab.hosts['lab-bookworm']
     known = LOGINS if registry == BASIC else TOKEN_LOGINS
-    for user, password in known.items():
-        login = {'registry': registry, 'username': user, 'password': password}
-        assert one(lab, host, login)['logins'][0]['verified'] == 'verified', user
-        assert not one(lab, host, login)['changed'], user
-        host.run(f'docker pull {registry}/acme/busybox:1')
+    host.run(f'docker login -u acme --password-stdin {registry} && docker tag busybox {registry}/acme/busybox:1 && docker push -q {registry}/acme/busybox:1',
+             stdin=LOGINS['acme'])
+    asked = [{'auths': [{'registry': registry, 'username': user, 'password': password}], 'config_path': f'/root/of/{number}/config.json'}
+             for number, (user, password) in enumerate(known.items())]
+    first, second = (several(lab, host, *asked) for dummy in range(2))
+    for number, user in enumerate(known):
+        assert first[number]['logins'][0]['verified'] == 'verified', user
+        assert (first[number]['changed'], second[number]['changed']) == (True, False), user
+        host.run(f'docker --config /root/of/{number} pull {registry}/acme/busybox:1')
+    host.run('rm -r /root/of')
 
 
 # What a registry says
@@ -367,12 +378,12 @@ def test_root_steps_into_no_trap(lab: Lab, bob: Host, trap: str) -> None:
     watched = f'stat -c "%n %a %u %g %i %s %Y" {files} /etc/docker /etc/shadow /root / && cat {files}'
     bob.run(['su', 'bob', '-c', f'cd; {trap}'])
     before = bob.out(watched)
-    for asked in ({'user': 'bob'}, {'config_path': '/home/bob/.docker/config.json'}):
-        result = one(lab, bob, {'registry': BASIC, **ACME}, **asked)
-        assert result['failed'], asked
+    login = {'auths': [{'registry': BASIC, **ACME}]}
+    for result in several(lab, bob, {**login, 'user': 'bob'}, {**login, 'config_path': '/home/bob/.docker/config.json'}):
+        assert result['failed']
         assert '/home/bob/.docker' in result['msg'] or '/etc/docker' in result['msg'], result['msg']
-        assert bob.out(watched) == before
-        assert not bob.exists('/new-file')
+    assert bob.out(watched) == before
+    assert not bob.exists('/new-file')
 
 
 def test_root_refuses_a_path_in_other_hands(lab: Lab, bob: Host) -> None:
