@@ -7,6 +7,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import sys
 import typing as t
 from pathlib import Path
 
@@ -20,8 +21,7 @@ from ansible_collections.quickpull.registry.plugins.module_utils._logins import 
 
 ACME = Secret('acme', 'pass')
 # Keeps what it is told in a file of its name; `fails` fails at the verb in that file's place.
-HELPER = r"""#!/usr/bin/env python3
-import json, os, sys
+HELPER = r"""import json, os, sys
 place = os.path.join(os.environ['HOME'], os.path.basename(sys.argv[0]) + '.json')
 kept = json.load(open(place)) if os.path.exists(place) else {}
 verb, said = sys.argv[1], sys.stdin.read().strip()
@@ -46,7 +46,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     programs = tmp_path / 'bin'
     programs.mkdir()
     for name in ('works', 'fails'):
-        (programs / f'docker-credential-{name}').write_text(HELPER)
+        (programs / f'docker-credential-{name}').write_text(f'#!{sys.executable} -IS\n{HELPER}')
         (programs / f'docker-credential-{name}').chmod(0o755)
     monkeypatch.setenv('PATH', f'{programs}:{os.environ["PATH"]}')
     (tmp_path / 'home').mkdir()
