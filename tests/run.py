@@ -121,6 +121,8 @@ class Log:
 def environment(check: Check) -> dict[str, str]:
     """The environment of a check: the virtual environment first, ansible's own state in a folder of the check."""
     env = {key: value for key, value in os.environ.items() if not key.startswith(("ANSIBLE_", "MOLECULE_", "PYTEST_"))}
+    # Bytecode goes to .cache/pyc. Where it may not be written, every single process compiles all of ansible-core anew.
+    env.pop("PYTHONDONTWRITEBYTECODE", None)
     # pyenv's shims pretend to be Pythons that are not there: ansible-test would believe them.
     path = [entry for entry in env.get("PATH", os.defpath).split(os.pathsep) if not entry.endswith("/shims")]
     env.update(
@@ -331,13 +333,14 @@ SECOND_LAB = "second"
 ON_SECOND_LAB = ("daemon-config", "engine-info", "probe", "proxy-dropin", "site")
 
 COLLECTION = "ansible_collections.quickpull.registry"
-MYPY_ARGUMENTS = ("-p", f"{COLLECTION}.plugins", "-p", f"{COLLECTION}.tests.unit", "-p", "lab", "-m", "run")
+MYPY_ARGUMENTS = ("-p", f"{COLLECTION}.plugins", "-p", f"{COLLECTION}.tests.unit", "-p", f"{COLLECTION}.tests.examples", "-p", "lab", "-m", "run")
 DOCS_ARGUMENTS = ("--plugin-docs", "--validate-collection-refs=all", "--skip-rstcheck", ".")
 
 CHECKS = [
     Check("ruff", python_tool("ruff", "check", "."), fast=True),
     Check("mypy", python_tool("mypy", *MYPY_ARGUMENTS), fast=True),
     Check("unit", pytest_command("unit", "-n", "auto", "--dist", "worksteal", "tests/unit"), fast=True, pytest=True),
+    Check("examples", pytest_command("examples", "tests/examples"), pytest=True),
     Check("compile", check_compile, fast=True),
     Check("yamllint", python_tool("yamllint", "--strict", "."), fast=True),
     Check("reuse", python_tool("reuse", "lint", "--quiet"), fast=True),

@@ -8,10 +8,8 @@ Runs in the services container, apart from the tables.
 from __future__ import annotations
 
 import base64
-import http.client
 import json
 import secrets
-import ssl
 import subprocess
 import time
 import typing as t
@@ -19,6 +17,7 @@ import urllib.parse
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab import distribution
 from lab.server import Request, Server
 
 BASIC_PORT, TOKEN_PORT, TOKENS_PORT, OPEN_PORT, ANYBODY_PORT = 8301, 8302, 8303, 8304, 8305
@@ -39,17 +38,6 @@ LOGINS = {
 OAUTH_USER = 'oauth'
 TOKEN_LOGINS = {**LOGINS, 'long': 'x' * 6000, OAUTH_USER: 'lab-oauth-password'}
 SERVICE, ISSUER = 'lab-registry', 'lab-tokens'
-_CONFIG = """\
-version: 0.1
-log: {{level: warn, accesslog: {{disabled: true}}}}
-storage:
-  filesystem: {{rootdirectory: /var/lib/registry-{port}}}
-  maintenance: {{uploadpurging: {{enabled: false}}}}
-  delete: {{enabled: true}}
-http: {{addr: ":{port}", secret: lab, tls: {{certificate: {cert}, key: {key}}}}}
-auth:
-  {auth}
-"""
 
 
 @dataclass(frozen=True)
@@ -76,33 +64,13 @@ def start(pki: Path, logs: Path) -> None:
         Server(port, behaviour, logs / f'{name}.jsonl', (keys.cert, keys.key)).start()
     token = f'token: {{realm: "https://tokens.lab:{TOKENS_PORT}/token", service: {SERVICE}, issuer: {ISSUER}, rootcertbundle: {keys.cert}}}'
     for port, auth in ((BASIC_PORT, f'htpasswd: {{realm: lab, path: {passwords}}}'), (TOKEN_PORT, token), (OPEN_PORT, '')):
-        _start_registry(port, keys, auth)
+        distribution.start(port, certificate=(keys.cert, keys.key), extra=f'auth:\n  {auth}\n' if auth else '')
 
 
 def _bcrypt(password: str) -> str:
     import crypt  # gone from Python 3.13 on; the services run on Debian 12
 
     return crypt.crypt(password, crypt.mksalt(crypt.METHOD_BLOWFISH, rounds=16))
-
-
-def _start_registry(port: int, keys: Keys, auth: str) -> None:
-    config = Path(f'/etc/registry-{port}.yml')
-    text = _CONFIG.format(port=port, cert=keys.cert, key=keys.key, auth=auth)
-    config.write_text(text if auth else text.partition('auth:')[0])
-    with Path(f'/var/log/registry-{port}.log').open('ab') as log:
-        subprocess.Popen(['docker-registry', 'serve', str(config)], stdout=log, stderr=log)
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    for dummy in range(200):
-        try:
-            connection = http.client.HTTPSConnection('127.0.0.1', port, timeout=5, context=context)
-            connection.request('GET', '/v2/')
-            connection.getresponse().read()
-            return
-        except OSError:
-            time.sleep(0.05)
-    raise RuntimeError(f'the registry on port {port} did not come up')
 
 
 def _segment(data: bytes) -> str:

@@ -8,7 +8,6 @@ Usage: python3 -m lab.serve. Reads /lab/state/order.json, writes /lab/state/imag
 from __future__ import annotations
 
 import datetime
-import http.client
 import json
 import os
 import signal
@@ -19,21 +18,13 @@ import time
 import typing as t
 from pathlib import Path
 
-from lab import content, dns, misbehave, registries
+from lab import content, distribution, dns, misbehave, registries
 from lab.mirrors import CDN, HUB, MIRRORS, PROXY_LOGIN_PORT, PROXY_PORT, Mirror
 from lab.server import Server
 
 STATE = Path('/lab/state')
 LOGS = Path('/lab/logs')
 PKI = Path('/lab/pki')
-REGISTRY_CONFIG = """\
-version: 0.1
-log: {{level: warn, accesslog: {{disabled: true}}}}
-storage:
-  filesystem: {{rootdirectory: /var/lib/registry-{port}}}
-  maintenance: {{uploadpurging: {{enabled: false}}}}
-http: {{addr: "127.0.0.1:{port}", secret: lab}}
-"""
 SQUID_CONFIG = f"""\
 http_port {PROXY_PORT}
 http_port {PROXY_LOGIN_PORT}
@@ -52,22 +43,6 @@ logformat lab {{"time":%ts.%03tu,"client":"%>a","method":"%rm","path":"%ru","sta
 access_log stdio:/lab/logs/proxy.jsonl lab
 cache_log /dev/null
 """
-
-
-def start_registry(port: int, extra: str = '') -> None:
-    config = Path(f'/etc/registry-{port}.yml')
-    config.write_text(REGISTRY_CONFIG.format(port=port) + extra)
-    with Path(f'/var/log/registry-{port}.log').open('ab') as log:     # it reports every blob it is asked for and has not
-        subprocess.Popen(['docker-registry', 'serve', str(config)], stdout=log, stderr=log)
-    for dummy in range(200):
-        try:
-            connection = http.client.HTTPConnection('127.0.0.1', port, timeout=5)
-            connection.request('GET', '/v2/')
-            connection.getresponse().read()
-            return
-        except OSError:
-            time.sleep(0.05)
-    raise RuntimeError(f'the registry on port {port} did not come up')
 
 
 def start_proxy(login: t.Mapping[str, str]) -> None:
@@ -101,7 +76,7 @@ def main() -> None:
     drop_packets()
     start_proxy(order['proxy_login'])
     shared = misbehave.Shared(accounts={order['hub_login']['user']: order['hub_login']['password']})
-    start_registry(misbehave.BACKEND)
+    distribution.start(misbehave.BACKEND)
     known = content.fill(misbehave.BACKEND, datetime.datetime.now(datetime.timezone.utc), STATE / 'busybox.tar')
     shared.images.update(known)
     shared.configs.update(each['config'] for image in known.values() for each in image['platforms'].values())
@@ -109,7 +84,7 @@ def main() -> None:
         if row.behaviour:
             start_server(row, shared)
     registries.start(PKI, LOGS)
-    start_registry(misbehave.PULL_THROUGH, 'proxy: {remoteurl: "https://registry-1.docker.io"}\n')
+    distribution.start(misbehave.PULL_THROUGH, extra='proxy: {remoteurl: "https://registry-1.docker.io"}\n')
     (STATE / 'images.json').write_text(json.dumps(known, indent=1))
     for log in LOGS.glob('*.jsonl'):
         log.unlink() if log.name != 'proxy.jsonl' else None

@@ -1,15 +1,11 @@
 # Copyright (c) 2026, quickpull.registry contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Every example of a filter or lookup runs as it is written, on a controller, and every filter is documented."""
+"""Every filter is documented, with the options that it has. That its example runs is seen in tests/examples."""
 
 from __future__ import annotations
 
 import importlib
-import json
-import os
-import subprocess
-import sys
 import typing as t
 from pathlib import Path
 
@@ -47,18 +43,3 @@ def test_every_filter_is_documented_with_the_options_that_it_has() -> None:
     # What serves the tasks of our own role alone is no part of what users are offered.
     internal = importlib.import_module(f'{PACKAGE}.filter.access').FilterModule().filters()
     assert set(found) - set(internal) <= set(documents)
-
-
-def test_examples_run_as_written(tmp_path: Path) -> None:
-    lookup = importlib.import_module(f'{PACKAGE}.lookup.mirror_catalog')
-    texts = [document['EXAMPLES'] for document in documented().values()] + [lookup.EXAMPLES]
-    tasks = [task for text in texts for task in yaml.safe_load(text)]
-    play = [{'hosts': 'localhost', 'connection': 'local', 'gather_facts': False, 'tasks': tasks}]
-    playbook = tmp_path / 'examples.yml'
-    playbook.write_text(yaml.safe_dump(play), encoding='utf-8')
-    environment = {**os.environ, 'ANSIBLE_STDOUT_CALLBACK': 'ansible.builtin.default', 'ANSIBLE_LOCALHOST_WARNING': 'false', 'ANSIBLE_NOCOLOR': 'true'}
-    command = [sys.executable, '-m', 'ansible', 'playbook', '-i', 'localhost,', str(playbook)]
-    ran = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert f'ok={len(tasks)} ' in ran.stdout
-    assert json.dumps('https://mirror-a.example.com') in ran.stdout
