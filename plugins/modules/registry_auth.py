@@ -112,7 +112,8 @@ options:
   config_path:
     description:
       - The file, where an item does not say. The default is the place where the clients look, which is C(~/.docker/config.json) for V(docker) and
-        C(~/.config/containers/auth.json) for V(containers). That is the one of Podman's places that outlives a reboot. The directory of a default
+        C(~/.config/containers/auth.json) for V(containers). That is the one of Podman's places that outlives a reboot. A login that C(podman login) left in the
+        other one (C(auth.json) below C(/run)) is asked first, until the reboot or C(podman logout). The directory of a default
         place becomes 0700.
       - Root refuses a path that somebody else could turn into another one. Name the user with O(user) then.
     type: path

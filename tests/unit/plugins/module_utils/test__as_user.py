@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import typing as t
@@ -39,6 +40,14 @@ def test_a_child_is_the_user_and_nobody_else() -> None:
     assert told[0] != os.getpid()
     assert told[1:] == [who.uid] * 3 + [who.gid] * 3 + [[who.gid]]
     assert os.geteuid() == 0
+
+
+@root_only
+def test_the_user_cannot_look_into_the_child() -> None:
+    """Its memory holds the secrets of others; a process that is not dumpable cannot be traced by its own user (prctl(2))."""
+    get_dumpable = 3
+    assert ctypes.CDLL(None).prctl(get_dumpable, 0, 0, 0, 0) == 1
+    assert _as_user.run_as(nobody(), lambda: ctypes.CDLL(None).prctl(get_dumpable, 0, 0, 0, 0)) != 1
 
 
 @root_only
