@@ -285,6 +285,9 @@ class _Visit:
         """A token for an identity token (OAuth2, RFC 6749, section 6)."""
         form = {'grant_type': 'refresh_token', 'client_id': CLIENT_ID, 'refresh_token': (secret or self.secret).identity_token, **token_query(challenge, scope)}
         answer = self._ask('POST', realm, body=urlencode(form).encode(), limit=_BODY)
+        other = _other_oauth_error(answer)
+        if other:
+            raise _Said(UNPROVED, f'The token server {realm.partition("?")[0]} dislikes the question rather than the identity token ({other}).')
         if answer.status in (400, 401, 403):
             raise self._refused('' if answer.status == 401 else f' ({answer.status})')
         if answer.status in (404, 405):
@@ -353,6 +356,15 @@ def parse_rate_limit(answer: Response) -> RateLimit | None:
         return None
     window = int(limit.group(2) or remaining.group(2) or 0)
     return RateLimit(int(limit.group(1)), int(remaining.group(1)), window, answer.header('docker-ratelimit-source')[:100])
+
+
+def _other_oauth_error(answer: Response) -> str:
+    """An OAuth2 error that is about something else than the token (RFC 6749, section 5.2), such as a scope that is missing; else empty."""
+    try:
+        error = json.loads(answer.body).get('error') if answer.status == 400 else ''
+    except (ValueError, AttributeError, RecursionError):
+        return ''
+    return error if error in ('invalid_request', 'invalid_scope') else ''
 
 
 def _identity_token(body: bytes) -> str:

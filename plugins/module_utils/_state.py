@@ -39,6 +39,10 @@ class State:
         """Record of who owns what in the file ``path``."""
         return os.path.join(self.root, 'ownership', escape_path(path) + '.json')
 
+    def files(self, kind: str) -> str:
+        """Record of the files of one kind that are wholly ours."""
+        return os.path.join(self.root, 'files', kind + '.json')
+
     @property
     def backups(self) -> str:
         return os.path.join(self.root, 'backups')

@@ -477,6 +477,19 @@ def _unshown(result: t.Mapping[str, t.Any]) -> str:
     return f'(a secret, or where it is kept, changes: {", ".join(changed)})\n' if changed else '(its mode, or a secret in a proxy, changes)\n'
 
 
+def work_on(targets: t.Sequence[Target], *, write: bool) -> list[dict[str, t.Any]]:
+    """Work on one file after the other. Each is written whole or not at all, so the error of a later one names those that were written."""
+    results: list[dict[str, t.Any]] = []
+    for target in targets:
+        try:
+            results.append(_logins.work(target, write=write))
+        except ConfigError as exc:
+            written = [result['path'] for result in results if result['changed']] if write else []
+            told = f' Written before that: {", ".join(written)}.' if written else ''
+            raise ConfigError(f'{exc}{told}', path=exc.path, key=exc.key) from exc
+    return results
+
+
 def run(module: AnsibleModule, state: State) -> dict[str, t.Any]:
     """Look, ask, write."""
     params = module.params
@@ -500,7 +513,7 @@ def run(module: AnsibleModule, state: State) -> dict[str, t.Any]:
     alone = params['rate_limit'] == 'always' and not any(one.registry.host == HUB for target in targets for one in target.logins)
     limit = _login_check.rate_limit(settings) if alone and (not module.check_mode or params['verify_in_check_mode']) else None
     with _io.locked(state) if serial else contextlib.nullcontext():
-        results = [_logins.work(target, write=not module.check_mode) for target in targets]
+        results = work_on(targets, write=not module.check_mode)
     for sentence in [*verified.warnings, *lint_no_proxy(params['no_proxy'])]:
         module.warn(sentence)
     result = report(targets, results, verified)

@@ -70,6 +70,10 @@ def states(place: Place) -> dict[str, str]:
     return {name: state for name, dummy, state in (line.partition(' ') for line in listed.splitlines())}
 
 
+def _image(container: str) -> str:
+    return docker('inspect', '-f', '{{.Config.Image}}', container).stdout.strip()
+
+
 def start_services(place: Place, subnet: str, tag: str) -> None:
     for folder in (place.served, place.logs):
         folder.mkdir(parents=True, exist_ok=True)
@@ -162,8 +166,9 @@ def wait_until_ready(place: Place, host: Host) -> dict[str, str]:
 
 
 def start_all(place: Place, subnet: str, tags: t.Mapping[str, str], source: str) -> dict[str, dict[str, str]]:
-    """Start what does not run, all at once; returns host name -> versions."""
-    running = {name for name, state in states(place).items() if state == 'running'}
+    """Start what does not run, or was made from an image of before, all at once; returns host name -> versions."""
+    current = {place.container('services'): tags['services'], **{place.container(host.name): tags[host.recipe] for host in HOSTS}}
+    running = {name for name, state in states(place).items() if state == 'running' and _image(name) == current.get(name)}
     for name in set(states(place)) - running:
         docker('rm', '-f', '-v', name)
     with concurrent.futures.ThreadPoolExecutor(max_workers=4) as pool:

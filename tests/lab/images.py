@@ -22,6 +22,7 @@ from lab.process import docker, run, say
 
 HOST_PACKAGES = ('systemd', 'systemd-sysv', 'docker.io', 'containerd', 'openssh-server', 'python3', 'iptables', 'ca-certificates', 'openssl',
                  'iproute2', 'procps', 'curl', 'mount')
+CONTAINERS_TOOLS = ('podman', 'skopeo')
 
 # Units that cannot run in a container, or that would disturb a test.
 MASKED = ('systemd-udevd.service', 'systemd-udev-trigger.service', 'systemd-logind.service', 'console-getty.service', 'getty@.service', 'getty.target',
@@ -59,10 +60,10 @@ class Recipe:
 
 
 RECIPES = (
-    Recipe('bookworm', 'bookworm', HOST_PACKAGES + ('python3-docker',)),
+    Recipe('bookworm', 'bookworm', HOST_PACKAGES + CONTAINERS_TOOLS + ('python3-docker',)),
     # docker-cli is only recommended from trixie on. No SDK here: the collection has to do without it.
-    Recipe('trixie', 'trixie', HOST_PACKAGES + ('docker-cli', 'podman', 'skopeo')),
-    Recipe('forky', 'forky', HOST_PACKAGES + ('docker-cli', 'python3-docker')),
+    Recipe('trixie', 'trixie', HOST_PACKAGES + CONTAINERS_TOOLS + ('docker-cli',)),
+    Recipe('forky', 'forky', HOST_PACKAGES + CONTAINERS_TOOLS + ('docker-cli', 'python3-docker', 'golang-docker-credential-helpers', 'pass')),
     Recipe('services', 'bookworm', ('python3', 'docker-registry', 'squid', 'iptables', 'iproute2', 'ca-certificates', 'openssl', 'busybox-static'), host=False),
 )
 

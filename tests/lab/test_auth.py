@@ -476,6 +476,49 @@ def test_a_helper_that_is_absent_or_fails(lab: Lab, bob: Host, program: str | No
     assert LOGINS['acme'] not in run.stdout + run.stderr
 
 
+def test_what_was_written_before_a_helper_failed_is_told(lab: Lab, bob: Host) -> None:
+    bob.put('/usr/local/bin/docker-credential-bad', '#!/bin/sh\ncat >/dev/null\n[ $1 = get ] && echo credentials not found in native keychain\nexit 1\n', 0o755)
+    result = one(lab, bob, {'registry': BASIC, **ACME}, {'registry': BASIC, **ACME, 'user': 'bob', 'helper': 'bad'})
+    assert '/home/bob/.docker/config.json was not written' in result['msg']
+    assert f'Written before that: {CONFIG}.' in result['msg']
+    assert not bob.exists('/home/bob/.docker/config.json')
+    assert config_of(bob)['auths'] == {BASIC: entry('acme', LOGINS['acme'])}
+
+
+KEY = """
+%no-protection
+Key-Type: eddsa
+Key-Curve: ed25519
+Subkey-Type: ecdh
+Subkey-Curve: cv25519
+Name-Real: Lab
+Name-Email: lab@example.test
+Expire-Date: 0
+%commit
+"""
+
+
+def test_pass_as_a_helper(lab: Lab) -> None:
+    """A helper that people use, and Docker's own client beside: either reads what the other one left."""
+    host = lab.hosts['lab-forky']
+    host.run('rm -rf /root/.gnupg /root/.password-store')
+    uninitialised = one(lab, host, {'registry': BASIC, **ACME, 'helper': 'pass'})
+    assert 'docker-credential-pass failed to' in uninitialised['msg']
+    host.run('gpg --batch --quiet --gen-key && pass init lab@example.test', stdin=KEY)
+    login = {'registry': BASIC, **ACME, 'helper': 'pass'}
+    assert one(lab, host, login)['changed']
+    assert config_of(host) == {'credHelpers': {BASIC: 'pass'}, 'auths': {BASIC: {}}}
+    assert not one(lab, host, login)['changed']
+    host.run(f'docker tag busybox {BASIC}/acme/busybox:1 && docker push -q {BASIC}/acme/busybox:1')
+    host.run(f'docker logout {BASIC}')
+    assert one(lab, host, login)['changed']
+    host.run(f'docker logout {BASIC} && docker login -u acme --password-stdin {BASIC}', stdin=LOGINS['acme'])
+    assert not one(lab, host, login)['changed']
+    assert one(lab, host, {**login, 'state': 'absent'})['changed']
+    assert BASIC not in json.loads(host.out('docker-credential-pass list'))
+    assert not one(lab, host, {**login, 'state': 'absent'})['changed']
+
+
 def test_registries_of_the_lab_are_what_they_are_meant_to_be(lab: Lab) -> None:
     """Otherwise much above would prove nothing."""
     host = lab.hosts[PODMAN_HOST]

@@ -70,7 +70,7 @@ class TokenServer:
         else:
             token = self.give(asked.header('Authorization'))
         if token is None:
-            return Answer(self.more.get('no', 401))
+            return Answer(self.more.get('no', 401), self.more.get('error', b''))
         said = {'access_token' if asked.method == 'POST' else 'token': token}
         if 'offline_token=true' in asked.path:
             said['refresh_token'] = 'for-later'
@@ -158,6 +158,20 @@ def test_an_answer_to_the_login_that_proves_nothing(start: Start, status: int, s
 
     server = start(handle)
     assert ask(server).outcome == (REFUSED if status == 400 else UNREACHABLE)
+
+
+@pytest.mark.parametrize(
+    'error, outcome',
+    [
+        (b'{"error": "invalid_grant"}', REFUSED),
+        (b'{"error": "invalid_scope"}', UNPROVED),
+        (b'{"error": "invalid_request"}', UNPROVED),
+        (b'{"errors": [{"code": "UNAUTHORIZED"}]}', REFUSED),
+        (b'["invalid_scope"]', REFUSED),
+    ],
+)
+def test_a_token_server_that_dislikes_the_question(start: Start, error: bytes, outcome: str) -> None:
+    assert ask(TokenServer(start, lambda who: None, no=400, error=error).server, TOKEN).outcome == outcome
 
 
 def test_an_identity_token_that_anybody_could_make_up(start: Start) -> None:
