@@ -171,6 +171,38 @@ def has_path(url: str) -> bool:
     return parts is not None and parts.path not in ('', '/')
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a mirror's API lies.
+
+    :ivar base: scheme, host and port, without a slash at the end.
+    :ivar path: of the API's root without `/v2`: empty for a mirror at the root of its host.
+    :ivar namespace: what stands before a repository's name on the mirror. `https://harbor.lan/v2/hub` is one whose images
+        have names that begin with `hub/` (Harbor's proxy projects); `https://mirror.lan/hub` is one with an API of its own below `/hub/v2/`.
+    """
+
+    base: str
+    path: str = ''
+    namespace: str = ''
+
+    @property
+    def api(self) -> str:
+        """What a repository's name is appended to, behind a slash."""
+        return f'{self.base}{self.path}/v2' + (f'/{self.namespace}' if self.namespace else '')
+
+
+def place_of(url: str) -> Place:
+    """Take a mirror's URL apart. For text that is no URL, ``base`` is the text."""
+    parts = _split(str(url))
+    if parts is None:
+        return Place(str(url))
+    base = f'{parts.scheme}://{_hostport_key(parts)}'
+    path = parts.path.strip('/')
+    if path == 'v2' or path.startswith('v2/'):
+        return Place(base, '', path[3:])
+    return Place(base, f'/{path}' if path else '')
+
+
 def check_url(url: t.Any, *, key: str = 'mirror') -> None:
     """Refuse a URL that no engine takes as a mirror.
 

@@ -1,0 +1,132 @@
+# Copyright (c) 2026, quickpull.registry contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""An upstream's hosts.toml, for containerd and for Docker with the containerd image store: the text, and where it lies.
+
+Source: containerd, core/remotes/docker/config/hosts.go. Its traps: a host without `capabilities` may do everything, also be pushed to; an
+http host that has `ca` or `skip_verify` is asked over https first; and where hosts.toml is, certificates beside it (Docker's layout) are no
+longer looked for, so those are named in it.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+import typing as t
+from dataclasses import dataclass
+
+from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
+from ansible_collections.quickpull.registry.plugins.module_utils._mirror import Mirror, normalise_url, parse_mirrors, place_of
+from ansible_collections.quickpull.registry.plugins.module_utils._owned_files import FIRST_LINE, Content
+from ansible_collections.quickpull.registry.plugins.module_utils._toml import quote, statements
+
+CONTAINERD = 'containerd'
+DOCKER = 'docker'
+DIRECTORIES = {CONTAINERD: '/etc/containerd/certs.d', DOCKER: '/etc/docker/certs.d'}
+FILE_NAME = 'hosts.toml'
+
+# containerd 2.1 is the first to know the key; before, it is ignored.
+DIAL_TIMEOUT_SINCE = (2, 1)
+
+_CAPABILITIES = {'content': ('pull',), 'resolve': ('pull', 'resolve')}
+_SERVERS = {'docker.io': 'https://registry-1.docker.io'}
+_UPSTREAM = re.compile(r'\A(?=.{1,253}\Z)[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?\Z')
+
+
+@dataclass(frozen=True)
+class TheirCertificates:
+    """Certificates for an upstream itself that lie beside its hosts.toml: authorities, and pairs of client certificate and key."""
+
+    authorities: tuple[str, ...] = ()
+    pairs: tuple[tuple[str, str], ...] = ()
+
+
+def check_upstream(upstream: str) -> str:
+    """Refuse what is no name of a registry. Returns it. Raises ConfigError."""
+    if not _UPSTREAM.match(upstream) or ('.' not in upstream and ':' not in upstream and upstream != 'localhost') or '..' in upstream:
+        raise ConfigError(f'upstreams: {upstream!r} is not the name of a registry; write its host, such as quay.io or registry.example.com:5000.', key=upstream)
+    return upstream
+
+
+def parse_upstreams(raw: t.Mapping[str, t.Any]) -> dict[str, list[Mirror]]:
+    """The option ``upstreams``: mirrors by upstream. Raises ConfigError for a name or a mirror that no engine takes."""
+    return {check_upstream(str(name)): parse_mirrors(mirrors, key=f"upstreams['{name}']") for name, mirrors in raw.items()}
+
+
+def path_of(directory: str, upstream: str) -> str:
+    return os.path.join(directory, upstream, FILE_NAME)
+
+
+def their_certificates(directory: str, upstream: str) -> TheirCertificates:
+    """What lies beside an upstream's hosts.toml in Docker's layout (\\*.crt; \\*.cert with its \\*.key)."""
+    folder = os.path.join(directory, glob.escape(upstream))
+    authorities = tuple(sorted(glob.glob(f'{folder}/*.crt')))
+    certs = sorted(glob.glob(f'{folder}/*.cert'))
+    return TheirCertificates(authorities, tuple((cert, f'{cert[:-5]}.key') for cert in certs if os.path.exists(f'{cert[:-5]}.key')))
+
+
+def render(upstream: str, mirrors: t.Sequence[Mirror], *, dial_timeout: float = 0, theirs: TheirCertificates | None = None) -> Content | None:
+    """The file of one upstream; None without mirrors, for no file.
+
+    :param dial_timeout: seconds that connecting to a mirror may take, 0 to say nothing of it.
+    """
+    if not mirrors:
+        return None
+    beside = theirs or TheirCertificates()
+    lines = [FIRST_LINE, f'server = {quote(_SERVERS.get(upstream, f"https://{upstream}"))}']
+    if beside.authorities:
+        lines.append(f'ca = [{", ".join(map(quote, beside.authorities))}]')
+    if beside.pairs:
+        lines.append(f'client = [{", ".join(f"[{quote(cert)}, {quote(key)}]" for cert, key in beside.pairs)}]')
+    for mirror in mirrors:
+        lines += ['', *_host(mirror, dial_timeout)]
+    return Content('\n'.join(lines) + '\n', secret=any(mirror.headers for mirror in mirrors))
+
+
+def _host(mirror: Mirror, dial_timeout: float) -> list[str]:
+    place = place_of(mirror.url)
+    own_path = bool(place.path or place.namespace)
+    name = f'host.{quote(place.api if own_path else place.base)}'
+    capabilities = ', '.join(map(quote, _CAPABILITIES[mirror.trust]))
+    lines = [f'[{name}]', f'  capabilities = [{capabilities}]']
+    if own_path:
+        lines.append('  override_path = true')
+    if place.base.startswith('https:'):
+        if mirror.ca_path:
+            lines.append(f'  ca = {quote(mirror.ca_path)}')
+        if mirror.client_cert:
+            cert = quote(mirror.client_cert)
+            lines.append(f'  client = [[{cert}, {quote(mirror.client_key)}]]' if mirror.client_key else f'  client = {cert}')
+        if mirror.insecure:
+            lines.append('  skip_verify = true')
+    if dial_timeout:
+        lines.append(f'  dial_timeout = {quote(f"{dial_timeout:g}s")}')
+    if mirror.headers:
+        lines.append(f'  [{name}.header]')
+        lines += [f'    {quote(key)} = {quote(value)}' for key, value in mirror.headers.items()]
+    return lines
+
+
+def shown(text: str) -> str:
+    """The text of a hosts.toml as it may be seen: without the values of headers, and nothing at all of one that is not understood."""
+    try:
+        found = statements(text)
+    except ConfigError:
+        return '(a file that is no valid TOML)\n'
+    for one in reversed(found):
+        if one.key and 'header' in one.path:
+            text = text[: one.value_start] + quote('***') + text[one.end :]
+    return text
+
+
+def resolves(mirrors: t.Iterable[Mirror]) -> bool:
+    """Whether any of the mirrors may say which image a tag means. If none may, tags are asked of the upstream itself."""
+    return any(mirror.trust == 'resolve' for mirror in mirrors)
+
+
+def without_self(upstream: str, mirrors: t.Iterable[Mirror]) -> list[Mirror]:
+    """The mirrors without the upstream itself, which is asked last anyway."""
+    own = normalise_url(_SERVERS.get(upstream, f'https://{upstream}'))
+    return [mirror for mirror in mirrors if normalise_url(mirror.url) != own]
