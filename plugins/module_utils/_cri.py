@@ -55,10 +55,11 @@ def config_in_force(path: str = SOCKET, timeout: float = 10.0) -> dict[str, t.An
     raise CriUnavailable(f'The CRI at {path} does not tell its configuration.')
 
 
-def config_path_of(config: t.Mapping[str, t.Any]) -> str:
-    """Where the running CRI looks for hosts.toml files; empty when nowhere."""
-    registry = config.get('registry') or {}
-    return str(registry.get('configPath') or registry.get('ConfigPath') or '')
+def config_path_of(config: t.Mapping[str, t.Any]) -> str | None:
+    """Where the running CRI looks for hosts.toml files; empty when nowhere. None: it does not tell, as of containerd 2.0."""
+    if 'registry' not in config:
+        return None
+    return str((config['registry'] or {}).get('configPath') or '')
 
 
 def _call(path: str, method: str, message: bytes, timeout: float) -> bytes:

@@ -17,6 +17,7 @@ import re
 import typing as t
 from dataclasses import dataclass
 
+from ansible_collections.quickpull.registry.plugins.module_utils._engines.docker import DockerDaemon
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._mirror import Mirror, normalise_url, parse_mirrors, place_of
 from ansible_collections.quickpull.registry.plugins.module_utils._owned_files import FIRST_LINE, Content
@@ -29,6 +30,9 @@ FILE_NAME = 'hosts.toml'
 
 # containerd 2.1 is the first to know the key; before, it is ignored.
 DIAL_TIMEOUT_SINCE = (2, 1)
+
+# moby 28.0; with the containerd image store alone.
+DOCKER_SINCE = (28,)
 
 _CAPABILITIES = {'content': ('pull',), 'resolve': ('pull', 'resolve')}
 _SERVERS = {'docker.io': 'https://registry-1.docker.io'}
@@ -130,3 +134,15 @@ def without_self(upstream: str, mirrors: t.Iterable[Mirror]) -> list[Mirror]:
     """The mirrors without the upstream itself, which is asked last anyway."""
     own = normalise_url(_SERVERS.get(upstream, f'https://{upstream}'))
     return [mirror for mirror in mirrors if normalise_url(mirror.url) != own]
+
+
+def docker_reads_not(daemon: DockerDaemon) -> str:
+    """Why this Docker does not read the files, in a sentence; empty when it does."""
+    if not daemon.installed:
+        return 'There is no Docker on this host that would read these files.'
+    version = daemon.version_tuple
+    if version is not None and version < DOCKER_SINCE:
+        return f'Docker {daemon.version} does not read hosts.toml: that came with 28.0.'
+    if daemon.reported is not None and daemon.reported.image_store != 'containerd':
+        return f'Docker {daemon.version} does not read hosts.toml here: it uses the older image store, not that of containerd.'
+    return ''

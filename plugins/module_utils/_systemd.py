@@ -69,6 +69,12 @@ def systemctl(*args: str, timeout: float = 30.0, runner: Runner = run) -> Result
     return runner(('systemctl', '--no-pager', '--no-ask-password') + args, timeout)
 
 
+def journal(unit: str, since: float, *, runner: Runner = run) -> t.List[str]:
+    """Return what a unit wrote since then (epoch seconds), oldest line first; at most its last thousand lines."""
+    told = runner(('journalctl', '--no-pager', '--quiet', f'--since=@{since:.6f}', '--output=cat', '--lines=1000', f'--unit={unit}'), 15.0)
+    return [line for line in told.stdout.splitlines() if line.strip()]
+
+
 def show(unit: str, *props: str, runner: Runner = run) -> t.Dict[str, str]:
     """Return properties of one unit; see :func:`show_many`."""
     return show_many((unit,), props, runner=runner).get(unit, {})

@@ -222,7 +222,7 @@ class _Reader:
 
     def array(self, depth: int) -> list[t.Any]:
         self.at += 1
-        values = []
+        values: list[t.Any] = []
         while True:
             self.skip(' \t\r\n')
             if self.peek() == ']':

@@ -4,10 +4,10 @@
 
 from __future__ import annotations
 
-import tomllib
 import typing as t
 
 import pytest
+import tomllib
 
 from ansible_collections.quickpull.registry.plugins.module_utils import _containerd_config as config
 from ansible_collections.quickpull.registry.plugins.module_utils._containerd_config import Registry
@@ -23,8 +23,17 @@ DEBIAN = '''version = 2
   [plugins."io.containerd.internal.v1.opt"]
     path = "/var/lib/containerd"
 '''
-EMPTY_KEY = 'version = 2\n[plugins."io.containerd.grpc.v1.cri".registry]\n  config_path = "" # theirs\n  [plugins."io.containerd.grpc.v1.cri".registry.headers]\n'
-NO_KEY = 'version = 3\n[plugins]\n  [plugins."io.containerd.cri.v1.images"]\n    [plugins."io.containerd.cri.v1.images".registry] # ours to fill\n[debug]\nlevel = "info"'
+EMPTY_KEY = '''version = 2
+[plugins."io.containerd.grpc.v1.cri".registry]
+  config_path = "" # theirs
+  [plugins."io.containerd.grpc.v1.cri".registry.headers]
+'''
+NO_KEY = '''version = 3
+[plugins]
+  [plugins."io.containerd.cri.v1.images"]
+    [plugins."io.containerd.cri.v1.images".registry] # ours to fill
+[debug]
+level = "info"'''
 FILES = {
     'debian': (DEBIAN, 'io.containerd.grpc.v1.cri'),
     'empty key': (EMPTY_KEY, 'io.containerd.grpc.v1.cri'),
@@ -56,7 +65,7 @@ def test_one_key_is_put_in_and_all_else_stays(name: str) -> None:
 @pytest.mark.parametrize('name', FILES)
 @pytest.mark.parametrize('edit', ['', '\n# somebody was here\n', '\n[debug2]\n  level = "debug"\n'])
 def test_it_is_taken_out_again_whatever_others_added(name: str, edit: str) -> None:
-    text, plugin = FILES[name]
+    text = FILES[name][0]
     before = config.value_before(text)
     after = config.without_ours(config.with_config_path(text, DIRECTORY) + edit, DIRECTORY, before)
     assert after.split() == (text + edit).split()
@@ -68,7 +77,7 @@ def test_a_table_in_one_line_is_left_to_people() -> None:
         'version = 2\n[plugins."io.containerd.grpc.v1.cri"]\nregistry = {config_path = ""}\n',
         'version = 2\nplugins = {}\n',
     ):
-        with pytest.raises(ConfigError, match='in one line.*by hand'):
+        with pytest.raises(ConfigError, match=r'in one line.*by hand'):
             config.with_config_path(text, DIRECTORY)
 
 

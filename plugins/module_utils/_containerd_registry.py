@@ -1,0 +1,259 @@
+# Copyright (c) 2026, quickpull.registry contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Letting containerd's CRI look for hosts.toml files: the one key in config.toml, who asked for it, and what was there before."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from dataclasses import asdict, dataclass, field, replace
+
+from ansible_collections.quickpull.registry.plugins.module_utils import _containerd_config, _io
+from ansible_collections.quickpull.registry.plugins.module_utils._engines import containerd
+from ansible_collections.quickpull.registry.plugins.module_utils._engines.containerd import Containerd, Host
+from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
+from ansible_collections.quickpull.registry.plugins.module_utils._io import FileState
+from ansible_collections.quickpull.registry.plugins.module_utils._plan import RESTART, Plan
+from ansible_collections.quickpull.registry.plugins.module_utils._state import State
+
+KEY = 'config_path'
+_KIND = 'containerd-config'
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Record:
+    """What we did to config.toml.
+
+    :ivar owners: who asked for the key. ``directory``: its value.
+    :ivar before: the file's text before, None for no file; ``after`` with the key; ``value_before``: the key's source text, None for no key.
+    :ivar proved: the start of containerd (boot id and ticks) that was proved to have the key.
+    """
+
+    path: str = ''
+    owners: tuple[str, ...] = ()
+    directory: str = ''
+    before: str | None = field(default=None, repr=False)
+    after: str = field(default='', repr=False)
+    value_before: str | None = None
+    made_dirs: tuple[str, ...] = ()
+    proved: str = ''
+
+    @property
+    def ours(self) -> bool:
+        return bool(self.owners)
+
+
+@dataclass(frozen=True)
+class Change:
+    """config.toml before and after; ``after`` is None for no file. ``record`` is what the record says then."""
+
+    file: FileState = field(repr=False)
+    after: str | None = field(repr=False)
+    record: Record = field(repr=False)
+
+    @property
+    def before(self) -> str | None:
+        return None if self.file.data is None else self.file.data.decode('utf-8')
+
+    @property
+    def changed(self) -> bool:
+        return self.after != self.before
+
+
+def load(state: State) -> Record:
+    """Raises ConfigError when the record cannot be understood."""
+    place = state.files(_KIND)
+    data = _io.read_file(place).data
+    if data is None:
+        return Record()
+    try:
+        raw = json.loads(data)
+        if raw.pop('format') != _FORMAT:
+            raise ValueError('format')
+        return Record(**{**raw, 'owners': tuple(raw['owners']), 'made_dirs': tuple(raw['made_dirs'])})
+    except (ValueError, KeyError, TypeError, AttributeError) as exc:
+        raise ConfigError(f'The record {place} cannot be understood. Remove it, and config_path in config.toml counts as not ours.', path=place) from exc
+
+
+def save(state: State, record: Record) -> None:
+    place = state.files(_KIND)
+    if not record.ours:
+        _io.delete_file(place)
+        return
+    _io.write_private(place, (json.dumps({'format': _FORMAT, **asdict(record)}, indent=1) + '\n').encode(), root=state.root)
+
+
+def directories(config_path: str | None) -> list[str]:
+    """The directories in a value of config_path."""
+    return [part for part in (config_path or '').split(':') if part]
+
+
+def directory_of(found: Containerd, default: str) -> str:
+    """Where hosts.toml files have to lie: in the directory that containerd already looks in, else in the default one."""
+    known = directories(found.registry.config_path if found.registry else '')
+    return default if default in known or not known else known[0]
+
+
+def why_not(found: Containerd) -> str:
+    """Why the key cannot be set here, in a sentence; empty where it can, or need not."""
+    registry = found.registry
+    if registry is None:
+        return found.config_error
+    if not registry.enabled:
+        return f'{found.config_path} disables the CRI plugin, so nobody pulls through it and config_path is left out.'
+    if registry.config_path or not (registry.mirrors or registry.configs):
+        return ''
+    tables = [f'{kind} of {", ".join(names)}' for kind, names in (('mirrors', registry.mirrors), ('configs', registry.configs)) if names]
+    return (
+        f'{found.config_path} holds registry {" and ".join(tables)}, with which config_path does not go together: the CRI would not start. '
+        'Write those mirrors into registry_access_mirrors (or upstreams), take the tables out of the file, and run again.'
+    )
+
+
+def plan_present(state: State, owner: str, found: Containerd, directory: str, host: Host | None = None) -> Change:
+    """Compute the key's way into config.toml; no change where it is there, whoever wrote it.
+
+    :raises ConfigError: where containerd would make anything else of the file than that key.
+    """
+    record, file = load(state), _io.read_file(found.config_path)
+    text = _text(file)
+    if found.registry and directory in directories(found.registry.config_path):
+        mine = record.ours and record.directory == directory
+        owners = tuple(dict.fromkeys([*record.owners, owner])) if mine else record.owners
+        return Change(file, text, replace(record, owners=owners))
+    start = text if text is not None else _containerd_config.new_file((found.version_tuple or (2,))[0])
+    after = _containerd_config.with_config_path(start, directory, found.config_path)
+    check(found, after, directory, host)
+    made = tuple(_io.missing_dirs(os.path.dirname(found.config_path)))
+    value = _containerd_config.value_before(start, found.config_path)
+    fresh = Record(found.config_path, (owner,), directory, text, after, value, made)
+    return Change(file, after, fresh)
+
+
+def plan_absent(state: State, owner: str, found: Containerd, host: Host | None = None) -> Change:
+    """Compute the key's way out again, once nobody asks for it any more."""
+    record = load(state)
+    owners = tuple(one for one in record.owners if one != owner)
+    if not record.ours or owners:
+        file = _io.read_file(record.path or found.config_path)
+        return Change(file, _text(file), replace(record, owners=owners))
+    change = plan_back(record, found)
+    if change.changed and change.after is not None and change.after != record.before:
+        check(found, change.after, '', host)
+    return change
+
+
+def plan_back(record: Record, found: Containerd) -> Change:
+    """The file without our key: as it was before us, or, where somebody edited it since, without our lines."""
+    file = _io.read_file(record.path or found.config_path)
+    text = _text(file)
+    if text is None:
+        return Change(file, None, Record())
+    if text == record.after:
+        return Change(file, record.before, Record(made_dirs=record.made_dirs))
+    return Change(file, _containerd_config.without_ours(text, record.directory, record.value_before, record.path), Record())
+
+
+def _text(file: FileState) -> str | None:
+    try:
+        return None if file.data is None else file.data.decode('utf-8')
+    except UnicodeDecodeError as exc:
+        raise ConfigError(f'{file.path} is not UTF-8 (byte {exc.start}).', path=file.path) from exc
+
+
+def check(found: Containerd, text: str, directory: str, host: Host | None = None) -> None:
+    """Ask containerd what it would make of the text: what it makes of the file as it is, and ``directory`` beside, nothing else.
+
+    :raises ConfigError: when it would not.
+    """
+    host = host or Host()
+    target = host.path(found.config_path)
+    if not os.path.isdir(os.path.dirname(target)):
+        return  # nothing is there that could be lost
+    # Beside the file, since imports may be relative to it.
+    fd, temp = _io.make_temp(target)
+    try:
+        with os.fdopen(fd, 'w') as stream:
+            stream.write(text)
+        shown = temp if host.root in ('', '/') else '/' + os.path.relpath(temp, host.root)
+        dump = containerd.dump_of(found, shown, host)
+    finally:
+        with contextlib.suppress(OSError):
+            os.unlink(temp)
+    registry = _containerd_config.registry_of(dump)
+    same = _containerd_config.without_config_path(dump) == _containerd_config.without_config_path(found.dump)
+    if not same or (directory and registry.config_path != directory):
+        raise ConfigError(
+            f'{found.config_path}: containerd {found.version} would make something else of the file than config_path = "{directory}" alone, so it was not '
+            'written. Add that line by hand to the registry table of the CRI plugin, and run again.',
+            path=found.config_path,
+        )
+
+
+def write(state: State, change: Change) -> None:
+    """Write the record, then the file. Raises ConfigError; then the file is as it was."""
+    path, before = change.file.path, load(state)
+    if change.record != before and change.record.ours:
+        save(state, change.record)
+    if change.changed and change.after is None:
+        _io.delete_file(path, expect=change.file)
+        for made in reversed(before.made_dirs):
+            with contextlib.suppress(OSError):
+                os.rmdir(made)
+    elif change.changed:
+        _io.make_dirs(os.path.dirname(path))
+        _io.write_atomic(path, (change.after or '').encode(), like=change.file, expect=change.file)
+    if change.record != before and not change.record.ours:
+        save(state, change.record)
+
+
+def in_force(found: Containerd, directory: str, record: Record) -> bool:
+    """Whether the running CRI looks for hosts.toml files in a directory."""
+    if found.cri_config_path is not None:
+        return directory in directories(found.cri_config_path)
+    if record.proved and record.proved == found.start_id:
+        return True
+    try:
+        # The CRI of 2.0 and later does not tell; a file that is older than the process was read by it.
+        return found.started_at is not None and os.stat(found.config_path).st_ctime < found.started_at
+    except OSError:
+        return False
+
+
+def make_plan(found: Containerd, directory: str, record: Record) -> Plan:
+    """What the running containerd needs for config_path to be in force; what is not there, or does not run, needs nothing."""
+    if not found.running or found.registry is None or not found.registry.enabled or directory not in directories(found.registry.config_path):
+        return Plan()
+    if in_force(found, directory, record) and not (found.cri_error and record.ours):
+        return Plan()
+    return predicted_plan(found, directory)
+
+
+def predicted_plan(found: Containerd, directory: str) -> Plan:
+    """What a running containerd needs once config_path is in its file, but not in force."""
+    if not found.running or directory in directories(found.cri_config_path):
+        return Plan()
+    blocked = blockers(found)
+    reason = f'containerd reads {KEY} only when it starts.'
+    if found.cri_error:
+        reason = f'{found.cri_error} {reason}'
+    return Plan(action=RESTART, restart_keys=(KEY,), reasons=(reason,), blockers=tuple(blocked), blocked_because=tuple(blocked.values()))
+
+
+def blockers(found: Containerd) -> dict[str, str]:
+    """Why a restart of containerd is not safe: a sentence for each reason."""
+    why: dict[str, str] = {}
+    if found.dependents:
+        why['dependents'] = f'Active units stop together with {found.unit}: {", ".join(found.dependents)}.'
+    if found.binary_replaced:
+        why['binary_replaced'] = 'The containerd on disk is not the one that runs: a restart would be an upgrade.'
+    if found.kill_mode != 'process':
+        why['kill_mode'] = f'{found.unit} has KillMode={found.kill_mode}: a restart would stop the containers. With KillMode=process it would not.'
+    if not found.unit:
+        why['no_unit'] = 'containerd is not run by a unit of its own, so it is for whoever runs it to restart it.'
+    return why
+

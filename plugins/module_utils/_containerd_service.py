@@ -1,0 +1,78 @@
+# Copyright (c) 2026, quickpull.registry contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""containerd's service as an apply sees it: proved by its CRI, since systemd calls it active while the CRI has failed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ansible_collections.quickpull.registry.plugins.module_utils import _containerd_registry, _io, _systemd
+from ansible_collections.quickpull.registry.plugins.module_utils._engines import containerd
+from ansible_collections.quickpull.registry.plugins.module_utils._engines.containerd import Containerd, Host
+from ansible_collections.quickpull.registry.plugins.module_utils._mask import mask_text
+from ansible_collections.quickpull.registry.plugins.module_utils._plan import Plan
+from ansible_collections.quickpull.registry.plugins.module_utils._state import State
+
+_SAID = ('failed to load plugin', 'invalid plugin config', 'failed to load toml', 'level=fatal', 'containerd: ')
+
+
+class ContainerdService:
+    """Implements :class:`_service_apply.Service`."""
+
+    def __init__(self, state: State, owner: str = '', host: Host | None = None) -> None:
+        self.state = state
+        self.owner = owner
+        self.host = host or Host()
+
+    @property
+    def unit(self) -> str:
+        return containerd.UNIT
+
+    def look(self) -> Containerd:
+        return containerd.inspect(self.host)
+
+    def plan(self) -> Plan:
+        record = _containerd_registry.load(self.state)
+        return _containerd_registry.make_plan(self.look(), record.directory, record) if record.ours else Plan()
+
+    def failures(self, started_before: str | None) -> list[str]:
+        found, record = self.look(), _containerd_registry.load(self.state)
+        if not found.running or found.start_id in (None, started_before):
+            return ['It has not started.']
+        if found.cri_error:
+            return [found.cri_error]
+        if found.cri_config_path is not None and record.directory not in _containerd_registry.directories(found.cri_config_path):
+            return [f'Its CRI has config_path = "{found.cri_config_path}" in force, not "{record.directory}".']
+        if found.registry is None or record.directory not in _containerd_registry.directories(found.registry.config_path):
+            return [found.config_error or f'{found.config_path} no longer holds config_path = "{record.directory}".']
+        return []
+
+    def start_id(self) -> str | None:
+        return self.look().start_id
+
+    def alive(self) -> bool:
+        found = self.look()
+        return found.running and not found.cri_error
+
+    def proved(self) -> None:
+        record = _containerd_registry.load(self.state)
+        _containerd_registry.save(self.state, replace(record, proved=self.look().start_id or ''))
+
+    def put_back(self) -> list[str]:
+        record = _containerd_registry.load(self.state)
+        if not record.ours:
+            return []
+        found = self.look()
+        change = _containerd_registry.plan_back(record, found)
+        if not change.changed:
+            return []
+        with _io.locked(self.state):
+            _containerd_registry.write(self.state, change)
+        return [change.file.path]
+
+    def says(self, since: float) -> str:
+        lines = _systemd.journal(self.unit, since, runner=self.host.run)
+        found = [line for line in lines if any(part in line.lower() for part in _SAID)]
+        return mask_text(found[-1])[:600] if found else ''

@@ -1,0 +1,146 @@
+# Copyright (c) 2026, quickpull.registry contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Restarting an engine's service through systemd: where it is allowed, with a proof, and with the way back when the proof fails.
+
+How Docker is applied is a matter of its own (_docker_apply), since it reloads, and tells what it has in force. The others have this in common.
+"""
+
+from __future__ import annotations
+
+import time
+import typing as t
+from dataclasses import dataclass, field
+
+from ansible_collections.quickpull.registry.plugins.module_utils import _systemd
+from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
+from ansible_collections.quickpull.registry.plugins.module_utils._plan import NONE, Plan, as_dict, restart_allowed
+
+# Between two looks at a service that starts.
+_PAUSE = 0.2
+# A unit that fails is started again by systemd after a while (Restart=); so long it may be down before it counts as failed.
+_GRACE = 6.0
+
+
+class Service(t.Protocol):
+    """One engine's service, as an apply needs it."""
+
+    @property
+    def unit(self) -> str:
+        """The systemd unit."""
+
+    def plan(self) -> Plan:
+        """What the running service needs for what is written."""
+
+    def failures(self, started_before: str | None) -> list[str]:
+        """Why the service is not as its files want it, a sentence each; empty once that is proved.
+
+        :param started_before: the start that is to be over.
+        """
+
+    def start_id(self) -> str | None:
+        """What no other start of the service has; None while it does not run."""
+
+    def alive(self) -> bool:
+        """Whether it runs and answers, whatever its configuration."""
+
+    def proved(self) -> None:
+        """Remember that what is written is in force."""
+
+    def put_back(self) -> list[str]:
+        """Put back the files as they were before us. Returns their paths."""
+
+    def says(self, since: float) -> str:
+        """The last thing it said of a failure in its journal, since then (epoch seconds); empty for nothing."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """``restart``: auto, never or always. ``timeout``: seconds for the service to come up and to answer."""
+
+    restart: str = 'auto'
+    rollback: bool = True
+    timeout: float = 60.0
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Time, and systemctl. Tests put their own in their place."""
+
+    monotonic: t.Callable[[], float] = time.monotonic
+    now: t.Callable[[], float] = time.time
+    sleep: t.Callable[[float], None] = time.sleep
+    systemctl: t.Callable[..., _systemd.Result] = _systemd.systemctl
+
+
+@dataclass
+class Outcome:
+    """What was done. ``pending``: why a restart has to wait, one sentence each. ``action`` is what was, or in check mode would be, done."""
+
+    changed: bool = False
+    action: str = NONE
+    pending: list[str] = field(default_factory=list)
+    plan: Plan = field(default_factory=Plan)
+
+    def as_dict(self) -> dict[str, t.Any]:
+        return {**vars(self), 'plan': as_dict(self.plan)}
+
+
+def apply(service: Service, options: Options, *, check_mode: bool = False, clock: Clock | None = None) -> Outcome:
+    """Bring into force what is written.
+
+    :raises ConfigError: when the service did not come up as wanted. It names what was put back, and whether the service runs again.
+    """
+    clock = clock or Clock()
+    plan = service.plan()
+    if plan.action == NONE:
+        return Outcome(plan=plan)
+    permission = restart_allowed(plan, options.restart)
+    if not permission.allowed:
+        return Outcome(pending=list(permission.because), plan=plan)
+    if check_mode:
+        return Outcome(True, plan.action, plan=plan)
+    before, since = service.start_id(), clock.now()
+    _start(service.unit, clock)
+    failures = _wait(lambda: service.failures(before), service, options.timeout, clock)
+    if failures:
+        _roll_back(service, options, clock, failures, since)
+    service.proved()
+    return Outcome(True, plan.action, plan=plan)
+
+
+def _start(unit: str, clock: Clock) -> None:
+    clock.systemctl('daemon-reload', timeout=90)
+    clock.systemctl('reset-failed', unit)
+    clock.systemctl('--no-block', 'restart', unit)
+
+
+def _wait(failures: t.Callable[[], list[str]], service: Service, timeout: float, clock: Clock) -> list[str]:
+    """Look until nothing is wrong any more, or the time is over. A service that stays down is not waited for to the end."""
+    began = clock.monotonic()
+    up = began
+    while True:
+        found = failures()
+        now = clock.monotonic()
+        if not found or now - began >= timeout:
+            return found
+        if service.start_id():
+            up = now
+        elif now - up >= _GRACE:
+            return found
+        clock.sleep(_PAUSE)
+
+
+def _roll_back(service: Service, options: Options, clock: Clock, failures: list[str], since: float) -> t.NoReturn:
+    said = service.says(since)
+    what = f'{service.unit} did not come up as wanted within {options.timeout:g} s: {" ".join(failures)}' + (f' It says: {said}' if said else '')
+    if not options.rollback:
+        raise ConfigError(f'{what} Nothing was put back (rollback: false).', key=service.unit)
+    paths = service.put_back()
+    if not paths:
+        raise ConfigError(f'{what} What is wrong was not written by this collection, so nothing was put back.', key=service.unit)
+    _start(service.unit, clock)
+    failed = _wait(lambda: [] if service.alive() else ['no'], service, options.timeout, clock)
+    state = 'It does not run again even so: look at journalctl -u ' + service.unit if failed else 'It runs again'
+    raise ConfigError(f'{what} Put back as before: {", ".join(paths)}. {state}.', key=service.unit)

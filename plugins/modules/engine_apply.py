@@ -1,0 +1,152 @@
+#!/usr/bin/python
+# Copyright (c) 2026, quickpull.registry contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: engine_apply
+short_description: Restart containerd where that is needed and safe, prove it, and undo it when it fails
+version_added: 0.1.0
+description:
+  - Brings into force what M(quickpull.registry.hosts_toml) wrote into containerd's C(config.toml). Docker has a module of its own,
+    M(quickpull.registry.docker_daemon_apply).
+  - Does nothing where everything is in force already, and leaves a service that is stopped as it is.
+  - containerd is restarted, never reloaded, since a SIGHUP ends it. Running containers live through that, as long as the unit has
+    C(KillMode=process), which it has by default.
+  - The proof is the answer of the CRI, since systemd calls containerd active while its CRI has failed. Up to 1.7 the CRI also tells
+    that C(config_path) is in force. Later ones do not tell; there the proof is that it answers and was started after the file was written.
+  - When the service does not come up as wanted, C(config.toml) is put back as it was, and the service is restarted with that. The task then fails.
+extends_documentation_fragment:
+  - quickpull.registry.attributes
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: N/A
+    details:
+      - No file is written, unless something has to be put back.
+  idempotent:
+    support: full
+options:
+  engine:
+    description: Whose service it is.
+    type: str
+    choices: [containerd]
+    required: true
+  restart:
+    description:
+      - V(auto) restarts only where no container can stop. That means no other active unit stops with the service, the binary on disk is the one that runs,
+        and the unit has C(KillMode=process). Otherwise the change is left for a later run, and RV(pending) says why.
+      - V(never) does not restart, and V(always) does whatever stops.
+    type: str
+    choices: [always, auto, never]
+    default: auto
+  rollback:
+    description: Whether to put back what was there before, when the service does not come up as wanted.
+    type: bool
+    default: true
+  timeout:
+    description: Seconds for the service to come up and to answer.
+    type: float
+    default: 60
+seealso:
+  - module: quickpull.registry.hosts_toml
+  - module: quickpull.registry.docker_daemon_apply
+author:
+  - quickpull.registry contributors (@quickpull)
+"""
+
+EXAMPLES = r"""
+---
+- name: Restart containerd where that is needed and safe
+  quickpull.registry.engine_apply:
+    engine: containerd
+  become: true
+
+- name: Restart it in a maintenance window, whatever stops
+  quickpull.registry.engine_apply:
+    engine: containerd
+    restart: always
+    timeout: 120
+  become: true
+"""
+
+RETURN = r"""
+action:
+  description: What was done, V(none) or V(restart). In check mode, what would be done.
+  returned: success
+  type: str
+  sample: restart
+pending:
+  description: Why a restart that is needed has to wait, one sentence each. Empty when none waits.
+  returned: success
+  type: list
+  elements: str
+  sample: ["containerd.service has KillMode=mixed: a restart would stop the containers. With KillMode=process it would not."]
+plan:
+  description: What was needed, in the form of RV(quickpull.registry.docker_daemon_config#module:plan).
+  returned: success
+  type: dict
+  sample:
+    action: restart
+    restart_keys: [config_path]
+    reasons: ["containerd reads config_path only when it starts."]
+"""
+
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.quickpull.registry.plugins.module_utils._containerd_service import ContainerdService
+from ansible_collections.quickpull.registry.plugins.module_utils._detached import DetachedError, run_detached
+from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
+from ansible_collections.quickpull.registry.plugins.module_utils._service_apply import Options, Service, apply
+from ansible_collections.quickpull.registry.plugins.module_utils._state import State
+
+SERVICES: t.Dict[str, t.Callable[[State], Service]] = {'containerd': ContainerdService}
+
+
+def work(service: Service, options: Options, check_mode: bool) -> dict[str, t.Any]:
+    """The result, or in ``failed`` the sentence to fail with: this comes from another process, as JSON."""
+    try:
+        return apply(service, options, check_mode=check_mode).as_dict()
+    except ConfigError as exc:
+        return {'failed': str(exc)}
+
+
+def run(module: AnsibleModule, state: State) -> dict[str, t.Any]:
+    """Look first; only what changes something is done in a session of its own, which outlives the connection."""
+    params = module.params
+    service = SERVICES[params['engine']](state)
+    options = Options(params['restart'], params['rollback'], params['timeout'])
+    predicted = work(service, options, True)
+    if module.check_mode or not predicted.get('changed'):
+        return predicted
+    try:
+        return t.cast('dict[str, t.Any]', run_detached(lambda: work(service, options, False)))
+    except DetachedError as exc:
+        return {'failed': f'The work on {service.unit} did not end: {exc}. Run again, and it is finished.'}
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            'engine': {'type': 'str', 'choices': ['containerd'], 'required': True},
+            'restart': {'type': 'str', 'choices': ['always', 'auto', 'never'], 'default': 'auto'},
+            'rollback': {'type': 'bool', 'default': True},
+            'timeout': {'type': 'float', 'default': 60},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        result = run(module, State())
+    except ConfigError as exc:
+        module.fail_json(msg=str(exc))
+    if 'failed' in result:
+        module.fail_json(msg=result['failed'])
+    module.exit_json(**result)
+
+
+if __name__ == '__main__':
+    main()

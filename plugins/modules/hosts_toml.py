@@ -1,0 +1,397 @@
+#!/usr/bin/python
+# Copyright (c) 2026, quickpull.registry contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: hosts_toml
+short_description: Give containerd, or Docker with the containerd image store, mirrors of any registry
+version_added: 0.1.0
+description:
+  - Writes one C(hosts.toml) for each upstream, which is where containerd looks for the mirrors of a registry. Docker 28.0 and later looks there
+    as well where it uses the containerd image store. All upstreams take one execution.
+  - For containerd it also sees to it that the CRI looks there at all (C(config_path) in C(config.toml)), which it does not by default.
+    That one key is written into the file, all else in it stays, and containerd itself is asked before whether it would make anything else of it.
+  - A change of C(hosts.toml) needs no restart. C(config_path) needs one, once. It is not done here. RV(plan) says whether it is
+    needed, and M(quickpull.registry.engine_apply) does it.
+  - Each mirror is told what it may do. One that is trusted with O(upstreams) C(trust=resolve) may say which image a tag means; one with
+    C(trust=content) only serves what a digest verifies. None may be pushed to.
+extends_documentation_fragment:
+  - quickpull.registry.attributes
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+    details:
+      - Values of headers are not shown.
+  idempotent:
+    support: full
+options:
+  engine:
+    description:
+      - Who is to read the files. V(docker) does so as of 28.0, and with the containerd image store alone. On another Docker the files are
+        written, and a warning says that nobody reads them.
+    type: str
+    choices: [containerd, docker]
+    default: containerd
+  upstreams:
+    description:
+      - The mirrors of each upstream, by the upstream's host, such as V(quay.io) or V(registry.example.com:5000), in the order in which they are tried.
+        The upstream itself is always tried last.
+      - A mirror is a URL, or a dict with C(url) and any of C(trust) (V(resolve), the default, or V(content)), C(ca_path), C(client_cert), C(client_key),
+        C(headers), C(insecure) and C(third_party).
+      - A URL with a path such as V(https://mirror.lan/hub) is a mirror whose API begins at C(/hub/v2/). One whose path begins with C(/v2/), such as
+        V(https://harbor.lan/v2/hub), has images whose names begin with C(hub/).
+      - An upstream that is not named is left alone. An empty list takes away what this O(owner) wrote for it, and an empty dict all of it.
+      - Required with O(state=present).
+    type: dict
+  owner:
+    description:
+      - Whose files these are, so that two plays with upstreams of their own do not take away each other's.
+    type: str
+    default: registry_access
+  state:
+    description:
+      - With V(absent) everything that this O(owner) wrote is taken away, and what was there before comes back.
+    type: str
+    choices: [absent, present]
+    default: present
+  directory:
+    description:
+      - Where the files go. By default it is the directory that containerd looks in already, else C(/etc/containerd/certs.d); for Docker it is
+        C(/etc/docker/certs.d).
+    type: path
+  overwrite:
+    description:
+      - Whether a C(hosts.toml) that somebody else wrote may be replaced. It comes back when ours goes. By default it is left alone, and
+        reported in RV(left_out).
+    type: bool
+    default: false
+  set_config_path:
+    description:
+      - Whether C(config_path) is set in containerd's C(config.toml) where it is missing. It has no meaning for Docker.
+      - It is not set where the CRI plugin is disabled, and where the file holds mirrors in tables of its own, with which the CRI would not start.
+        RV(config.because) then says so.
+    type: bool
+    default: true
+  dial_timeout:
+    description:
+      - Seconds that connecting to a mirror may take before the next one is tried. It is written for containerd 2.1 and later, which know it.
+        Earlier ones wait 30 seconds for a mirror that drops packets. V(0) leaves it out.
+    type: float
+    default: 5
+seealso:
+  - module: quickpull.registry.engine_apply
+  - module: quickpull.registry.registry_mirror_probe
+author:
+  - quickpull.registry contributors (@quickpull)
+"""
+
+EXAMPLES = r"""
+---
+- name: Give containerd mirrors of two registries
+  quickpull.registry.hosts_toml:
+    upstreams:
+      docker.io:
+        - http://cache.lan:5000
+        - url: https://mirror.example.com
+          trust: content
+      quay.io:
+        - https://harbor.lan/v2/quay
+  become: true
+  register: mirrors
+
+- name: Restart containerd where that is needed and safe
+  quickpull.registry.engine_apply:
+    engine: containerd
+  become: true
+  when: mirrors.plan.action != 'none'
+
+- name: Give Docker 28 with the containerd image store a mirror of quay.io
+  quickpull.registry.hosts_toml:
+    engine: docker
+    upstreams:
+      quay.io: [http://cache.lan:5001]
+  become: true
+
+- name: Take the mirrors of quay.io away again
+  quickpull.registry.hosts_toml:
+    upstreams:
+      quay.io: []
+  become: true
+
+- name: Take everything away again
+  quickpull.registry.hosts_toml:
+    state: absent
+  become: true
+"""
+
+RETURN = r"""
+directory:
+  description: Where the files are.
+  returned: success
+  type: str
+  sample: /etc/containerd/certs.d
+files:
+  description: One entry for each upstream that has a file, or had one.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    upstream:
+      description: The upstream.
+      returned: always
+      type: str
+      sample: docker.io
+    path:
+      description: Its file.
+      returned: always
+      type: str
+      sample: /etc/containerd/certs.d/docker.io/hosts.toml
+    mirrors:
+      description: URLs of the mirrors in the order in which they are tried; empty for a file that goes.
+      returned: always
+      type: list
+      elements: str
+      sample: ["http://cache.lan:5000"]
+    changed:
+      description: Whether it changed.
+      returned: always
+      type: bool
+      sample: true
+left_out:
+  description: A sentence for each file that was left as it is.
+  returned: success
+  type: list
+  elements: str
+  sample: ["/etc/containerd/certs.d/quay.io/hosts.toml was not written by this collection and is left alone; move it away, or allow with
+    overwrite that it is replaced."]
+tags_from_upstream:
+  description: Upstreams none of whose mirrors may say which image a tag means, so that the upstream itself has to be reachable for that.
+  returned: success
+  type: list
+  elements: str
+  sample: [docker.io]
+config:
+  description: What became of C(config_path). Empty for Docker, and with O(set_config_path=false).
+  returned: success
+  type: dict
+  contains:
+    path:
+      description: containerd's configuration file.
+      returned: always
+      type: str
+      sample: /etc/containerd/config.toml
+    changed:
+      description: Whether it changed.
+      returned: always
+      type: bool
+      sample: true
+    because:
+      description: Why the key was left out; empty where it is there, or is not needed.
+      returned: always
+      type: str
+      sample: ''
+plan:
+  description: What the running containerd needs, in the form of RV(quickpull.registry.docker_daemon_config#module:plan). Docker needs nothing.
+  returned: success
+  type: dict
+  sample:
+    action: restart
+    restart_keys: [config_path]
+    reasons: ["containerd reads config_path only when it starts."]
+    blockers: []
+    blocked_because: []
+"""
+
+import contextlib
+import dataclasses
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.quickpull.registry.plugins.module_utils import _containerd_registry, _hosts_toml, _io, _owned_files
+from ansible_collections.quickpull.registry.plugins.module_utils._engines import containerd, docker
+from ansible_collections.quickpull.registry.plugins.module_utils._engines.containerd import Containerd
+from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
+from ansible_collections.quickpull.registry.plugins.module_utils._hosts_toml import CONTAINERD, DIRECTORIES
+from ansible_collections.quickpull.registry.plugins.module_utils._mirror import Mirror
+from ansible_collections.quickpull.registry.plugins.module_utils._plan import Plan, as_dict
+from ansible_collections.quickpull.registry.plugins.module_utils._state import State
+
+
+@dataclasses.dataclass(frozen=True)
+class Hosts:
+    """The ways to reach the host's engines. Tests put their own in their place."""
+
+    containerd: containerd.Host = dataclasses.field(default_factory=containerd.Host)
+    docker: docker.Host = dataclasses.field(default_factory=docker.Host)
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """What is to be done. ``config`` is None where config.toml is not this run's business, with ``because`` as the reason."""
+
+    directory: str
+    kind: str
+    upstreams: t.Mapping[str, t.Sequence[Mirror]]
+    files: _owned_files.Plan
+    config: _containerd_registry.Change | None = None
+    because: str = ''
+
+    @property
+    def changed(self) -> bool:
+        return bool(self.files.changes) or bool(self.config and self.config.changed)
+
+
+def secrets_of(upstreams: t.Mapping[str, t.Any]) -> set[str]:
+    """Values of headers, which must not be shown. Never raises."""
+    found: set[str] = set()
+    for mirrors in upstreams.values():
+        for mirror in mirrors if isinstance(mirrors, (list, tuple)) else ():
+            headers = mirror.get('headers') if isinstance(mirror, dict) else None
+            found |= {str(value) for value in headers.values()} if isinstance(headers, dict) else set()
+    return found
+
+
+def wanted_upstreams(params: t.Mapping[str, t.Any], record: _owned_files.Record, directory: str) -> dict[str, list[Mirror]]:
+    """The mirrors of each upstream that this run is about; none for one that is to be gone."""
+    given = params['upstreams'] if params['state'] == 'present' else {}
+    if given:
+        return {name: _hosts_toml.without_self(name, mirrors) for name, mirrors in _hosts_toml.parse_upstreams(given).items()}
+    suffix = f'/{_hosts_toml.FILE_NAME}'
+    paths = [path for path, entry in record.items() if entry.owner == params['owner'] and path.startswith(directory + '/') and path.endswith(suffix)]
+    return {path[len(directory) + 1 : -len(suffix)]: [] for path in paths}
+
+
+def plan_work(params: t.Mapping[str, t.Any], state: State, found: Containerd | None, hosts: Hosts) -> Work:
+    """Compare the host with what is wanted."""
+    engine, owner = params['engine'], params['owner']
+    default = DIRECTORIES[engine]
+    directory = (params['directory'] or (_containerd_registry.directory_of(found, default) if found else default)).rstrip('/')
+    kind = f'hosts-toml-{engine}'
+    record = _owned_files.load(state, kind)
+    upstreams = wanted_upstreams(params, record, directory)
+    knows = found is not None and (found.version_tuple or ()) >= _hosts_toml.DIAL_TIMEOUT_SINCE
+    contents = {
+        _hosts_toml.path_of(directory, name): _hosts_toml.render(
+            name, mirrors, dial_timeout=params['dial_timeout'] if knows else 0, theirs=_hosts_toml.their_certificates(directory, name)
+        )
+        for name, mirrors in upstreams.items()
+    }
+    files = _owned_files.plan(record, owner, contents, overwrite=params['overwrite'])
+    work = Work(directory, kind, upstreams, files)
+    if found is None or not found.installed or not params['set_config_path']:
+        return work
+    needed = any(entry.owner == owner for entry in files.record.values())
+    because = _containerd_registry.why_not(found) if needed else ''
+    if because:
+        return dataclasses.replace(work, because=because)
+    if needed:
+        return dataclasses.replace(work, config=_containerd_registry.plan_present(state, owner, found, directory, hosts.containerd))
+    return dataclasses.replace(work, config=_containerd_registry.plan_absent(state, owner, found, hosts.containerd))
+
+
+def write(work: Work, state: State) -> None:
+    """The files first: a config_path without files is harmless, and so are files that nobody looks for."""
+    _owned_files.apply(state, work.kind, work.files)
+    if work.config:
+        _containerd_registry.write(state, work.config)
+
+
+def plan_after(work: Work, found: Containerd | None, check_mode: bool, state: State, hosts: Hosts) -> Plan:
+    """What the running containerd needs once the work is done."""
+    if found is None or not work.config or work.config.after is None:
+        return Plan()
+    if not work.config.changed:
+        return _containerd_registry.make_plan(found, work.directory, _containerd_registry.load(state))
+    if not check_mode:
+        found = containerd.inspect(hosts.containerd)
+        return _containerd_registry.make_plan(found, work.directory, work.config.record)
+    return _containerd_registry.predicted_plan(found, work.directory) if work.config.record.ours else Plan()
+
+
+def warnings_for(work: Work, params: t.Mapping[str, t.Any], found: Containerd | None, hosts: Hosts) -> list[str]:
+    """Sentences that an operator should read."""
+    told = [work.because] if work.because else []
+    if found is not None and not found.installed:
+        told.append('There is no containerd on this host that would read these files.')
+    if params['engine'] == 'docker' and any(work.upstreams.values()):
+        reason = _hosts_toml.docker_reads_not(docker.inspect(with_containers=False, with_logins=False, host=hosts.docker))
+        told += [reason] if reason else []
+    return told
+
+
+def run(module: AnsibleModule, state: State, hosts: Hosts) -> dict[str, t.Any]:
+    """Look, compare, write."""
+    params = module.params
+    # With no_log the call is kept out of the system log. From here on only what is secret is cut out of the results.
+    module.no_log_values = secrets_of(params['upstreams'] or {})
+    found = containerd.inspect(hosts.containerd) if params['engine'] == CONTAINERD else None
+    with contextlib.nullcontext() if module.check_mode else _io.locked(state):
+        work = plan_work(params, state, found, hosts)
+        if not module.check_mode:
+            write(work, state)
+    for sentence in warnings_for(work, params, found, hosts):
+        module.warn(sentence)
+    return report(work, plan_after(work, found, module.check_mode, state, hosts))
+
+
+def report(work: Work, plan: Plan) -> dict[str, t.Any]:
+    """The results."""
+    changed = {change.path for change in work.files.changes}
+    left = {one.path for one in work.files.left}
+    paths = {name: _hosts_toml.path_of(work.directory, name) for name in work.upstreams}
+    diff = [
+        {'before_header': change.path, 'after_header': change.path, 'before': _hosts_toml.shown(before), 'after': _hosts_toml.shown(after)}
+        for change in work.files.changes
+        for before, after in [change.texts()]
+    ]
+    config: dict[str, t.Any] = {}
+    if work.config or work.because:
+        path = work.config.file.path if work.config else ''
+        config = {'path': path, 'changed': bool(work.config and work.config.changed), 'because': work.because}
+    if work.config and work.config.changed:
+        diff.append({'before_header': path, 'after_header': path, 'before': work.config.before or '', 'after': work.config.after or ''})
+    return {
+        'changed': work.changed,
+        'directory': work.directory,
+        'files': [
+            {'upstream': name, 'path': paths[name], 'mirrors': [mirror.url for mirror in mirrors], 'changed': paths[name] in changed}
+            for name, mirrors in work.upstreams.items()
+            if paths[name] not in left
+        ],
+        'left_out': [one.because for one in work.files.left],
+        'tags_from_upstream': [name for name, mirrors in work.upstreams.items() if mirrors and not _hosts_toml.resolves(mirrors)],
+        'config': config,
+        'plan': as_dict(plan),
+        'diff': diff,
+    }
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            'engine': {'type': 'str', 'choices': ['containerd', 'docker'], 'default': 'containerd'},
+            'upstreams': {'type': 'dict', 'no_log': True},
+            'owner': {'type': 'str', 'default': 'registry_access'},
+            'state': {'type': 'str', 'choices': ['absent', 'present'], 'default': 'present'},
+            'directory': {'type': 'path'},
+            'overwrite': {'type': 'bool', 'default': False},
+            'set_config_path': {'type': 'bool', 'default': True},
+            'dial_timeout': {'type': 'float', 'default': 5},
+        },
+        required_if=[('state', 'present', ('upstreams',))],
+        supports_check_mode=True,
+    )
+    try:
+        result = run(module, State(), Hosts())
+    except ConfigError as exc:
+        module.fail_json(msg=str(exc))
+    module.exit_json(**result)
+
+
+if __name__ == '__main__':
+    main()
