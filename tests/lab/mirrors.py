@@ -13,6 +13,7 @@ from dataclasses import dataclass
 DEAD_PORT = 8999        # nothing listens there
 CDN_PORT = 8190         # the other host that blobs are redirected to
 HUB_NAMES = ('registry-1.docker.io', 'auth.docker.io', 'index.docker.io')
+OTHER_UPSTREAMS = ('quay.io',)  # the Hub's server answers for them, with the Hub's images; its log tells which host was asked
 REGISTRY_NAMES = ('registry-basic.lab', 'registry-token.lab', 'registry-open.lab', 'registry-anybody.lab', 'tokens.lab')  # registries.py
 PROXY_PORT = 3128
 PROXY_LOGIN_PORT = 3129
@@ -106,12 +107,12 @@ BY_NAME = {mirror.name: mirror for mirror in MIRRORS}
 
 # Not mirrors, but they keep a log as well.
 CDN = Mirror('cdn', CDN_PORT, '', '', 'Cdn', 'serves the blobs that good-redirect sends on')
-HUB = Mirror('hub', 443, '', '', 'Hub', 'the private Docker Hub and its token server', scheme='https', certificate='hub')
+HUB = Mirror('hub', 443, '', '', 'Hub', 'the private Docker Hub and its token server', scheme='https', certificate='upstreams')
 
 
 def names(services: str, nobody: str) -> dict[str, str]:
     """Every name of the lab and its address; ``no-name`` has none."""
     found = {mirror.host: services for mirror in (*MIRRORS, CDN) if mirror.name != 'no-name'}
     found['no-host.lab'] = nobody
-    found.update(dict.fromkeys((*HUB_NAMES, *REGISTRY_NAMES, 'proxy.lab', 'realm.lab'), services))
+    found.update(dict.fromkeys((*HUB_NAMES, *OTHER_UPSTREAMS, *REGISTRY_NAMES, 'proxy.lab', 'realm.lab'), services))
     return found

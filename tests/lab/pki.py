@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lab.mirrors import REGISTRY_NAMES
+from lab.mirrors import HUB_NAMES, OTHER_UPSTREAMS, REGISTRY_NAMES
 from lab.process import run
 
 DAYS = '3650'
@@ -41,7 +41,7 @@ subjectAltName = {names}
 NEW_KEY = ('-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes')
 
 CERTIFICATES = {    # file -> names in it
-    'hub': ('registry-1.docker.io', 'auth.docker.io', 'index.docker.io', 'docker.io'),
+    'upstreams': (*HUB_NAMES, 'docker.io', *OTHER_UPSTREAMS),
     'good-tls': ('good-tls.lab',),
     'wrong-name': ('somebody-else.lab',),
     'registries': REGISTRY_NAMES,
