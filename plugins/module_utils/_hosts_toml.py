@@ -17,11 +17,12 @@ import re
 import typing as t
 from dataclasses import dataclass
 
+from ansible_collections.quickpull.registry.plugins.module_utils import _io
 from ansible_collections.quickpull.registry.plugins.module_utils._engines.docker import DockerDaemon
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._mirror import Mirror, normalise_url, parse_mirrors, place_of
 from ansible_collections.quickpull.registry.plugins.module_utils._owned_files import FIRST_LINE, Content
-from ansible_collections.quickpull.registry.plugins.module_utils._toml import quote, statements
+from ansible_collections.quickpull.registry.plugins.module_utils._toml import quote, read, statements
 
 CONTAINERD = 'containerd'
 DOCKER = 'docker'
@@ -111,6 +112,25 @@ def _host(mirror: Mirror, dial_timeout: float) -> list[str]:
         lines.append(f'  [{name}.header]')
         lines += [f'    {quote(key)} = {quote(value)}' for key, value in mirror.headers.items()]
     return lines
+
+
+def mirrors_in(directory: str) -> dict[str, list[str]]:
+    """What the files below a directory say, whoever wrote them: URLs of mirrors in their order, by upstream. What is not understood is left out."""
+    found: dict[str, list[str]] = {}
+    for path in sorted(glob.glob(os.path.join(glob.escape(directory), '*', FILE_NAME))):
+        try:
+            hosts = read(_io.read_text(path) or '', path).get('host')
+        except ConfigError:
+            continue
+        if isinstance(hosts, dict) and hosts:
+            found[os.path.basename(os.path.dirname(path))] = [_url_of(url, host) for url, host in hosts.items()]
+    return found
+
+
+def _url_of(url: str, host: t.Any) -> str:
+    """The URL of a mirror as an operator writes it, from that of its API."""
+    own_path = isinstance(host, dict) and host.get('override_path') is True
+    return url[: -len('/v2')] if own_path and url.endswith('/v2') else url
 
 
 def shown(text: str) -> str:

@@ -122,3 +122,14 @@ def test_whatever_is_written_is_read_back(headers: dict[str, str], ca_path: str)
     content = hosts_toml.render('docker.io', [mirror])
     assert content is not None
     assert tomllib.loads(hosts_toml.shown(content.text))['host']['https://m.lan']['header'].keys() <= headers.keys()
+
+
+def test_what_the_files_of_a_host_say(tmp_path: Path) -> None:
+    mirrors = [Mirror('http://b.lan:5000'), Mirror('https://a.lan/hub'), Mirror('https://a.lan/v2/hub')]
+    for upstream, text in (('docker.io', hosts_toml.render('docker.io', mirrors)), ('quay.io', None), ('broken.io', None)):
+        (tmp_path / upstream).mkdir()
+        if text:
+            (tmp_path / upstream / 'hosts.toml').write_text(text.text)
+    (tmp_path / 'broken.io' / 'hosts.toml').write_text('[')
+    assert hosts_toml.mirrors_in(str(tmp_path)) == {'docker.io': [mirror.url for mirror in mirrors]}
+    assert hosts_toml.mirrors_in(str(tmp_path / 'none')) == {}
