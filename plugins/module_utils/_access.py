@@ -273,8 +273,13 @@ def login_leak(
         return ''
     known = {normalise_url(mirror.url): mirror.third_party for mirror in parse_mirrors(list(listed))}
     now = docker.get('registry_mirrors') or [] if in_force is None else in_force
-    # One that is listed no more, or that somebody else wrote, is known by the catalogue alone.
-    found = [url for url in now if known.get(normalise_url(url), any(entry.covers(host_of(url)) for entry in _catalog.ENTRIES))]
+    remembered = set(docker.get('third_party_mirrors') or ())
+
+    def is_strangers(url: str) -> bool:
+        """One that this run does not list is known from the run that wrote it, or by the catalogue."""
+        return normalise_url(url) in remembered or any(entry.covers(host_of(url)) for entry in _catalog.ENTRIES)
+
+    found = [url for url in now if known.get(normalise_url(url), is_strangers(url))]
     if not found:
         return ''
     return (

@@ -20,6 +20,7 @@ from ansible_collections.quickpull.registry.plugins.module_utils import (
     _leak_guard,
     _ownership,
     _snapshot,
+    _strangers,
 )
 from ansible_collections.quickpull.registry.plugins.module_utils._daemon_json import check_config, check_types
 from ansible_collections.quickpull.registry.plugins.module_utils._daemon_keys import KNOWN_KEYS
@@ -82,9 +83,10 @@ class Options:
 
 @dataclass(frozen=True)
 class Wish:
-    """What the options come to on this host."""
+    """What the options come to on this host. ``mirrors`` are all that the options name, also those that are left out."""
 
     request: Request
+    mirrors: tuple[Mirror, ...] = ()
     asked: t.Mapping[str, t.Any] = field(default_factory=dict, repr=False)
     left_out: tuple[LeftOut, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -127,7 +129,8 @@ def wish(options: Options, daemon: DockerDaemon) -> Wish:
     leaves = {**leaves_of(settings), **leaves_of({'proxies': proxies})}
     request = Request(options.owner, lists, leaves, options.settings is not None, options.proxies is not None, options.exclusive)
     asked = {**settings, **({'proxies': proxies} if proxies or no_proxy else {})}
-    return Wish(request, asked, tuple(left_out), tuple(warnings))
+    named = parse_mirrors(options.registry_mirrors, key='registry_mirrors')
+    return Wish(request, tuple(named), asked, tuple(left_out), tuple(warnings))
 
 
 def _mirrors(options: Options, daemon: DockerDaemon) -> tuple[list[Mirror], list[LeftOut], list[str]]:
@@ -244,6 +247,7 @@ class Run:
         backup_file = ''
         old = Document.parse(current.data, self.path).value if current.data is not None else None
         if not self.check_mode:
+            self.remember_strangers(old, result.value)
             known, backup_file = self.write(current, old, record, result)
         self.describe(current, result)
         mirrors = result.value.get('registry-mirrors') or []
@@ -311,6 +315,12 @@ class Run:
         self.replace(current, result, folder)
         _ownership.save(self.state, new_record)
         return known, backup_file
+
+    def remember_strangers(self, old: dict[str, t.Any] | None, new: t.Mapping[str, t.Any]) -> None:
+        """Also those of before: they are in force until the apply, and come back when it fails."""
+        there = [url for value in (new, old or {}) for url in strings_of(value.get('registry-mirrors')) or ()]
+        in_force = self.daemon.reported.mirrors if self.daemon.reported else ()
+        _strangers.remember(self.state, self.wish.mirrors, [*there, *in_force])
 
     def replace(self, current: _io.FileState, result: Result, folder: str) -> None:
         """The file itself; the record for before and after is on disk already."""

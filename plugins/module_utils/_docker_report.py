@@ -61,8 +61,11 @@ def service(daemon: DockerDaemon) -> t.Dict[str, t.Any]:
     }
 
 
-def engine(daemon: DockerDaemon, root: str = '/') -> t.Dict[str, t.Any]:
-    """Return what container_engine_info says of Docker."""
+def engine(daemon: DockerDaemon, root: str = '/', strangers: t.Iterable[str] = ()) -> t.Dict[str, t.Any]:
+    """Return what container_engine_info says of Docker.
+
+    :param strangers: mirrors that are known to belong to third parties.
+    """
     said = daemon.reported
     return {
         'flavour': daemon.flavour,
@@ -78,6 +81,7 @@ def engine(daemon: DockerDaemon, root: str = '/') -> t.Dict[str, t.Any]:
         'proxy_dropin': _dropin.found_at(daemon.unit, root),
         'mirror_paths': daemon.version_tuple is None or daemon.version_tuple[:2] >= DOCKER_MIRROR_PATH_SINCE,
         'registry_mirrors': list(said.mirrors) if said else [],
+        'third_party_mirrors': list(strangers),
         'flags': flags(daemon.flags),
         'flags_at_next_start': flags(daemon.unit_flags),
         'image_store': said.image_store if said else None,

@@ -43,6 +43,10 @@ class State:
         """Record of the files of one kind that are wholly ours."""
         return os.path.join(self.root, 'files', kind + '.json')
 
+    def strangers(self, engine: str) -> str:
+        """Which of the engine's mirrors belong to third parties."""
+        return os.path.join(self.root, engine, 'strangers.json')
+
     @property
     def backups(self) -> str:
         return os.path.join(self.root, 'backups')

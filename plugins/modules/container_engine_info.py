@@ -172,6 +172,12 @@ engines:
           type: list
           elements: str
           sample: ["http://cache.lan:5000/"]
+        third_party_mirrors:
+          description: Those of Docker's mirrors that this collection wrote and that belong to third parties, as the run that wrote them said.
+          returned: always
+          type: list
+          elements: str
+          sample: ["https://mirror.example.com/"]
         flags:
           description:
             - Flags in force. For a running daemon these are its real arguments, else those that the unit would give it.
@@ -277,20 +283,21 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.quickpull.registry.plugins.module_utils import _docker_report
+from ansible_collections.quickpull.registry.plugins.module_utils import _docker_report, _strangers
 from ansible_collections.quickpull.registry.plugins.module_utils._engines import docker
+from ansible_collections.quickpull.registry.plugins.module_utils._state import State
 
 
-def facts(host: docker.Host) -> dict[str, t.Any]:
+def facts(host: docker.Host, state: State) -> dict[str, t.Any]:
     """What this module returns."""
     daemon = docker.inspect(host=host)
-    engines = {'docker': _docker_report.engine(daemon, host.root)} if daemon.installed else {}
+    engines = {'docker': _docker_report.engine(daemon, host.root, _strangers.recall(state))} if daemon.installed else {}
     return {'installed': sorted(engines), 'engines': engines, 'notes': _docker_report.notes(daemon)}
 
 
 def main() -> None:
     module = AnsibleModule(argument_spec={}, supports_check_mode=True)
-    module.exit_json(changed=False, **facts(docker.Host(docker_config=os.environ.get('DOCKER_CONFIG'))))
+    module.exit_json(changed=False, **facts(docker.Host(docker_config=os.environ.get('DOCKER_CONFIG')), State()))
 
 
 if __name__ == '__main__':

@@ -90,6 +90,10 @@ def test_the_guard_holds_whichever_came_first(fresh: Lab) -> None:
     assert site(lab, [hub(lab)], mirrors=mirrors, tags='auths', extra_vars={'registry_access_mirror_login_leak': 'fail'}).rc != 0
     assert '42022' in alone.stdout
     assert lab.everywhere(lambda host: host.exists(CONFIG)) == {**dict.fromkeys(lab.hosts, False), 'lab-forky': True}
+    # A run that does not name the mirrors knows the stranger from the run that wrote it.
+    forky.run(f'rm {CONFIG}')
+    assert '42022' in site(lab, [hub(lab)], tags='auths').ok().stdout
+    assert lab.everywhere(lambda host: host.exists(CONFIG)) == {**dict.fromkeys(lab.hosts, False), 'lab-forky': True}
     # Mirrors and login in one run: the stranger goes first. Check mode says so.
     said = site(lab, [hub(lab)], mirrors=mirrors, check=True).ok()
     assert {each.host for each in said.of(action='registry_auth') if each.changed} == {'lab-bookworm', 'lab-trixie'}

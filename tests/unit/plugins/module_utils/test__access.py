@@ -287,6 +287,8 @@ STRANGER = {'url': 'https://stranger.example', 'third_party': True}
         ([{**HUB_LOGIN, 'state': 'absent'}], {'image_store': 'graphdriver', 'registry_mirrors': ['https://stranger.example/']}, None, 'drop', False),
         ([{'registry': 'quay.io'}], {'image_store': 'graphdriver', 'registry_mirrors': ['https://stranger.example/']}, None, 'drop', False),
         ([HUB_LOGIN], {'image_store': 'graphdriver', 'registry_mirrors': ['https://docker.m.daocloud.io/']}, None, 'drop', True),
+        ([HUB_LOGIN], {'registry_mirrors': ['https://a.run/'], 'third_party_mirrors': ['https://a.run/']}, None, 'drop', True),
+        ([HUB_LOGIN], {'registry_mirrors': ['https://own.example/'], 'third_party_mirrors': ['https://own.example/']}, None, 'drop', False),
         ([HUB_LOGIN], {}, None, 'drop', False),
         ([HUB_LOGIN], {'registry_mirrors': None}, None, 'drop', False),
     ],

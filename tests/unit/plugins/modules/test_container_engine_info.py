@@ -13,6 +13,7 @@ from ansible.module_utils.testing import patch_module_args
 
 from ansible_collections.quickpull.registry.plugins.module_utils import _dropin
 from ansible_collections.quickpull.registry.plugins.module_utils._engines import docker
+from ansible_collections.quickpull.registry.plugins.module_utils._state import State
 from ansible_collections.quickpull.registry.plugins.modules import container_engine_info, docker_daemon_info
 
 DAEMONS: list[tuple[docker.DockerDaemon, list[str]]] = [
@@ -40,12 +41,12 @@ def test_engines(daemon: docker.DockerDaemon, installed: list[str], monkeypatch:
 def test_a_proxy_dropin_of_ours_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(docker, 'inspect', lambda **_options: DAEMONS[0][0])
     host = docker.Host(root=str(tmp_path))
-    assert container_engine_info.facts(host)['engines']['docker']['proxy_dropin'] == ''
+    assert container_engine_info.facts(host, State(str(tmp_path / 'state')))['engines']['docker']['proxy_dropin'] == ''
     path = _dropin.default_path()
     full = tmp_path / path[1:]
     full.parent.mkdir(parents=True)
     full.write_text(_dropin.render({'HTTPS_PROXY': 'http://p:1'}))
-    assert container_engine_info.facts(host)['engines']['docker']['proxy_dropin'] == path
+    assert container_engine_info.facts(host, State(str(tmp_path / 'state')))['engines']['docker']['proxy_dropin'] == path
 
 
 def keys(contains: dict[str, t.Any]) -> dict[str, t.Any]:
