@@ -64,7 +64,7 @@ def find_hub_logins(root: str = '/', docker_config: t.Optional[str] = None) -> t
     """
     found = []
     for path in sorted(set(_candidates(root, docker_config))):
-        data = _read_regular(_below(root, path))
+        data = read_regular(_below(root, path))
         if data is not None and has_hub_login(_decode(data)):
             found.append(path)
     return found
@@ -96,7 +96,7 @@ def _below(root: str, path: str) -> str:
     return path if root in ('', '/') else root.rstrip('/') + path
 
 
-def _read_regular(path: str) -> t.Optional[bytes]:
+def read_regular(path: str) -> t.Optional[bytes]:
     """Return at most 1 MiB of a regular file, links followed as the client follows them; None for anything else.
 
     O_PATH opens nothing in the sense of a driver, so a device in that place notices nothing; what was looked at is then what is read.

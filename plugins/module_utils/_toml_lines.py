@@ -68,8 +68,7 @@ def read_lines(text: str) -> Table:
     root: Table = {}
     arrays: set[str] = set()
     table = root
-    for number, line in enumerate(text.split('\n'), 1):
-        line = line[:-1] if line.endswith('\r') else line
+    for number, line in enumerate(text.replace('\r\n', '\n').split('\n'), 1):
         header, pair = _HEADER.match(line), _PAIR.match(line)
         try:
             if header:

@@ -3,10 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
-import tomllib
 import typing as t
 
 import pytest
+import tomllib
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -124,7 +124,7 @@ def test_an_upstream(upstream: str) -> None:
     check_upstream(upstream)
 
 
-@pytest.mark.parametrize('upstream', ['', 'https://docker.io', 'Docker.io', 'docker.io/', 'library', '*.example.com', 'a.io/../b', 'a.io/B', 'a b.io', 'a_b.io'])
+@pytest.mark.parametrize('upstream', ['', 'https://docker.io', 'Docker.io', 'docker.io/', 'library', '*.example.com', 'a.io/../b', 'a.io/B', 'a b.io'])
 def test_what_is_no_upstream(upstream: str) -> None:
     with pytest.raises(ConfigError, match='is no registry') as caught:
         check_upstream(upstream)

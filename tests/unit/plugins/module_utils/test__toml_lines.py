@@ -3,9 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
-import tomllib
-
 import pytest
+import tomllib
 from hypothesis import example, given
 from hypothesis import strategies as st
 

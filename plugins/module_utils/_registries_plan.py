@@ -1,0 +1,301 @@
+# Copyright (c) 2026, quickpull.registry contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Which files containers/image needs for the mirrors of some upstreams: a drop-in each, and the certificates of their mirrors.
+
+All lie beside each other: registries.conf, registries.conf.d, and certs.d with a directory for each host and port.
+"""
+
+from __future__ import annotations
+
+import os
+import typing as t
+from dataclasses import dataclass, field
+
+from ansible_collections.quickpull.registry.plugins.module_utils import _hub_logins, _io, _owned_files
+from ansible_collections.quickpull.registry.plugins.module_utils import _registries_conf as conf
+from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
+from ansible_collections.quickpull.registry.plugins.module_utils._mirror import Mirror, shown_url
+from ansible_collections.quickpull.registry.plugins.module_utils._owned_files import Content, Record
+from ansible_collections.quickpull.registry.plugins.module_utils._registries_conf import Conf, MirrorEntry
+from ansible_collections.quickpull.registry.plugins.module_utils._systemd import read_small
+
+KIND = 'registries_conf'
+CERTS_DIR = 'certs.d'
+CA, CERT, KEY = 'ca.crt', 'client.cert', 'client.key'
+
+_PRIVATE_KEY = 'PRIVATE KEY-----'
+_USER_CONFIG = '.config/containers'
+
+Files = t.Dict[str, Content]
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A mirror (``mirror``) or a whole upstream that was left out. ``path``: the file in the way. ``because`` is a full sentence."""
+
+    upstream: str
+    mirror: str
+    path: str
+    because: str
+
+
+@dataclass(frozen=True)
+class Hidden:
+    """A user whose own file hides ours from him."""
+
+    user: str
+    path: str
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the files are to be.
+
+    :ivar expected: the mirrors that a client must then read, by upstream.
+    :ivar upstreams: of which upstream each path is; several upstreams may need one certificate.
+    :ivar unread: sentences on files of others that could not be understood.
+    """
+
+    files: _owned_files.Plan
+    expected: t.Mapping[str, t.Tuple[MirrorEntry, ...]]
+    upstreams: t.Mapping[str, str]
+    left_out: t.Tuple[LeftOut, ...]
+    unread: t.Tuple[str, ...]
+
+
+@dataclass
+class _Work:
+    """What :func:`plan` gathers on its way."""
+
+    record: Record
+    owner: str
+    directory: str
+    overwrite: bool
+    wanted: t.Dict[str, t.Optional[Content]] = field(default_factory=dict)
+    upstreams: t.Dict[str, str] = field(default_factory=dict)
+    expected: t.Dict[str, t.Tuple[MirrorEntry, ...]] = field(default_factory=dict)
+    left_out: t.List[LeftOut] = field(default_factory=list)
+
+    @property
+    def certs(self) -> str:
+        return os.path.join(os.path.dirname(self.directory), CERTS_DIR)
+
+    def in_the_way(self, path: str, content: Content) -> str:
+        """The sentence why the file of somebody else at ``path`` cannot be ours; empty where it can, or holds the same."""
+        found = _io.read_file(path)
+        entry = self.record.get(path)
+        if not found.exists or found.data == content.text.encode():
+            return ''
+        if _owned_files.is_ours(found.data, entry):
+            return f'{path} belongs to another owner here, {entry.owner}.' if entry and entry.owner != self.owner else ''
+        return '' if self.overwrite else f'{path} was not written by this collection and holds something else; move it away, or allow with overwrite.'
+
+
+def plan(
+    record: Record,
+    owner: str,
+    directory: str,
+    upstreams: t.Mapping[str, t.Sequence[Mirror]] | None,
+    *,
+    overwrite: bool = False,
+) -> Wanted:
+    """Compute what changes.
+
+    :param upstreams: mirrors by upstream; none of them takes ours away, and an upstream that is not named stays as it is. None takes all of
+        this owner's away.
+    :raises ConfigError: for a file that cannot be read, for certificates that are missing, and where no drop-in can count.
+    """
+    work = _Work(record, owner, directory, overwrite)
+    if upstreams is None:
+        upstreams = dict.fromkeys(_written(work), ())
+    main, dropins, unread = _others(work)
+    if any(upstreams.values()):
+        conf.check_formats(dropins)
+    else:
+        unread = []
+    for upstream, mirrors in upstreams.items():
+        _plan_upstream(work, upstream, mirrors, main, dropins)
+    _plan_stale_certs(work)
+    files = _owned_files.plan(record, owner, work.wanted, overwrite=overwrite)
+    for left in files.left:
+        upstream = work.upstreams.get(left.path, '')
+        work.expected.pop(upstream, None)
+        work.left_out.append(LeftOut(upstream, '', left.path, left.because))
+    return Wanted(files, work.expected, work.upstreams, tuple(work.left_out), tuple(unread))
+
+
+def _written(work: _Work) -> t.List[str]:
+    """Upstreams of which this owner has a drop-in; one that no record knows is everybody's."""
+    found = []
+    for path in _dropins(work.directory):
+        entry = work.record.get(path)
+        upstream = conf.upstream_of(os.path.basename(path))
+        if upstream and (entry.owner == work.owner if entry else _owned_files.is_ours(_io.read_file(path).data)):
+            found.append(upstream)
+    # A drop-in that somebody deleted leaves a row in the record, and certificates.
+    found += [conf.upstream_of(os.path.basename(path)) for path, entry in work.record.items()
+              if entry.owner == work.owner and os.path.dirname(path) == work.directory]
+    return [upstream for upstream in dict.fromkeys(found) if upstream]
+
+
+def _dropins(directory: str) -> t.List[str]:
+    """What the client reads there, in its order: no directories, and hidden files too."""
+    try:
+        names = os.listdir(directory)
+    except FileNotFoundError:
+        return []
+    except OSError as exc:
+        raise _io.explain(exc, directory, 'read') from exc
+    paths = [os.path.join(directory, name) for name in sorted(names, key=os.fsencode) if name.endswith(conf.SUFFIX)]
+    return [path for path in paths if os.path.isfile(path)]
+
+
+def _others(work: _Work) -> t.Tuple[t.Optional[Conf], t.List[Conf], t.List[str]]:
+    """registries.conf and the drop-ins of others, and sentences on those that are not understood."""
+    place = os.path.join(os.path.dirname(work.directory), conf.MAIN_FILE)
+    data = _io.read_file(place).data
+    main = None if data is None else conf.read_conf(place, data)
+    dropins = []
+    for path in _dropins(work.directory):
+        data = _io.read_file(path).data
+        entry = work.record.get(path)
+        if data is not None and not (_owned_files.is_ours(data, entry) and (entry is None or entry.owner == work.owner)):
+            dropins.append(conf.read_conf(path, data))
+    unread = [
+        f'{one.path} is not understood ({one.problem}), so it is not known whether it has entries for the same upstreams.'
+        for one in ([main] if main else []) + dropins if one.problem
+    ]
+    return main, dropins, unread
+
+
+def _plan_upstream(work: _Work, upstream: str, mirrors: t.Sequence[Mirror], main: t.Optional[Conf], dropins: t.Sequence[Conf]) -> None:
+    entries, certs = _entries(work, upstream, mirrors)
+    names = {conf.file_name(upstream, last=last): os.path.join(work.directory, conf.file_name(upstream, last=last)) for last in (False, True)}
+    name = ''
+    if entries:
+        # One of the very name of ours is looked at as a file, not as an entry.
+        place = conf.place(upstream, main, [one for one in dropins if one.name != conf.file_name(upstream)], work.overwrite)
+        if not place.name:
+            work.left_out.append(LeftOut(upstream, '', place.path, place.because))
+            return
+        name = place.name
+        content = Content(conf.render(upstream, entries))
+        because = work.in_the_way(names[name], content)
+        if because:
+            work.left_out.append(LeftOut(upstream, '', names[name], because))
+            return
+        _want_certs(work, upstream, certs)
+        work.wanted[names[name]] = content
+        work.expected[upstream] = tuple(entries)
+    work.upstreams.update(dict.fromkeys(names.values(), upstream))
+    for other, path in names.items():
+        entry = work.record.get(path)
+        if other != name and (entry.owner == work.owner if entry else _owned_files.is_ours(_io.read_file(path).data)):
+            work.wanted[path] = None
+
+
+def _entries(work: _Work, upstream: str, mirrors: t.Sequence[Mirror]) -> t.Tuple[t.List[MirrorEntry], Files]:
+    """The mirrors that can be had, and their certificates."""
+    entries: t.List[MirrorEntry] = []
+    certs: Files = {}
+    for mirror in mirrors:
+        shown = shown_url(mirror.url)
+        try:
+            entry = conf.mirror_entry(mirror)
+        except ConfigError as exc:
+            work.left_out.append(LeftOut(upstream, shown, '', str(exc)))
+            continue
+        files = _certs_of(work, mirror, entry)
+        blocked = [(path, because) for path, because in ((path, work.in_the_way(path, content)) for path, content in files.items()) if because]
+        if blocked:
+            work.left_out.append(LeftOut(upstream, shown, blocked[0][0], f'{shown} is left out: {blocked[0][1]}'))
+            continue
+        if entry not in entries:
+            entries.append(entry)
+        certs.update(files)
+    return entries, certs
+
+
+def _certs_of(work: _Work, mirror: Mirror, entry: MirrorEntry) -> Files:
+    """Copies of a mirror's certificates, where the client looks for them."""
+    if mirror.url.lower().startswith('http://'):
+        return {}
+    # The client wants a key for each certificate; one file may hold both.
+    sources = ((CA, 'ca_path', mirror.ca_path), (CERT, 'client_cert', mirror.client_cert), (KEY, 'client_key', mirror.client_key or mirror.client_cert))
+    folder = os.path.join(work.certs, entry.host)
+    return {os.path.join(folder, name): _pem(key, path, is_key=name == KEY) for name, key, path in sources if path}
+
+
+def _pem(key: str, path: str, is_key: bool) -> Content:
+    text = _io.read_text(path)
+    if text is None:
+        raise ConfigError(f'{key}: {path} does not exist on this host; put the file there first, or name another.', path=path, key=key)
+    if '-----BEGIN ' not in text or (is_key and _PRIVATE_KEY not in text):
+        raise ConfigError(f'{key}: {path} holds no {"private key" if is_key else "certificate"} in PEM form; name another file.', path=path, key=key)
+    return Content(text, secret=_PRIVATE_KEY in text)
+
+
+def _want_certs(work: _Work, upstream: str, certs: Files) -> None:
+    for path, content in certs.items():
+        before = work.wanted.get(path)
+        if before is not None and before != content:
+            raise ConfigError(
+                f'upstreams: {os.path.basename(os.path.dirname(path))} has two different files for {path}, one of them for {upstream}; '
+                'these clients know one for each host and port.', path=path, key='upstreams'
+            )
+        work.upstreams.setdefault(path, upstream)
+        entry = work.record.get(path)
+        found = _io.read_file(path)
+        if found.data == content.text.encode() and not _owned_files.is_ours(found.data, entry):
+            continue  # a value that was found there is never ours
+        work.wanted[path] = content
+
+
+def _plan_stale_certs(work: _Work) -> None:
+    """Certificates of ours go with the last drop-in that needs them; a drop-in that this run leaves alone still does."""
+    kept = [
+        conf.read_conf(path, _io.read_file(path).data or b'')
+        for path in _dropins(work.directory) if path not in work.wanted and conf.upstream_of(os.path.basename(path))
+    ]
+    needed = {host for one in kept for host in one.hosts}
+    for path, entry in work.record.items():
+        folder = os.path.dirname(path)
+        if entry.owner == work.owner and os.path.dirname(folder) == work.certs and path not in work.wanted and os.path.basename(folder) not in needed:
+            work.wanted[path] = None
+
+
+def hidden_for(upstreams: t.Collection[str], root: str = '/') -> t.List[Hidden]:
+    """Users for whom ours do not count: whose own registries.conf hides the system's, or whose own drop-in has an entry for the same upstream."""
+    found = []
+    for home in _hub_logins.homes(root):
+        folder = _below(root, f'{home}/{_USER_CONFIG}')
+        paths = [os.path.join(folder, conf.MAIN_FILE)]
+        try:
+            paths += sorted(os.path.join(folder, conf.DROPIN_DIR, name) for name in os.listdir(os.path.join(folder, conf.DROPIN_DIR)))
+        except OSError:
+            pass
+        for path in paths:
+            if _hides(path, upstreams):
+                found.append(Hidden(_user(home, root), path if root in ('', '/') else path[len(root.rstrip('/')):]))
+    return found
+
+
+def _hides(path: str, upstreams: t.Collection[str]) -> bool:
+    if os.path.basename(path) == conf.MAIN_FILE:
+        return os.path.exists(path)
+    data = _hub_logins.read_regular(path) if path.endswith(conf.SUFFIX) else None
+    return data is not None and bool(set(conf.read_conf(path, data).prefixes) & set(upstreams))
+
+
+def _user(home: str, root: str) -> str:
+    for line in (read_small(_below(root, '/etc/passwd')) or '').splitlines():
+        fields = line.split(':')
+        if len(fields) >= 7 and fields[5].rstrip('/') == home:
+            return fields[0]
+    return os.path.basename(home)
+
+
+def _below(root: str, path: str) -> str:
+    return path if root in ('', '/') else root.rstrip('/') + path

@@ -1,0 +1,325 @@
+#!/usr/bin/python
+# Copyright (c) 2026, quickpull.registry contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: registries_conf
+short_description: Give Podman, Buildah, Skopeo and CRI-O mirrors of registries
+version_added: 0.1.0
+description:
+  - Writes a drop-in for each upstream into C(/etc/containers/registries.conf.d), with its mirrors in the order in which they are tried.
+    The registry itself is asked last, as always.
+  - A drop-in replaces whatever an earlier file says of the same upstream. So an upstream of which another file has an entry is left alone
+    and reported in RV(left_out), unless O(overwrite=true).
+  - The certificates of a mirror are copied to where these clients look for them, C(/etc/containers/certs.d/HOST:PORT).
+  - Where Podman is installed, it is asked what it makes of the files. When it cannot read them, or reads something else, what was
+    there before is put back.
+  - Podman, Buildah and Skopeo read the files at each pull. CRI-O reads them at C(systemctl reload crio), which this module leaves to you.
+  - A mirror with O(upstreams) trust V(content) is asked only for images that are named by digest. These clients take all of an image from
+    one place, so a pull by tag passes such a mirror over, also for the layers.
+extends_documentation_fragment:
+  - quickpull.registry.attributes
+attributes:
+  check_mode:
+    support: full
+    details:
+      - Podman is not asked, because there is nothing yet that it could read.
+  diff_mode:
+    support: full
+    details:
+      - Private keys are not shown.
+  idempotent:
+    support: full
+options:
+  upstreams:
+    description:
+      - The mirrors of each registry, by the name that images carry, such as V(docker.io) or V(quay.io). A part of a registry
+        (V(quay.io/team)) is possible too.
+      - A mirror is a URL, or a dictionary with C(url) and, where needed, C(trust) (V(resolve), the default, or V(content)), C(ca_path),
+        C(client_cert), C(client_key) (paths of PEM files on the host), C(insecure) and C(third_party).
+      - A mirror that wants C(headers) cannot be had with these clients, and neither can one below a path, because they put the path of a
+        mirror behind C(/v2/). Only where the registry serves the mirror as a project, as Harbor does, write
+        C(https://HOST/v2/PROJECT). What cannot be had is left out and reported.
+      - An upstream that is not named is left alone. An empty list takes away what this owner wrote for the upstream, an empty dictionary all
+        that it wrote.
+      - Required with O(state=present). With O(state=absent) only the names count; left out, all that this owner wrote is taken away.
+    type: dict
+  owner:
+    description:
+      - Who asks. What one owner wrote is neither changed nor taken away by another.
+    type: str
+    default: registry_access
+  directory:
+    description:
+      - The folder of the drop-ins. The file C(registries.conf) and the folder C(certs.d) are expected beside it.
+      - Podman is asked only with the default, which is what it reads.
+    type: path
+    default: /etc/containers/registries.conf.d
+  overwrite:
+    description:
+      - Whether ours may count instead of what other files say of an upstream. Their files stay as they are; the name of ours then begins
+        with C(zz-quickpull-) where one of them is read later.
+      - A file that has the very name of one of ours is replaced, and comes back when ours is taken away.
+    type: bool
+    default: false
+  state:
+    description: Whether the mirrors should be there.
+    type: str
+    choices: [absent, present]
+    default: present
+  validate:
+    description: V(auto) asks Podman where it is installed; V(never) asks nobody.
+    type: str
+    choices: [auto, never]
+    default: auto
+seealso:
+  - module: quickpull.registry.docker_daemon_config
+  - module: quickpull.registry.registry_mirror_probe
+author:
+  - quickpull.registry contributors (@quickpull)
+"""
+
+EXAMPLES = r"""
+---
+- name: Pull through a cache of one's own, and through a public mirror where that is down
+  quickpull.registry.registries_conf:
+    upstreams:
+      docker.io:
+        - http://cache.lan:5000
+        - https://docker.m.daocloud.io
+      quay.io:
+        - https://quay.m.daocloud.io
+  become: true
+  register: mirrors
+
+- name: Say what was left out
+  ansible.builtin.debug:
+    msg: "{{ mirrors.left_out | map(attribute='because') }}"
+
+- name: Trust a mirror only with images that are named by digest
+  quickpull.registry.registries_conf:
+    upstreams:
+      ghcr.io:
+        - url: https://ghcr.m.daocloud.io
+          trust: content
+          third_party: true
+  become: true
+
+- name: Let ours count whatever other files say of Docker Hub
+  quickpull.registry.registries_conf:
+    upstreams:
+      docker.io: [http://cache.lan:5000]
+    overwrite: true
+  become: true
+
+- name: Take away the mirrors of one registry
+  quickpull.registry.registries_conf:
+    upstreams:
+      quay.io: []
+  become: true
+
+- name: Take away everything
+  quickpull.registry.registries_conf:
+    state: absent
+  become: true
+"""
+
+RETURN = r"""
+files:
+  description: The files of this owner that the run was about, those included that it takes away.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    path:
+      description: The file.
+      returned: always
+      type: str
+      sample: /etc/containers/registries.conf.d/500-quickpull-docker.io.conf
+    upstream:
+      description: The registry that it is for. A certificate that several need is named for the first one; for one that nobody needs any more it is empty.
+      returned: always
+      type: str
+      sample: docker.io
+    changed:
+      description: Whether it was written or taken away.
+      returned: always
+      type: bool
+      sample: true
+left_out:
+  description: What was asked for and not written.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    upstream:
+      description: The registry.
+      returned: always
+      type: str
+      sample: docker.io
+    mirror:
+      description: URL of the mirror. Empty where the whole upstream was left alone.
+      returned: always
+      type: str
+      sample: https://mirror.example.com/hub
+    path:
+      description: The file that is in the way, if one is.
+      returned: always
+      type: str
+      sample: ""
+    because:
+      description: The reason as a sentence, and the way out.
+      returned: always
+      type: str
+      sample: >-
+        https://mirror.example.com/hub has a path before /v2/, where these clients never ask; it is left out.
+        For a mirror that is a project of its registry write http(s)://HOST/v2/PROJECT.
+hidden_for:
+  description: Users whose own files hide ours from them. These files are never touched. With root among them, it is so for root's pulls and for CRI-O.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    user:
+      description: Name of the user.
+      returned: always
+      type: str
+      sample: alice
+    path:
+      description: The user's own file.
+      returned: always
+      type: str
+      sample: /home/alice/.config/containers/registries.conf
+validated_by:
+  description: V(podman) where Podman read back what was asked for, else empty.
+  returned: success
+  type: str
+  sample: podman
+"""
+
+import contextlib
+import dataclasses
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.quickpull.registry.plugins.module_utils import _io, _owned_files
+from ansible_collections.quickpull.registry.plugins.module_utils import _registries_plan as plans
+from ansible_collections.quickpull.registry.plugins.module_utils._engines import podman
+from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
+from ansible_collections.quickpull.registry.plugins.module_utils._mirror import Mirror, parse_mirrors
+from ansible_collections.quickpull.registry.plugins.module_utils._plain import plain, type_name
+from ansible_collections.quickpull.registry.plugins.module_utils._registries_conf import check_upstream
+from ansible_collections.quickpull.registry.plugins.module_utils._state import State
+
+Upstreams = t.Dict[str, t.List[Mirror]]
+
+
+def read_upstreams(raw: t.Any, state: str) -> Upstreams | None:
+    """Understand O(upstreams); None stands for all that this owner wrote, to be taken away."""
+    if not raw:
+        return None
+    found: Upstreams = {}
+    for upstream, mirrors in plain(raw).items():
+        check_upstream(upstream)
+        if mirrors is None and state == 'present':
+            raise ConfigError(f'upstreams.{upstream}: a list of mirrors is expected, not {type_name(mirrors)}; write [] to take ours away.', key='upstreams')
+        found[upstream] = parse_mirrors(mirrors, key=f'upstreams.{upstream}') if state == 'present' else []
+    return found
+
+
+def secrets(upstreams: Upstreams | None) -> t.Set[str]:
+    """Values of headers: texts that may appear nowhere, though these mirrors are left out."""
+    return {value for mirrors in (upstreams or {}).values() for mirror in mirrors for value in mirror.headers.values() if value}
+
+
+def diff_of(change: _owned_files.Change) -> dict[str, str]:
+    """The file before and after, a private key hidden."""
+    before, after = ('' if not text else '(a private key, not shown)\n' if 'PRIVATE KEY-----' in text else text for text in change.texts())
+    if before == after and before:
+        after = '(another private key, not shown)\n'
+    return {'before_header': change.path, 'after_header': change.path, 'before': before, 'after': after}
+
+
+def prove(module: AnsibleModule, host: podman.Host, wanted: plans.Wanted) -> str:
+    """Ask Podman, where there is one that reads these files; returns who vouches for them. Raises ConfigError for what it refuses."""
+    if module.check_mode or module.params['validate'] == 'never' or module.params['directory'].rstrip('/') != host.path(podman.DIRECTORY):
+        return ''
+    tools = podman.inspect(host)
+    if not tools.podman:
+        return ''
+    answer = podman.ask(tools, host)
+    if answer.refused:
+        raise ConfigError(f'Podman cannot read the configuration: {answer.words}')
+    if answer.registries is None:
+        module.warn(f'Podman could not be asked what it reads: {answer.words}')
+        return ''
+    different = podman.differences(answer, wanted.expected)
+    if different:
+        raise ConfigError(' '.join(different))
+    return 'podman'
+
+
+def write(module: AnsibleModule, host: podman.Host, state: State, record: _owned_files.Record, wanted: plans.Wanted) -> str:
+    """Write the files and have them proved; what was there before comes back when that fails."""
+    if not module.check_mode:
+        _owned_files.apply(state, plans.KIND, wanted.files)
+    try:
+        return prove(module, host, wanted)
+    except ConfigError as exc:
+        if not wanted.files.changes:
+            raise
+        _owned_files.undo(state, plans.KIND, wanted.files, record)
+        raise ConfigError(f'{exc} What was there before this run was put back.') from exc
+
+
+def run(module: AnsibleModule, host: podman.Host, state: State) -> dict[str, t.Any]:
+    """Read, compute, compare, write, prove."""
+    params = module.params
+    upstreams = read_upstreams(params['upstreams'], params['state'])
+    # With no_log the call is kept out of the system log. Once that is written, only what is secret is cut out of the results.
+    module.no_log_values = secrets(upstreams)
+    with contextlib.nullcontext() if module.check_mode else _io.locked(state):
+        record = _owned_files.load(state, plans.KIND)
+        wanted = plans.plan(record, params['owner'], params['directory'].rstrip('/'), upstreams, overwrite=params['overwrite'])
+        validated_by = write(module, host, state, record, wanted)
+    hidden = plans.hidden_for(wanted.expected, host.root) if wanted.expected else []
+    for sentence in [*wanted.unread, *(left.because for left in wanted.left_out)]:
+        module.warn(sentence)
+    for one in hidden:
+        module.warn(f'{one.path} hides the mirrors that are written here from {one.user}; it is left as it is.')
+    changed = {change.path for change in wanted.files.changes}
+    return {
+        'changed': bool(changed),
+        'files': [{'path': path, 'upstream': wanted.upstreams.get(path, ''), 'changed': path in changed} for path in sorted(changed | {*wanted.files.kept})],
+        'left_out': [dataclasses.asdict(left) for left in wanted.left_out],
+        'hidden_for': [dataclasses.asdict(one) for one in hidden],
+        'validated_by': validated_by,
+        'diff': [diff_of(change) for change in wanted.files.changes],
+    }
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            'upstreams': {'type': 'dict', 'no_log': True},
+            'owner': {'type': 'str', 'default': 'registry_access'},
+            'directory': {'type': 'path', 'default': podman.DIRECTORY},
+            'overwrite': {'type': 'bool', 'default': False},
+            'state': {'type': 'str', 'choices': ['absent', 'present'], 'default': 'present'},
+            'validate': {'type': 'str', 'choices': ['auto', 'never'], 'default': 'auto'},
+        },
+        required_if=[('state', 'present', ('upstreams',))],
+        supports_check_mode=True,
+    )
+    try:
+        result = run(module, podman.Host(), State())
+    except ConfigError as exc:
+        module.fail_json(msg=str(exc))
+    module.exit_json(**result)
+
+
+if __name__ == '__main__':
+    main()
