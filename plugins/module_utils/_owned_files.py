@@ -137,6 +137,7 @@ def plan(record: Record, owner: str, wanted: t.Mapping[str, Content | None], *, 
     left: list[Left] = []
     kept: list[str] = []
     after = dict(record)
+    made_before = {made for entry in record.values() for made in entry.made_dirs}
     for path, content in wanted.items():
         found = _io.read_file(path)
         entry = record.get(path)
@@ -146,7 +147,7 @@ def plan(record: Record, owner: str, wanted: t.Mapping[str, Content | None], *, 
         elif content is None:
             _plan_absent(path, found, entry, after, changes, left)
         else:
-            _plan_present(path, found, entry, content, owner, overwrite, after, changes, left, kept)
+            _plan_present(path, found, entry, content, owner, overwrite, made_before, after, changes, left, kept)
     return Plan(tuple(changes), tuple(left), tuple(kept), after)
 
 
@@ -168,6 +169,7 @@ def _plan_present(
     content: Content,
     owner: str,
     overwrite: bool,
+    made_before: t.Collection[str],
     after: Record,
     changes: list[Change],
     left: list[Left],
@@ -181,7 +183,7 @@ def _plan_present(
         return
     known = entry if entry and ours else None
     theirs = found.data.decode('utf-8', 'surrogateescape') if found.data is not None and not ours else None
-    made = known.made_dirs if known else tuple(_io.missing_dirs(os.path.dirname(path)))
+    made = known.made_dirs if known else _made_dirs(path, made_before)
     after[path] = Entry(owner, known.before if known else theirs, known.mode if known else found.mode or 0o644, made, (_hash(data),))
     # Of a file without secrets the mode is the operator's to choose.
     mode = content.mode if content.secret or not ours else found.mode
@@ -189,6 +191,12 @@ def _plan_present(
         kept.append(path)
     else:
         changes.append(Change(path, found, data, mode))
+
+
+def _made_dirs(path: str, made_before: t.Collection[str]) -> tuple[str, ...]:
+    """The directories above ``path`` that go with the last of our files: those still to be made, and those made for other files of ours."""
+    missing = _io.missing_dirs(os.path.dirname(path))
+    return tuple(sorted({*missing, *(made for made in made_before if path.startswith(made + os.sep))}, key=len))
 
 
 def apply(state: State, kind: str, planned: Plan) -> None:
@@ -199,6 +207,7 @@ def apply(state: State, kind: str, planned: Plan) -> None:
     before = load(state, kind)
     if not planned.changes:
         if planned.record != before:
+            _leave_all_dirs(before, planned.record)
             _save(state, kind, planned.record)
         return
     both = {**before, **planned.record}
@@ -208,6 +217,7 @@ def apply(state: State, kind: str, planned: Plan) -> None:
     _save(state, kind, both)
     for change in planned.changes:
         _write(change, both.get(change.path))
+    _leave_all_dirs(before, planned.record)
     _save(state, kind, planned.record)
 
 
@@ -219,6 +229,13 @@ def _write(change: Change, entry: Entry | None) -> None:
     _io.make_dirs(os.path.dirname(change.path))
     like = dataclasses.replace(change.before, mode=change.mode) if change.before.exists else change.before
     _io.write_atomic(change.path, change.after, like=like, default_mode=change.mode, expect=change.before)
+
+
+def _leave_all_dirs(before: Record, after: Record) -> None:
+    """Also those of a file that a crash kept from being written, and of one that went before another in the same directory."""
+    for path, entry in before.items():
+        if path not in after:
+            _leave_dirs(entry)
 
 
 def _leave_dirs(entry: Entry | None) -> None:
