@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._mirror import Mirror, hostport_of, shown_url
 from ansible_collections.quickpull.registry.plugins.module_utils._owned_files import FIRST_LINE
-from ansible_collections.quickpull.registry.plugins.module_utils._toml_lines import NotUnderstoodError, loads, quote
+from ansible_collections.quickpull.registry.plugins.module_utils._toml import NotUnderstoodError, loads, quote
 
 DOCKER_HUB = 'docker.io'
 MAIN_FILE = 'registries.conf'

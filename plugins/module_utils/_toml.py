@@ -25,12 +25,19 @@ except ImportError:  # Python 3.10 and older
 
 Path = t.Tuple[str, ...]
 
+
+class NotUnderstoodError(ValueError):
+    """The text is no TOML, or more of it than the own parser knows. ``str(exc)`` tells where."""
+
+
 _BARE = re.compile(r'[A-Za-z0-9_-]+')
 _NUMBER = re.compile(r'[+-]?(0|[1-9](_?[0-9])*)(\.[0-9](_?[0-9])*)?([eE][+-]?[0-9]+)?\Z')
 _ESCAPES = {'b': '\b', 't': '\t', 'n': '\n', 'f': '\f', 'r': '\r', '"': '"', '\\': '\\'}
 _ESCAPED = re.compile(r'\\(?:u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|(.)|\s*\n\s*)', re.DOTALL)
 _CONTROL = re.compile(r'[\x00-\x08\x0a-\x1f\x7f"\\]')
 _DEEPEST = 50
+# Nowhere in a document, not in a comment either.
+_FORBIDDEN = re.compile(r'[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n)')
 
 
 @dataclass(frozen=True)
@@ -62,32 +69,46 @@ def quote(text: str) -> str:
     return '"' + _CONTROL.sub(lambda found: {'"': '\\"', '\\': '\\\\'}.get(found.group(), f'\\u{ord(found.group()):04X}'), text) + '"'
 
 
+def loads(text: str) -> dict[str, t.Any]:
+    """Parse a document. Raises NotUnderstoodError."""
+    if tomllib is None:
+        return _build(list(_Reader(text).statements()))
+    try:
+        return tomllib.loads(text)
+    except (ValueError, RecursionError) as exc:
+        raise NotUnderstoodError(str(exc)) from exc
+
+
 def read(text: str, path: str = '') -> dict[str, t.Any]:
-    """Parse a document. Raises ConfigError, naming ``path``, when it is no TOML, or none that is understood here."""
-    if tomllib is not None:
-        try:
-            return tomllib.loads(text)
-        except (ValueError, RecursionError) as exc:
-            raise ConfigError(f'{path} is not valid TOML: {exc}.', path=path) from exc
-    return _build(statements(text, path), path)
+    """Parse the document that a file holds. Raises ConfigError, naming the file, when it is not understood."""
+    try:
+        return loads(text)
+    except NotUnderstoodError as exc:
+        raise ConfigError(f'{path} is not valid TOML: {exc}.', path=path) from exc
 
 
 def statements(text: str, path: str = '') -> list[Statement]:
     """The statements of a document, in their order. Raises ConfigError where the text cannot be understood."""
-    return list(_Reader(text, path).statements())
+    try:
+        return list(_Reader(text).statements())
+    except NotUnderstoodError as exc:
+        raise ConfigError(f'{path} is not valid TOML: {exc}.', path=path) from exc
 
 
 class _Reader:
     """Walks through a text."""
 
-    def __init__(self, text: str, path: str = '') -> None:
+    def __init__(self, text: str) -> None:
         self.text = text
-        self.path = path
-        self.at = 1 if text.startswith('\ufeff') else 0
+        self.at = 0
+        forbidden = _FORBIDDEN.search(text)
+        if forbidden:
+            self.at = forbidden.start()
+            raise self.fail('a control character is not allowed here')
 
-    def fail(self, what: str) -> ConfigError:
+    def fail(self, what: str) -> NotUnderstoodError:
         number = self.text.count('\n', 0, self.at) + 1
-        return ConfigError(f'{self.path}, line {number}: {what}.', path=self.path)
+        return NotUnderstoodError(f'line {number}: {what}')
 
     def peek(self, size: int = 1) -> str:
         return self.text[self.at : self.at + size]
@@ -210,9 +231,10 @@ class _Reader:
     def _unescape(self, found: t.Match[str]) -> str:
         code = found.group(1) or found.group(2)
         if code:
-            if int(code, 16) > 0x10FFFF:
+            number = int(code, 16)
+            if number > 0x10FFFF or 0xD800 <= number <= 0xDFFF:
                 raise self.fail('an escape in a text is not understood')
-            return chr(int(code, 16))
+            return chr(number)
         letter = found.group(3)
         if letter is None:
             return ''
@@ -260,7 +282,7 @@ def _or_end(index: int, text: str) -> int:
     return len(text) if index < 0 else index
 
 
-def _put(table: dict[str, t.Any], key: Path, value: t.Any, fail: t.Callable[[str], ConfigError]) -> None:
+def _put(table: dict[str, t.Any], key: Path, value: t.Any, fail: t.Callable[[str], Exception]) -> None:
     for part in key[:-1]:
         table = table.setdefault(part, {})
         if not isinstance(table, dict):
@@ -270,44 +292,39 @@ def _put(table: dict[str, t.Any], key: Path, value: t.Any, fail: t.Callable[[str
     table[key[-1]] = value
 
 
-def _build(found: t.Sequence[Statement], path: str) -> dict[str, t.Any]:
+def _build(found: t.Sequence[Statement]) -> dict[str, t.Any]:
     """The document from its statements."""
     root: dict[str, t.Any] = {}
     current = root
     opened: set[Path] = set()
-
-    def fail(what: str) -> ConfigError:
-        return ConfigError(f'{path} is not valid TOML: {what}.', path=path)
-
     for one in found:
         if one.key:
-            reader = _Reader(one.value, path)
-            _put(current, one.key, reader.value(0), fail)
+            _put(current, one.key, _Reader(one.value).value(0), NotUnderstoodError)
             continue
         if not one.array and one.table in opened:
-            raise fail(f'the table {".".join(one.table)} stands twice')
+            raise NotUnderstoodError(f'the table {".".join(one.table)} stands twice')
         opened.add(one.table)
         if one.array:  # its inner tables begin anew
             opened = {path for path in opened if path[: len(one.table)] != one.table}
-        current = _open(root, one, fail)
+        current = _open(root, one)
     return root
 
 
-def _open(root: dict[str, t.Any], header: Statement, fail: t.Callable[[str], ConfigError]) -> dict[str, t.Any]:
+def _open(root: dict[str, t.Any], header: Statement) -> dict[str, t.Any]:
     table = root
     for part in header.table[:-1]:
         inner = table.setdefault(part, {})
         table = inner[-1] if isinstance(inner, list) and inner and isinstance(inner[-1], dict) else inner
         if not isinstance(table, dict):
-            raise fail(f'{".".join(header.table)} is no table')
+            raise NotUnderstoodError(f'{".".join(header.table)} is no table')
     name = header.table[-1]
     if header.array:
         rows = table.setdefault(name, [])
-        if not isinstance(rows, list):
-            raise fail(f'{".".join(header.table)} is no array of tables')
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise NotUnderstoodError(f'{".".join(header.table)} is no array of tables')
         rows.append({})
         return t.cast('dict[str, t.Any]', rows[-1])
     inner = table.setdefault(name, {})
     if not isinstance(inner, dict):
-        raise fail(f'{".".join(header.table)} is no table')
+        raise NotUnderstoodError(f'{".".join(header.table)} is no table')
     return inner

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.quickpull.registry.plugins.module_utils import _toml_lines
+from ansible_collections.quickpull.registry.plugins.module_utils import _toml
 from ansible_collections.quickpull.registry.plugins.module_utils._engines import podman
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._owned_files import FIRST_LINE
@@ -205,8 +205,8 @@ def test_the_old_format_is_an_error(place: Place) -> None:
 
 
 def test_a_file_that_is_not_understood_is_told(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_toml_lines, 'tomllib', None)
-    place.put('etc/containers/registries.conf', 'unqualified-search-registries = [\n"docker.io"]\n')
+    monkeypatch.setattr(_toml, 'tomllib', None)
+    place.put('etc/containers/registries.conf', 'unqualified-search-registries = 1979-05-27\n')
     assert place.run(ONE)['changed']
     assert 'line 1' in place.warnings[0]
     place.run({})
