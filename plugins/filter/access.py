@@ -31,6 +31,39 @@ def access_candidates(mirrors: t.Any, upstream: str, catalog: t.Any = (), trust:
 
 
 @as_filter
+def access_engines(wanted: t.Any, looked: t.Any) -> dict[str, list[str]]:
+    """Which engines of a host the role configures."""
+    return _access.engines_here(plain(wanted), plain(looked))
+
+
+@as_filter
+def access_added_up(parts: t.Any) -> dict[str, t.Any] | None:
+    """Mirrors of the host, of its site and of all, in one dict."""
+    return _access.added_up(*plain(parts))
+
+
+@as_filter
+def access_all_candidates(mirrors: t.Any, catalog: t.Any = (), trust: str = 'content') -> dict[str, t.Any]:
+    """The candidates of each upstream."""
+    return _access.all_candidates(plain(mirrors), plain(catalog), str(trust))
+
+
+@as_filter
+def access_other_upstreams(candidates: t.Any, engines: t.Any, docker: t.Any = None) -> list[str]:
+    """Upstreams besides Docker Hub that are to be probed."""
+    return _access.other_upstreams(plain(candidates), plain(engines), plain(docker) or {})
+
+
+@as_filter
+def access_upstreams(
+    candidates: t.Any, probed: t.Any = None, current: t.Any = None, probing: bool = True, policy: t.Any = None, jmespath: str = '', without: t.Any = ()
+) -> dict[str, t.Any]:
+    """What to configure of each upstream."""
+    results = {name: apply_jmespath(probe.get('results', []), str(jmespath), _QUERY) for name, probe in plain(probed).items()} if probing else None
+    return _access.choose_upstreams(plain(candidates), results, plain(current), plain(policy), plain(without))
+
+
+@as_filter
 def access_is_managed(mirrors: t.Any, candidates: t.Any) -> bool:
     """Whether this run is to touch the mirrors of Docker Hub."""
     return _access.is_managed(plain(mirrors), plain(candidates))
@@ -84,9 +117,9 @@ def access_proxies(proxies: t.Any, candidates: t.Any = (), results: t.Any = (), 
 
 
 @as_filter
-def access_step(written: t.Any, restart: str = 'auto', live_restore_first: bool = False) -> dict[str, t.Any]:
+def access_step(written: t.Any, restart: str = 'auto', live_restore_first: bool = False, engine: str = 'Docker') -> dict[str, t.Any]:
     """The handler that a host needs for what was written."""
-    return _access.next_step(plain(written), str(restart), bool(live_restore_first))
+    return _access.next_step(plain(written), str(restart), bool(live_restore_first), str(engine))
 
 
 @as_filter
@@ -142,9 +175,12 @@ class FilterModule:
     def filters(self) -> dict[str, t.Callable[..., t.Any]]:
         """Their names in playbooks."""
         return {
+            'access_added_up': access_added_up,
+            'access_all_candidates': access_all_candidates,
             'access_candidates': access_candidates,
             'access_choice': access_choice,
             'access_client_proxies': access_client_proxies,
+            'access_engines': access_engines,
             'access_few_pulls': access_few_pulls,
             'access_hub_login': access_hub_login,
             'access_images': access_images,
@@ -152,10 +188,12 @@ class FilterModule:
             'access_login_leak': access_login_leak,
             'access_logins': access_logins,
             'access_mirrors_by_now': access_mirrors_by_now,
+            'access_other_upstreams': access_other_upstreams,
             'access_parts': access_parts,
             'access_proxies': access_proxies,
             'access_rules_hold': access_rules_hold,
             'access_step': access_step,
             'access_summary': access_summary,
+            'access_upstreams': access_upstreams,
             'access_wanted': access_wanted,
         }

@@ -12,6 +12,7 @@ from ansible_collections.quickpull.registry.plugins.module_utils._sharing import
     probe_representative,
     probe_request_key,
     shared_probe,
+    shared_probes,
 )
 from ansible_collections.quickpull.registry.plugins.plugin_utils._filter import as_filter
 
@@ -26,4 +27,5 @@ class FilterModule:
             'probe_representative': as_filter(probe_representative),
             'probe_request_key': as_filter(probe_request_key),
             'shared_probe': as_filter(shared_probe),
+            'shared_probes': as_filter(shared_probes),
         }

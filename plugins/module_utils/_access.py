@@ -25,9 +25,12 @@ PARTS = (*DAEMON_PARTS, 'auths')
 
 _PART_OF = {'registry_mirrors': 'mirrors', 'insecure_registries': 'mirrors', 'proxies': 'proxies', 'settings': 'settings'}
 
+# Engines that the role configures, in the order in which it does.
+ENGINES = ('docker', 'containerd', 'podman')
+
 # Names that no other role has: where two loaded roles have a handler of one name, a bare notify reaches the last one.
-RELOAD_HANDLER = 'Reload Docker for registry_access'
-RESTART_HANDLER = 'Restart Docker for registry_access'
+RELOAD_HANDLER = 'Reload {} for registry_access'
+RESTART_HANDLER = 'Restart {} for registry_access'
 
 
 def parts_in_run(run_tags: t.Sequence[str], skip_tags: t.Sequence[str] = ()) -> list[str]:
@@ -37,6 +40,93 @@ def parts_in_run(run_tags: t.Sequence[str], skip_tags: t.Sequence[str] = ()) -> 
     """
     asked = [part for part in PARTS if part in run_tags] or list(PARTS)
     return [part for part in asked if part not in skip_tags]
+
+
+def engines_here(wanted: t.Any, looked: t.Mapping[str, t.Any]) -> dict[str, list[str]]:
+    """Which engines of a host the role configures.
+
+    :param wanted: ``auto``, or names of :data:`ENGINES`. ``auto`` means all that are there, but for a containerd that only Docker uses: nobody pulls
+        through it, so it is not worth a restart.
+    :param looked: what container_engine_info found, by engine.
+    :returns: ``configured``, and ``absent``, those that are named and not there.
+    :raises ConfigError: for an engine that is not known.
+    """
+    if wanted == 'auto':
+        there = [name for name in ENGINES if name in looked and not looked[name].get('for_docker_alone')]
+        return {'configured': there, 'absent': []}
+    named = [wanted] if isinstance(wanted, str) else list(wanted or ())
+    unknown = [str(name) for name in named if name not in ENGINES]
+    if unknown:
+        raise ConfigError(f'registry_access_engines: {", ".join(unknown)} is not known; write auto, or a list of {", ".join(ENGINES)}.', key='engines')
+    return {'configured': [name for name in ENGINES if name in named and name in looked], 'absent': [name for name in named if name not in looked]}
+
+
+def added_up(*parts: t.Mapping[str, t.Any] | None) -> dict[str, list[t.Any]] | None:
+    """Mirrors from several places, such as those of a host, of its site and of all, the nearest first; None where none says anything.
+
+    An empty dict anywhere says that mirrors are managed; upstreams add up, and a mirror stands where it is named first.
+    """
+    given = [part for part in parts if part is not None]
+    if not given:
+        return None
+    together: dict[str, list[t.Any]] = {}
+    for part in given:
+        if not isinstance(part, t.Mapping):
+            raise ConfigError("registry_access_mirrors: a dict of upstreams is expected, such as {'docker.io': ['https://mirror.example.com']}.")
+        for upstream, mirrors in part.items():
+            if isinstance(mirrors, (str, t.Mapping)) or not isinstance(mirrors, t.Sequence):
+                raise ConfigError(f'registry_access_mirrors: {upstream} takes a list of mirrors.', key=str(upstream))
+            together.setdefault(str(upstream), []).extend(mirrors)
+    return together
+
+
+def all_candidates(mirrors: t.Mapping[str, t.Any] | None, catalog: t.Sequence[t.Mapping[str, t.Any]] = (), trust: str = 'content') -> dict[str, list[t.Any]]:
+    """The candidates of each upstream that this run is about; see :func:`candidates`."""
+    names = dict.fromkeys([*(mirrors or {}), *(row['upstream'] for row in catalog if row['url'])])
+    return {name: candidates(mirrors, name, catalog, trust) for name in names}
+
+
+def other_upstreams(listed: t.Mapping[str, t.Sequence[t.Any]], engines: t.Collection[str], docker: t.Mapping[str, t.Any]) -> list[str]:
+    """Upstreams besides Docker Hub that are to be probed, because an engine of the host takes mirrors of them."""
+    takes = bool({'containerd', 'podman'} & set(engines)) or ('docker' in engines and docker.get('reads_hosts_toml', False))
+    return [name for name, mirrors in listed.items() if takes and mirrors and name != DOCKER_HUB]
+
+
+def choose_upstreams(
+    listed: t.Mapping[str, t.Sequence[t.Any]] | None,
+    results: t.Mapping[str, t.Sequence[t.Mapping[str, t.Any]]] | None,
+    current: t.Mapping[str, t.Sequence[str]] | None = None,
+    policy: t.Mapping[str, t.Any] | None = None,
+    without: t.Collection[str] = (),
+) -> dict[str, t.Any]:
+    """What to configure of each upstream, for an engine that takes mirrors of any.
+
+    :param listed: the candidates by upstream; None where mirrors are not this run's business.
+    :param results: of the probes, by upstream; None when nothing was probed on purpose: then the lists are taken as they are.
+    :param current: mirrors that the engine has, by upstream.
+    :param without: upstreams that the engine has its mirrors of in another way.
+    :returns: ``write`` (whether there is anything to write), ``upstreams`` (mirrors by upstream, in the order to write; an empty list takes ours away;
+        an upstream that none of its mirrors serves is missing, so that it stays as it is), ``unserved`` (those) and ``reasons`` (a sentence for
+        each candidate that was not chosen).
+    """
+    if listed is None:
+        return {'write': False, 'upstreams': {}, 'unserved': [], 'reasons': []}
+    policed = parse_policy(policy, key='registry_access_mirror_policy')
+    chosen: dict[str, list[t.Any]] = {}
+    unserved: list[str] = []
+    reasons: list[str] = []
+    mine = {name: mirrors for name, mirrors in listed.items() if name not in without}
+    for name, mirrors in mine.items():
+        if results is None or not mirrors:
+            chosen[name] = mirrors_for_daemon(mirrors, mirror_urls(mirrors))
+            continue
+        selection = select(list(results.get(name) or ()), (current or {}).get(name) or [], policed, by_list=True)
+        reasons += [f'{name}: {one.url}: {one.reason}' for one in selection.left_out]
+        if selection.chosen:
+            chosen[name] = mirrors_for_daemon(mirrors, [choice.url for choice in selection.chosen])
+        else:
+            unserved.append(name)
+    return {'write': bool(chosen) or not listed, 'upstreams': chosen, 'unserved': unserved, 'reasons': reasons}
 
 
 def candidates(mirrors: t.Mapping[str, t.Any] | None, upstream: str, catalog: t.Sequence[t.Mapping[str, t.Any]] = (), trust: str = 'content') -> list[t.Any]:
@@ -183,11 +273,14 @@ def wanted(parts: t.Collection[str], state: str, **given: t.Any) -> dict[str, t.
     return {'state': 'present', **{name: value for name, value in given.items() if value is not None and _PART_OF[name] in parts}}
 
 
-def next_step(written: t.Sequence[t.Mapping[str, t.Any]], restart: str = 'auto', live_restore_first: bool = False) -> dict[str, t.Any]:
+def next_step(
+    written: t.Sequence[t.Mapping[str, t.Any]], restart: str = 'auto', live_restore_first: bool = False, engine: str = 'Docker'
+) -> dict[str, t.Any]:
     """Which handler a host needs for what was written.
 
-    :param written: results of docker_daemon_config and, before Docker 23.0, of engine_proxy_dropin. A task that was skipped, or that the
-        tags of the run left out, has no plan.
+    :param written: results of docker_daemon_config and, before Docker 23.0, of engine_proxy_dropin; or of hosts_toml. A task that was skipped, or
+        that the tags of the run left out, has no plan.
+    :param engine: as the handlers name it.
     :returns: ``handler`` (its name, or '' when nothing is to be done, or nothing that may be done), ``reasons`` and
         ``pending`` (why a restart has to wait), one sentence each, and ``plan``, the plans in one.
     """
@@ -198,15 +291,15 @@ def next_step(written: t.Sequence[t.Mapping[str, t.Any]], restart: str = 'auto',
     together = _together(plans)
     needed = {plan.get('action', NONE) for plan in plans}
     if any(plan.get('interrupted') for plan in plans):
-        return _step(RESTART_HANDLER, ['An earlier run was interrupted while it applied a change; it is finished now.', *reasons], plan=together)
+        return _step(RESTART_HANDLER.format(engine), ['An earlier run was interrupted while it applied a change; it is finished now.', *reasons], plan=together)
     if needed == {NONE}:
         return _step('', reasons, plan=together)
     if RESTART not in needed:
-        return _step(RELOAD_HANDLER, reasons, plan=together)
+        return _step(RELOAD_HANDLER.format(engine), reasons, plan=together)
     permission = restart_allowed(together, restart, live_restore_first)
     if permission.allowed:
-        return _step(RESTART_HANDLER, reasons, plan=together)
-    return _step(RELOAD_HANDLER if together.reload_keys else '', reasons, permission.because, together)
+        return _step(RESTART_HANDLER.format(engine), reasons, plan=together)
+    return _step(RELOAD_HANDLER.format(engine) if together.reload_keys else '', reasons, permission.because, together)
 
 
 def _step(handler: str, reasons: t.Sequence[str], pending: t.Sequence[str] = (), plan: Plan | None = None) -> dict[str, t.Any]:
@@ -329,6 +422,13 @@ LEFT_BY_ROLE = (
     '__registry_access_config_settings',
     '__registry_access_pending',
     '__registry_access_apply',
+    '__registry_access_docker_written',
+    '__registry_access_containerd_unserved',
+    '__registry_access_containerd_written',
+    '__registry_access_containerd_pending',
+    '__registry_access_containerd_apply',
+    '__registry_access_podman_unserved',
+    '__registry_access_podman_written',
     '__registry_access_login_leak',
     '__registry_access_login_waits',
     '__registry_access_logins',
@@ -351,34 +451,85 @@ def summary(left: t.Mapping[str, t.Mapping[str, t.Any]]) -> dict[str, t.Any]:
     return {'probes': probes, 'hosts': {host: _host_summary(variables) for host, variables in left.items()} if configured else {}}
 
 
+# By engine, what the tasks that write the mirrors of each upstream register.
+_WRITTEN_BY_ENGINE = {
+    'docker': '__registry_access_docker_written',
+    'containerd': '__registry_access_containerd_written',
+    'podman': '__registry_access_podman_written',
+}
+_NAMES = {'docker': 'Docker', 'containerd': 'containerd', 'podman': 'Podman'}
+
+
 def _host_summary(variables: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     looked = variables.get('__registry_access_engines', {})
     if 'engines' not in looked:
         return {'skipped': 'not reached'}
     docker = looked['engines'].get('docker')
-    if docker is None:
-        return {'skipped': 'no Docker'}
+    upstreams = _upstreams_summary(looked['engines'], variables)
+    if docker is None and not upstreams:
+        return {'skipped': 'no engine' if not looked['engines'] else 'no Docker'}
     steps = [variables[name] for name in LEFT_BY_ROLE if name in variables and name != '__registry_access_probes']
     stopped = next((step for step in steps if step.get('failed')), None)
     written = [variables.get(name, {}) for name in WRITTEN]
+    by_engine = [variables.get(name, {}) for name in _WRITTEN_BY_ENGINE.values()]
     logins = variables.get('__registry_access_logins', {})
     apply = stopped or variables.get('__registry_access_apply', {})
+    before = (docker or {}).get('registry_mirrors') or []
     return {
-        'engine': f'Docker {docker.get("version")}',
-        'before': docker.get('registry_mirrors') or [],
-        'after': _mirrors_after(docker.get('registry_mirrors') or [], written, apply),
-        'plan': as_dict(_together([result['plan'] for result in written if 'plan' in result])),
+        'engine': f'Docker {docker.get("version")}' if docker else '',
+        'before': before,
+        'after': _mirrors_after(before, written, apply),
+        'upstreams': upstreams,
+        'plan': as_dict(_together([result['plan'] for result in [*written, variables.get('__registry_access_containerd_written', {})] if 'plan' in result])),
         'apply': apply,
+        'logins': _logins_summary(logins),
         'left_out': [one for result in written for one in result.get('left_out', [])],
-        'pending': _said(variables, '__registry_access_pending'),
+        'pending': [*_said(variables, '__registry_access_pending'), *_said(variables, '__registry_access_containerd_pending')],
         'warnings': [
             *_said(variables, '__registry_access_kept'),
             *_said(variables, '__registry_access_unusable'),
-            *(warning for result in [*written, logins] for warning in result.get('warnings', [])),
+            *_said(variables, '__registry_access_containerd_unserved'),
+            *_said(variables, '__registry_access_podman_unserved'),
+            *(warning for result in [*written, *by_engine, logins] for warning in result.get('warnings', [])),
+            *(_sentence_of(one) for result in by_engine for one in result.get('left_out', [])),
             *_said(variables, '__registry_access_login_waits'),
             *_said(variables, '__registry_access_few_pulls'),
         ],
     }
+
+
+def _sentence_of(left: t.Any) -> str:
+    return str(left['because']) if isinstance(left, t.Mapping) else str(left)
+
+
+def _upstreams_summary(engines: t.Mapping[str, t.Any], variables: t.Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
+    """A row for each engine and upstream whose mirrors were written as files: before and after."""
+    rows = []
+    for engine, name in _WRITTEN_BY_ENGINE.items():
+        result = variables.get(name, {})
+        facts = engines.get(engine) or {}
+        apply = variables.get('__registry_access_containerd_apply', {}) if engine == 'containerd' else {}
+        state = 'rolled back' if apply.get('failed') else 'restarted, proved' if apply.get('changed') else ''
+        by_upstream = {one['upstream']: one for one in result.get('files') or () if one.get('upstream') and one.get('mirrors') is not None}
+        for upstream, one in by_upstream.items():
+            rows.append({
+                'engine': f'{_NAMES[engine]} {facts.get("version") or ""}'.strip(),
+                'upstream': upstream,
+                'before': list((facts.get('mirrors') or {}).get(upstream) or []),
+                'after': list(one['mirrors']),
+                'proof': state or {'podman': 'read by podman'}.get(str(result.get('validated_by') or ''), 'written' if one.get('changed') else 'nothing to do'),
+            })
+    return rows
+
+
+def _logins_summary(logins: t.Mapping[str, t.Any]) -> list[str]:
+    """A sentence for each login that was written or taken away."""
+    found = []
+    for one in logins.get('logins') or ():
+        who = f'{one["username"]} at {one["registry"]}' if one.get('username') else one['registry']
+        what = {'present': 'logged in', 'absent': 'logged out'}[one['state']] if one.get('changed') else 'as it was'
+        found.append(f'{who}, for {one.get("user") or "root"}: {what}.')
+    return found
 
 
 def _mirrors_after(before: list[str], written: t.Sequence[t.Mapping[str, t.Any]], apply: t.Mapping[str, t.Any]) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import typing as t
 
-from ansible_collections.quickpull.registry.plugins.module_utils import _dropin
+from ansible_collections.quickpull.registry.plugins.module_utils import _dropin, _hosts_toml
 from ansible_collections.quickpull.registry.plugins.module_utils._daemon_keys import KNOWN_KEYS
 from ansible_collections.quickpull.registry.plugins.module_utils._docker_flags import Flag, is_secret_name, masked_values
 from ansible_collections.quickpull.registry.plugins.module_utils._engines.docker import PROXY_NAMES, DockerDaemon
@@ -81,6 +81,8 @@ def engine(daemon: DockerDaemon, root: str = '/', strangers: t.Iterable[str] = (
         'proxy_dropin': _dropin.found_at(daemon.unit, root),
         'mirror_paths': daemon.version_tuple is None or daemon.version_tuple[:2] >= DOCKER_MIRROR_PATH_SINCE,
         'registry_mirrors': list(said.mirrors) if said else [],
+        'reads_hosts_toml': not _hosts_toml.docker_reads_not(daemon),
+        'mirrors': _hosts_toml.mirrors_in(_below(root, _hosts_toml.DIRECTORIES[_hosts_toml.DOCKER])),
         'third_party_mirrors': list(strangers),
         'flags': flags(daemon.flags),
         'flags_at_next_start': flags(daemon.unit_flags),
@@ -93,6 +95,10 @@ def engine(daemon: DockerDaemon, root: str = '/', strangers: t.Iterable[str] = (
         'hub_logins': list(daemon.hub_logins),
         'via': daemon.via,
     }
+
+
+def _below(root: str, path: str) -> str:
+    return path if root in ('', '/') else root.rstrip('/') + path
 
 
 def daemon_info(daemon: DockerDaemon, root: str = '/') -> t.Dict[str, t.Any]:
@@ -122,7 +128,7 @@ def daemon_info(daemon: DockerDaemon, root: str = '/') -> t.Dict[str, t.Any]:
 
 def read_config(path: str, root: str = '/') -> t.Optional[t.Dict[str, t.Any]]:
     """Return daemon.json with secrets masked; empty where there is none, None where it is no JSON object."""
-    text = read_small(path if root in ('', '/') else root.rstrip('/') + path)
+    text = read_small(_below(root, path))
     try:
         config = json.loads((text or '').lstrip('\ufeff').strip() or '{}')
     except (ValueError, RecursionError):

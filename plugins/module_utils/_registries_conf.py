@@ -140,6 +140,20 @@ def render(upstream: str, mirrors: t.Sequence[MirrorEntry]) -> str:
     return '\n'.join(lines) + '\n'
 
 
+def mirrors_of(text: str) -> list[str]:
+    """The URLs of the mirrors in a drop-in of ours, as an operator writes them; none where it is not understood."""
+    try:
+        entries = loads(text).get('registry') or [{}]
+        return [_url_of(str(mirror['location']), mirror.get('insecure') is True) for mirror in entries[0].get('mirror', [])]
+    except (NotUnderstoodError, KeyError, TypeError, AttributeError):
+        return []
+
+
+def _url_of(location: str, insecure: bool) -> str:
+    host, slash, path = location.partition('/')
+    return f'http{"" if insecure else "s"}://{host}' + (f'{_API}/{path}' if slash else '')
+
+
 def file_name(upstream: str, *, last: bool = False) -> str:
     """The drop-in's name; ``last``: one that is read after nearly all others."""
     return (_LAST_PREFIX if last else _PREFIX) + urllib.parse.quote(upstream, safe='') + SUFFIX

@@ -266,6 +266,21 @@ def _plan_stale_certs(work: _Work) -> None:
             work.wanted[path] = None
 
 
+def mirrors_in(directory: str) -> t.Dict[str, t.List[str]]:
+    """The mirrors in our drop-ins below a directory, by upstream."""
+    found = {}
+    try:
+        paths = _dropins(directory)
+    except ConfigError:
+        return {}
+    for path in paths:
+        upstream = conf.upstream_of(os.path.basename(path))
+        mirrors = conf.mirrors_of(read_small(path) or '') if upstream else []
+        if mirrors:
+            found[upstream] = mirrors
+    return found
+
+
 def hidden_for(upstreams: t.Collection[str], root: str = '/') -> t.List[Hidden]:
     """Users for whom ours do not count: whose own registries.conf hides the system's, or whose own drop-in has an entry for the same upstream."""
     found = []

@@ -5,7 +5,8 @@
 
 The input is a dict: ``probes``, a list of dicts with ``host``, ``site``, ``upstream``, ``results`` (as registry_mirror_probe returns
 them) and ``elapsed`` (seconds); and ``hosts``, by name a dict with ``engine``, ``before`` and ``after`` (URLs in force), ``plan`` and
-``apply`` (as the modules return them), ``left_out`` (dicts with ``url`` and ``reason``), ``pending`` and ``warnings`` (sentences),
+``apply`` (as the modules return them), ``left_out`` (dicts with ``url`` and ``reason``), ``pending``, ``logins`` and ``warnings`` (sentences),
+``upstreams`` (dicts with ``engine``, ``upstream``, ``before``, ``after`` and ``proof``),
 ``skipped`` (why nothing was done), ``pull_seconds_before`` and ``pull_seconds_after``. Whatever is missing is left blank.
 """
 
@@ -38,6 +39,7 @@ def render_data(report: t.Mapping[str, t.Any], width: int = WIDTH) -> str:
     blocks = [_probe_block(probe, width) for probe in report['probes']]
     if report['hosts']:
         blocks.append(_host_block(report['hosts'], width))
+        blocks.append(_upstream_block(report['hosts'], width))
     blocks += _notes(report['hosts'], width)
     blocks.append(_sentence(report['summary']))
     return '\n\n'.join(block for block in blocks if block)
@@ -87,11 +89,18 @@ def _host(facts: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
         'containers_kept': proof.get('containers_kept'),
         'pending': pending,
         'left_out': [{'url': mask_url(str(one.get('url', ''))), 'reason': mask_text(str(one.get('reason') or ''))} for one in facts.get('left_out') or []],
+        'upstreams': [_upstream(one) for one in facts.get('upstreams') or []],
+        'logins': _sentences(facts.get('logins')),
         'warnings': _sentences(facts.get('warnings')),
         'skipped': facts.get('skipped') or '',
         'pull_seconds_before': facts.get('pull_seconds_before'),
         'pull_seconds_after': facts.get('pull_seconds_after'),
     }
+
+
+def _upstream(one: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    urls = {name: [mask_url(str(url)) for url in one.get(name) or []] for name in ('before', 'after')}
+    return {**{name: str(one.get(name) or '') for name in ('engine', 'upstream', 'proof')}, **urls}
 
 
 def _sentences(value: t.Any) -> list[str]:
@@ -202,6 +211,18 @@ def _host_block(hosts: t.Mapping[str, t.Mapping[str, t.Any]], width: int) -> str
     return '\n'.join(['Hosts', table(header, rows, width)])
 
 
+def _upstream_block(hosts: t.Mapping[str, t.Mapping[str, t.Any]], width: int) -> str:
+    """The engines whose mirrors are files for each upstream; hosts of which the same is true share a row."""
+    named: dict[tuple[str, ...], list[str]] = {}
+    for name, host in hosts.items():
+        for one in host['upstreams']:
+            named.setdefault((one['engine'], one['upstream'], _change(one['before'], one['after']), one['proof']), []).append(name)
+    if not named:
+        return ''
+    rows = [(f'{_names(names, len(hosts))}\n{engine}', *cells) for (engine, *cells), names in named.items()]
+    return '\n'.join(['Mirrors of each registry', table(('HOST', 'REGISTRY', 'MIRRORS', 'PROOF'), rows, width)])
+
+
 def _change(before: t.Sequence[str], after: t.Sequence[str]) -> str:
     """Before -> after, one below the other; the list alone where nothing changed."""
     old, new = ([url.rstrip('/') for url in urls] or ['none'] for urls in (before, after))
@@ -240,6 +261,7 @@ def _notes(hosts: t.Mapping[str, t.Mapping[str, t.Any]], width: int) -> list[str
         ('Failed', lambda host: host['failures']),
         ('Pending', lambda host: host['pending']),
         ('Left out', lambda host: [f'{one["url"]}: {one["reason"]}' for one in host['left_out']]),
+        ('Logins', lambda host: host['logins']),
         ('Warnings', lambda host: host['warnings']),
     ]
     blocks = []

@@ -93,20 +93,25 @@ def apply(service: Service, options: Options, *, check_mode: bool = False, clock
     :raises ConfigError: when the service did not come up as wanted. It names what was put back, and whether the service runs again.
     """
     clock = clock or Clock()
-    plan = service.plan()
-    if plan.action == NONE:
-        return Outcome(plan=plan)
-    permission = restart_allowed(plan, options.restart)
-    if not permission.allowed:
-        return Outcome(pending=list(permission.because), plan=plan)
-    if check_mode:
-        return Outcome(True, plan.action, plan=plan)
+    foreseen = foresee(service.plan(), options)
+    if check_mode or not foreseen.changed:
+        return foreseen
     before, since = service.start_id(), clock.now()
     _start(service.unit, clock)
     failures = _wait(lambda: service.failures(before), service, options.timeout, clock)
     if failures:
         _roll_back(service, options, clock, failures, since)
     service.proved()
+    return foreseen
+
+
+def foresee(plan: Plan, options: Options) -> Outcome:
+    """What will be done about a plan."""
+    if plan.action == NONE:
+        return Outcome(plan=plan)
+    permission = restart_allowed(plan, options.restart)
+    if not permission.allowed:
+        return Outcome(pending=list(permission.because), plan=plan)
     return Outcome(True, plan.action, plan=plan)
 
 

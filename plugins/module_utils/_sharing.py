@@ -121,6 +121,14 @@ def shared_probe(hostvars: t.Mapping[str, t.Any], hosts: t.Iterable[str], key: s
     return {}
 
 
+def shared_probes(
+    hostvars: t.Mapping[str, t.Any], hosts: t.Iterable[str], keys: t.Mapping[str, str], variable: str = '__registry_access_probes'
+) -> dict[str, dict[str, t.Any]]:
+    """For each name in ``keys`` what :func:`shared_probe` finds under its key."""
+    names = list(hosts)
+    return {str(name): shared_probe(hostvars, names, key, variable) for name, key in plain(keys).items()}
+
+
 def _held_results(held: t.Any, key: str) -> t.Iterator[dict[str, t.Any]]:
     if not isinstance(held, dict):
         return

@@ -11,8 +11,9 @@ version_added: 0.1.0
 description:
   - Says for each container engine on the host which version it is, how its service runs, which configuration file it reads,
     which flags are in force and where each of them comes from, and what a restart of it would cost.
-  - Docker is the engine that is known now. Snap packages, rootless Docker and Podman's stand-in for the C(docker) command are
-    recognised and named.
+  - Docker, containerd, and Podman with what reads the same files (Skopeo, Buildah, CRI-O) are known. Snap packages, rootless Docker and Podman's
+    stand-in for the C(docker) command are recognised and named.
+  - Where containerd is there for Docker alone, its configuration is not looked at.
   - Nothing is started. A daemon that systemd would start on demand is not asked while it is stopped.
   - Users and passwords in URLs are masked.
 extends_documentation_fragment:
@@ -52,7 +53,7 @@ installed:
   returned: always
   type: list
   elements: str
-  sample: [docker]
+  sample: [containerd, docker, podman]
 engines:
   description: One entry for each engine in RV(installed).
   returned: always
@@ -172,6 +173,16 @@ engines:
           type: list
           elements: str
           sample: ["http://cache.lan:5000/"]
+        reads_hosts_toml:
+          description: Whether this Docker takes mirrors of any registry from C(hosts.toml), which it does as of 28.0 with the containerd image store.
+          returned: always
+          type: bool
+          sample: false
+        mirrors:
+          description: What C(hosts.toml) files below C(/etc/docker/certs.d) say, by upstream, whether they are read or not.
+          returned: always
+          type: dict
+          sample: {quay.io: ["http://cache.lan:5001"]}
         third_party_mirrors:
           description: Those of Docker's mirrors that this collection wrote and that belong to third parties, as the run that wrote them said.
           returned: always
@@ -270,6 +281,110 @@ engines:
           returned: always
           type: str
           sample: sdk
+    containerd:
+      description: containerd.
+      returned: when containerd is installed
+      type: dict
+      contains:
+        version:
+          description: Version of the binary.
+          returned: always
+          type: str
+          sample: 1.7.24
+        binary:
+          description: Path of containerd.
+          returned: always
+          type: str
+          sample: /usr/bin/containerd
+        binary_replaced:
+          description: Whether the binary on disk is not the one that runs, as after an upgrade.
+          returned: always
+          type: bool
+          sample: false
+        running:
+          description: Whether it runs.
+          returned: always
+          type: bool
+          sample: true
+        service:
+          description: What systemd says of its unit. C(unit) is empty when no unit of its own runs it.
+          returned: always
+          type: dict
+          sample:
+            unit: containerd.service
+            active_state: active
+            sub_state: running
+            unit_file_state: enabled
+            main_pid: 512
+            started_at: 1764000000.5
+            kill_mode: process
+        config_path:
+          description: Its configuration file.
+          returned: always
+          type: str
+          sample: /etc/containerd/config.toml
+        hosts_directory:
+          description: Where C(hosts.toml) files have to lie.
+          returned: always
+          type: str
+          sample: /etc/containerd/certs.d
+        mirrors:
+          description: What the C(hosts.toml) files there say, by upstream.
+          returned: always
+          type: dict
+          sample: {docker.io: ["http://cache.lan:5000"]}
+        cri_enabled:
+          description: Whether the CRI plugin is not disabled; null when that is not known.
+          returned: always
+          type: bool
+          sample: true
+        cri_reads:
+          description: C(config_path) of the CRI at its next start; empty when it looks nowhere, null when that is not known.
+          returned: always
+          type: str
+          sample: /etc/containerd/certs.d
+        cri_error:
+          description: Why the running CRI did not answer; empty when it did, or was not asked.
+          returned: always
+          type: str
+          sample: ''
+        used_by:
+          description: Who uses containerd on this host, among V(crictl), V(docker), V(kubelet) and V(nerdctl).
+          returned: always
+          type: list
+          elements: str
+          sample: [kubelet]
+        for_docker_alone:
+          description: Whether it is there only because Docker needs it.
+          returned: always
+          type: bool
+          sample: false
+        dependents:
+          description: Active units that would stop or restart together with it.
+          returned: always
+          type: list
+          elements: str
+          sample: []
+    podman:
+      description: Podman, Skopeo, Buildah and CRI-O, which read the same files.
+      returned: when any of them is installed
+      type: dict
+      contains:
+        version:
+          description: Podman's version; empty when Podman is not among them.
+          returned: always
+          type: str
+          sample: 5.4.2
+        tools:
+          description: Paths of the programs that are there.
+          returned: always
+          type: dict
+          sample: {podman: /usr/bin/podman, skopeo: /usr/bin/skopeo}
+        mirrors:
+          description: What the drop-ins of M(quickpull.registry.registries_conf) say, by upstream.
+          returned: always
+          type: dict
+          sample: {docker.io: ["http://cache.lan:5000"]}
 notes:
   description: Sentences about what an operator should know of the engines found.
   returned: always
@@ -278,26 +393,47 @@ notes:
   sample: ["The command docker is Podman on this host; there is no Docker daemon."]
 """
 
+import dataclasses
 import os
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.quickpull.registry.plugins.module_utils import _docker_report, _strangers
-from ansible_collections.quickpull.registry.plugins.module_utils._engines import docker
+from ansible_collections.quickpull.registry.plugins.module_utils import _containerd_report, _docker_report, _registries_plan, _strangers
+from ansible_collections.quickpull.registry.plugins.module_utils._engines import containerd, docker, podman
 from ansible_collections.quickpull.registry.plugins.module_utils._state import State
 
 
-def facts(host: docker.Host, state: State) -> dict[str, t.Any]:
+@dataclasses.dataclass(frozen=True)
+class Hosts:
+    """The ways to reach the host's engines. Tests put their own in their place."""
+
+    docker: docker.Host = dataclasses.field(default_factory=lambda: docker.Host(docker_config=os.environ.get('DOCKER_CONFIG')))
+    containerd: containerd.Host = dataclasses.field(default_factory=containerd.Host)
+    podman: podman.Host = dataclasses.field(default_factory=podman.Host)
+
+
+def facts(hosts: Hosts, state: State) -> dict[str, t.Any]:
     """What this module returns."""
-    daemon = docker.inspect(host=host)
-    engines = {'docker': _docker_report.engine(daemon, host.root, _strangers.recall(state))} if daemon.installed else {}
-    return {'installed': sorted(engines), 'engines': engines, 'notes': _docker_report.notes(daemon)}
+    engines: dict[str, t.Any] = {}
+    daemon = docker.inspect(host=hosts.docker)
+    if daemon.installed:
+        engines['docker'] = _docker_report.engine(daemon, hosts.docker.root, _strangers.recall(state))
+    found = containerd.inspect(hosts.containerd, briefly_for_docker=True)
+    if found.installed:
+        engines['containerd'] = _containerd_report.engine(found, hosts.containerd)
+    tools = podman.inspect(hosts.podman)
+    if tools.any:
+        there = {name: path for name, path in dataclasses.asdict(tools).items() if path and name != 'version'}
+        mirrors = _registries_plan.mirrors_in(hosts.podman.path(podman.DIRECTORY))
+        engines['podman'] = {'version': tools.version, 'tools': there, 'mirrors': mirrors}
+    notes = _docker_report.notes(daemon) + _containerd_report.notes(found)
+    return {'installed': sorted(engines), 'engines': engines, 'notes': notes}
 
 
 def main() -> None:
     module = AnsibleModule(argument_spec={}, supports_check_mode=True)
-    module.exit_json(changed=False, **facts(docker.Host(docker_config=os.environ.get('DOCKER_CONFIG')), State()))
+    module.exit_json(changed=False, **facts(Hosts(), State()))
 
 
 if __name__ == '__main__':

@@ -34,6 +34,11 @@ options:
     type: str
     choices: [containerd]
     required: true
+  planned:
+    description:
+      - What M(quickpull.registry.hosts_toml) returned as RV(quickpull.registry.hosts_toml#module:plan). In check mode nothing was written that could be
+        looked at, so this is what is foreseen then. It has no meaning otherwise.
+    type: dict
   restart:
     description:
       - V(auto) restarts only where no container can stop. That means no other active unit stops with the service, the binary on disk is the one that runs,
@@ -62,6 +67,7 @@ EXAMPLES = r"""
 - name: Restart containerd where that is needed and safe
   quickpull.registry.engine_apply:
     engine: containerd
+    planned: "{{ mirrors.plan | default(omit) }}"
   become: true
 
 - name: Restart it in a maintenance window, whatever stops
@@ -101,7 +107,8 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.quickpull.registry.plugins.module_utils._containerd_service import ContainerdService
 from ansible_collections.quickpull.registry.plugins.module_utils._detached import DetachedError, run_detached
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
-from ansible_collections.quickpull.registry.plugins.module_utils._service_apply import Options, Service, apply
+from ansible_collections.quickpull.registry.plugins.module_utils._plan import from_dict
+from ansible_collections.quickpull.registry.plugins.module_utils._service_apply import Options, Service, apply, foresee
 from ansible_collections.quickpull.registry.plugins.module_utils._state import State
 
 SERVICES: t.Dict[str, t.Callable[[State], Service]] = {'containerd': ContainerdService}
@@ -120,6 +127,8 @@ def run(module: AnsibleModule, state: State) -> dict[str, t.Any]:
     params = module.params
     service = SERVICES[params['engine']](state)
     options = Options(params['restart'], params['rollback'], params['timeout'])
+    if module.check_mode and params['planned']:
+        return foresee(from_dict(params['planned']), options).as_dict()
     predicted = work(service, options, True)
     if module.check_mode or not predicted.get('changed'):
         return predicted
@@ -133,6 +142,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             'engine': {'type': 'str', 'choices': ['containerd'], 'required': True},
+            'planned': {'type': 'dict'},
             'restart': {'type': 'str', 'choices': ['always', 'auto', 'never'], 'default': 'auto'},
             'rollback': {'type': 'bool', 'default': True},
             'timeout': {'type': 'float', 'default': 60},

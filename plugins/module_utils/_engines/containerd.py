@@ -107,8 +107,11 @@ class Containerd:
         return self.used_by == ('docker',)
 
 
-def inspect(host: Host | None = None) -> Containerd:
-    """Look at containerd on this host. Starts nothing, changes nothing, and raises for nothing that it finds."""
+def inspect(host: Host | None = None, *, briefly_for_docker: bool = False) -> Containerd:
+    """Look at containerd on this host. Starts nothing, changes nothing, and raises for nothing that it finds.
+
+    :param briefly_for_docker: where it is there for Docker alone, do without its configuration and without asking its CRI.
+    """
     host = host or Host()
     says = _systemd.show_many((UNIT,), (*_PROPERTIES, *_STOPS_WITH), runner=host.run).get(UNIT, {})
     files = _systemd.unit_files(UNIT, fragment=says.get('FragmentPath', ''), drop_ins=says.get('DropInPaths', '').split(), root=host.root)
@@ -135,6 +138,8 @@ def inspect(host: Host | None = None) -> Containerd:
         kill_mode=says.get('KillMode', ''),
         need_daemon_reload=says.get('NeedDaemonReload') == 'yes',
     )
+    if briefly_for_docker and found.for_docker_alone:
+        return found
     return _asked(_configured(_started(found, host, says), host), host)
 
 

@@ -22,6 +22,7 @@ from ansible_collections.quickpull.registry.plugins.module_utils._registries_con
     check_upstream,
     file_name,
     mirror_entry,
+    mirrors_of,
     place,
     read_conf,
     render,
@@ -228,3 +229,10 @@ def test_the_old_format() -> None:
     with pytest.raises(ConfigError, match=r'/d/b\.conf is in the old format') as caught:
         check_formats([conf('a.conf'), Conf('/d/b.conf', old_format=True)])
     assert caught.value.path == '/d/b.conf'
+
+
+def test_the_mirrors_of_a_dropin_are_told_as_they_were_given() -> None:
+    urls = ['http://a.lan:5000', 'https://b.lan/v2/hub', 'https://c.lan']
+    text = render('docker.io', [mirror_entry(Mirror(url)) for url in urls])
+    assert [url.replace(':443', '') for url in mirrors_of(text)] == urls
+    assert mirrors_of('[') == mirrors_of('registry = 1') == mirrors_of('') == []

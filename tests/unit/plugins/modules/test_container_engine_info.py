@@ -12,7 +12,7 @@ import yaml
 from ansible.module_utils.testing import patch_module_args
 
 from ansible_collections.quickpull.registry.plugins.module_utils import _dropin
-from ansible_collections.quickpull.registry.plugins.module_utils._engines import docker
+from ansible_collections.quickpull.registry.plugins.module_utils._engines import containerd, docker, podman
 from ansible_collections.quickpull.registry.plugins.module_utils._state import State
 from ansible_collections.quickpull.registry.plugins.modules import container_engine_info, docker_daemon_info
 
@@ -22,6 +22,13 @@ DAEMONS: list[tuple[docker.DockerDaemon, list[str]]] = [
     (docker.DockerDaemon(installed=False), []),
     (docker.DockerDaemon(installed=False, flavour='podman-docker'), []),
 ]
+
+
+@pytest.fixture(autouse=True)
+def no_other_engines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the machine that runs the tests."""
+    monkeypatch.setattr(containerd, 'inspect', lambda *_hosts, **_options: containerd.Containerd(installed=False))
+    monkeypatch.setattr(podman, 'inspect', lambda *_hosts: podman.Tools())
 
 
 def output(module: t.Any, capsys: pytest.CaptureFixture[str]) -> dict[str, t.Any]:
@@ -40,13 +47,13 @@ def test_engines(daemon: docker.DockerDaemon, installed: list[str], monkeypatch:
 
 def test_a_proxy_dropin_of_ours_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(docker, 'inspect', lambda **_options: DAEMONS[0][0])
-    host = docker.Host(root=str(tmp_path))
-    assert container_engine_info.facts(host, State(str(tmp_path / 'state')))['engines']['docker']['proxy_dropin'] == ''
+    hosts = container_engine_info.Hosts(docker=docker.Host(root=str(tmp_path)))
+    assert container_engine_info.facts(hosts, State(str(tmp_path / 'state')))['engines']['docker']['proxy_dropin'] == ''
     path = _dropin.default_path()
     full = tmp_path / path[1:]
     full.parent.mkdir(parents=True)
     full.write_text(_dropin.render({'HTTPS_PROXY': 'http://p:1'}))
-    assert container_engine_info.facts(host, State(str(tmp_path / 'state')))['engines']['docker']['proxy_dropin'] == path
+    assert container_engine_info.facts(hosts, State(str(tmp_path / 'state')))['engines']['docker']['proxy_dropin'] == path
 
 
 def keys(contains: dict[str, t.Any]) -> dict[str, t.Any]:
@@ -60,6 +67,8 @@ def shape(value: t.Any, like: t.Any) -> t.Any:
 @pytest.mark.parametrize('module', [container_engine_info, docker_daemon_info], ids=['container_engine_info', 'docker_daemon_info'])
 def test_the_documentation_names_just_what_is_returned(module: t.Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(docker, 'inspect', lambda **_options: DAEMONS[0][0])
+    monkeypatch.setattr(containerd, 'inspect', lambda *_hosts, **_options: containerd.Containerd(installed=True))
+    monkeypatch.setattr(podman, 'inspect', lambda *_hosts: podman.Tools(podman='/usr/bin/podman'))
     found = {name: value for name, value in output(module, capsys).items() if name not in ('changed', 'invocation')}
     documented = keys(yaml.safe_load(module.RETURN))
     assert shape(found, documented) == documented
