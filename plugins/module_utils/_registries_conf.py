@@ -144,12 +144,13 @@ def mirrors_of(text: str) -> list[str]:
     """The URLs of the mirrors in a drop-in of ours, as an operator writes them; none where it is not understood."""
     try:
         entries = loads(text).get('registry') or [{}]
-        return [_url_of(str(mirror['location']), mirror.get('insecure') is True) for mirror in entries[0].get('mirror', [])]
+        return [url_of(str(mirror['location']), mirror.get('insecure') is True) for mirror in entries[0].get('mirror', [])]
     except (NotUnderstoodError, KeyError, TypeError, AttributeError):
         return []
 
 
-def _url_of(location: str, insecure: bool) -> str:
+def url_of(location: str, insecure: bool) -> str:
+    """The URL of a mirror as an operator writes it."""
     host, slash, path = location.partition('/')
     return f'http{"" if insecure else "s"}://{host}' + (f'{_API}/{path}' if slash else '')
 

@@ -266,6 +266,12 @@ def _plan_stale_certs(work: _Work) -> None:
             work.wanted[path] = None
 
 
+def mirrors_at(wanted: Wanted, path: str) -> t.Optional[t.List[str]]:
+    """The mirrors in one of the files; None for one that is no drop-in."""
+    upstream = conf.upstream_of(os.path.basename(path))
+    return [conf.url_of(one.location, one.insecure) for one in wanted.expected.get(upstream, ())] if upstream else None
+
+
 def mirrors_in(directory: str) -> t.Dict[str, t.List[str]]:
     """The mirrors in our drop-ins below a directory, by upstream."""
     found = {}

@@ -48,15 +48,16 @@ def render_data(report: t.Mapping[str, t.Any], width: int = WIDTH) -> str:
 def as_data(data: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     """The report as plain dicts and lists: ``probes``, ``hosts`` and a ``summary`` in numbers."""
     hosts = {str(name): _host(facts or {}) for name, facts in (data.get('hosts') or {}).items()}
-    used: dict[str, int] = {}
-    for host in hosts.values():
-        for url in host['after']:
-            used[normalise_url(url)] = used.get(normalise_url(url), 0) + 1
+    used: dict[tuple[str, str], set[str]] = {}
+    for name, host in hosts.items():
+        for upstream, urls in [('docker.io', host['after']), *((one['upstream'], one['after']) for one in host['upstreams'])]:
+            for url in urls:
+                used.setdefault((upstream, normalise_url(url)), set()).add(name)
     probes = [_probe(probe, used) for probe in data.get('probes') or []]
     return {'probes': probes, 'hosts': hosts, 'summary': _summary(probes, hosts)}
 
 
-def _probe(probe: t.Mapping[str, t.Any], used: t.Mapping[str, int]) -> dict[str, t.Any]:
+def _probe(probe: t.Mapping[str, t.Any], used: t.Mapping[tuple[str, str], set[str]]) -> dict[str, t.Any]:
     fields = ('ok', 'state', 'failed_at', 'reason', 'latency_ms', 'throughput_bps')
     mirrors = []
     for result in probe.get('results') or []:
@@ -64,7 +65,7 @@ def _probe(probe: t.Mapping[str, t.Any], used: t.Mapping[str, int]) -> dict[str,
         said = {name: result.get(name) for name in fields}
         said['reason'] = mask_text(str(said['reason'] or ''))
         said.update(notes=_sentences(result.get('notes')), warnings=_sentences(result.get('warnings')))
-        mirrors.append({'url': mask_url(url), **said, 'hosts_using_it': used.get(normalise_url(url), 0)})
+        mirrors.append({'url': mask_url(url), **said, 'hosts_using_it': len(used.get((str(probe.get('upstream') or 'docker.io'), normalise_url(url)), ()))})
     return {**{name: probe.get(name) for name in ('upstream', 'host', 'site', 'elapsed')}, 'mirrors': mirrors}
 
 

@@ -143,6 +143,12 @@ files:
       returned: always
       type: str
       sample: docker.io
+    mirrors:
+      description: URLs of the mirrors in a drop-in, in the order in which they are tried; empty for one that goes, null for a certificate.
+      returned: always
+      type: list
+      elements: str
+      sample: ["http://cache.lan:5000"]
     changed:
       description: Whether it was written or taken away.
       returned: always
@@ -291,9 +297,12 @@ def run(module: AnsibleModule, host: podman.Host, state: State) -> dict[str, t.A
     for one in hidden:
         module.warn(f'{one.path} hides the mirrors that are written here from {one.user}; it is left as it is.')
     changed = {change.path for change in wanted.files.changes}
+    paths = sorted(changed | {*wanted.files.kept})
     return {
         'changed': bool(changed),
-        'files': [{'path': path, 'upstream': wanted.upstreams.get(path, ''), 'changed': path in changed} for path in sorted(changed | {*wanted.files.kept})],
+        'files': [
+            {'path': path, 'upstream': wanted.upstreams.get(path, ''), 'mirrors': plans.mirrors_at(wanted, path), 'changed': path in changed} for path in paths
+        ],
         'left_out': [dataclasses.asdict(left) for left in wanted.left_out],
         'hidden_for': [dataclasses.asdict(one) for one in hidden],
         'validated_by': validated_by,

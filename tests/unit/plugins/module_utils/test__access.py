@@ -100,6 +100,9 @@ def test_choose_with_nothing_listed_is_no_outage() -> None:
     assert _access.choose([], []) == {'mirrors': [], 'alive': True, 'reasons': [], 'unusable': []}
 
 
+RELOAD, RESTART = 'Reload Docker for registry_access', 'Restart Docker for registry_access'
+
+
 def plan(action: str, *, blockers: tuple[str, ...] = (), reload_keys: tuple[str, ...] = ()) -> dict[str, t.Any]:
     return {
         'plan': {
@@ -116,16 +119,16 @@ def plan(action: str, *, blockers: tuple[str, ...] = (), reload_keys: tuple[str,
     'written, restart, first, handler, pending',
     [
         ([plan('none'), {}], 'auto', False, '', []),
-        ([{'skipped': True}, plan('reload')], 'never', False, _access.RELOAD_HANDLER, []),
-        ([plan('restart')], 'auto', False, _access.RESTART_HANDLER, []),
+        ([{'skipped': True}, plan('reload')], 'never', False, RELOAD, []),
+        ([plan('restart')], 'auto', False, RESTART, []),
         ([plan('restart', blockers=('swarm',))], 'auto', False, '', ['swarm stands in the way']),
-        ([plan('restart', blockers=('swarm',), reload_keys=('registry-mirrors',))], 'auto', False, _access.RELOAD_HANDLER, ['swarm stands in the way']),
-        ([plan('restart', blockers=('swarm',))], 'always', False, _access.RESTART_HANDLER, []),
+        ([plan('restart', blockers=('swarm',), reload_keys=('registry-mirrors',))], 'auto', False, RELOAD, ['swarm stands in the way']),
+        ([plan('restart', blockers=('swarm',))], 'always', False, RESTART, []),
         ([plan('restart')], 'never', False, '', ['Restarts are not allowed (restart: never).']),
-        ([plan('restart', blockers=('live_restore',))], 'auto', True, _access.RESTART_HANDLER, []),
+        ([plan('restart', blockers=('live_restore',))], 'auto', True, RESTART, []),
         ([plan('reload'), plan('restart', blockers=('dependents',))], 'auto', False, '', ['dependents stands in the way']),
         ([{}, {'skipped': True}], 'auto', False, '', []),
-        ([plan('none'), {'plan': {'action': 'none', 'interrupted': True}}], 'never', False, _access.RESTART_HANDLER, []),
+        ([plan('none'), {'plan': {'action': 'none', 'interrupted': True}}], 'never', False, RESTART, []),
     ],
 )
 def test_next_step(written: list[dict[str, t.Any]], restart: str, first: bool, handler: str, pending: list[str]) -> None:
@@ -173,7 +176,7 @@ def test_no_proxies_stay_none() -> None:
 
 def test_summary_tells_hosts_apart() -> None:
     told = _access.summary({'a': {}, 'b': {'__registry_access_engines': {'engines': {}}}, 'c': {'__registry_access_engines': {'unreachable': True}}})
-    assert [told['hosts'][host]['skipped'] for host in ('a', 'b', 'c')] == ['not reached', 'no Docker', 'not reached']
+    assert [told['hosts'][host]['skipped'] for host in ('a', 'b', 'c')] == ['not reached', 'no engine', 'not reached']
 
 
 @pytest.mark.parametrize('task', ['__registry_access_none_serves', '__registry_access_kept', '__registry_access_config', '__registry_access_apply'])
@@ -334,3 +337,126 @@ def test_all_logins_go_with_the_role() -> None:
 )
 def test_mirrors_after_the_apply(written: list[dict[str, t.Any]], applied: dict[str, t.Any], check_mode: bool, expected: list[str] | None) -> None:
     assert _access.mirrors_by_now(written, applied, check_mode) == expected
+
+
+# Engines beside Docker, and upstreams beside Docker Hub
+
+FOUND = {'docker': {}, 'containerd': {'for_docker_alone': True}, 'podman': {}}
+
+
+@pytest.mark.parametrize(
+    'wanted, looked, configured, absent',
+    [
+        ('auto', FOUND, ['docker', 'podman'], []),
+        ('auto', {**FOUND, 'containerd': {'for_docker_alone': False}}, ['docker', 'containerd', 'podman'], []),
+        ('auto', {}, [], []),
+        (['podman', 'containerd'], FOUND, ['containerd', 'podman'], []),
+        ('containerd', FOUND, ['containerd'], []),
+        (['docker', 'podman'], {'podman': {}}, ['podman'], ['docker']),
+        ([], FOUND, [], []),
+    ],
+)
+def test_which_engines_are_configured(wanted: t.Any, looked: dict[str, t.Any], configured: list[str], absent: list[str]) -> None:
+    assert _access.engines_here(wanted, looked) == {'configured': configured, 'absent': absent}
+
+
+def test_an_engine_that_nobody_knows() -> None:
+    with pytest.raises(ConfigError, match='dokcer is not known'):
+        _access.engines_here(['dokcer'], {})
+
+
+@pytest.mark.parametrize(
+    'parts, together',
+    [
+        ([None, None, None], None),
+        ([None, {}, None], {}),
+        ([{'docker.io': ['a']}, None, {'docker.io': ['b'], 'quay.io': ['c']}], {'docker.io': ['a', 'b'], 'quay.io': ['c']}),
+        ([{'quay.io': ['c']}, {'quay.io': []}], {'quay.io': ['c']}),
+    ],
+)
+def test_mirrors_of_host_site_and_all_add_up(parts: list[t.Any], together: t.Any) -> None:
+    assert _access.added_up(*parts) == together
+
+
+@pytest.mark.parametrize('wrong', [{'docker.io': 'http://a'}, {'docker.io': None}, ['http://a']])
+def test_what_cannot_be_added_up(wrong: t.Any) -> None:
+    with pytest.raises(ConfigError, match='registry_access_mirrors'):
+        _access.added_up(None, wrong)
+
+
+BY_UPSTREAM = {'docker.io': [CACHE], 'quay.io': [FAR, CACHE], 'ghcr.io': []}
+
+
+@pytest.mark.parametrize(
+    'engines, docker, upstreams',
+    [
+        (['podman'], {}, ['quay.io']),
+        (['docker', 'containerd'], {}, ['quay.io']),
+        (['docker'], {'reads_hosts_toml': True}, ['quay.io']),
+        (['docker'], {'reads_hosts_toml': False}, []),
+        ([], {}, []),
+    ],
+)
+def test_which_other_upstreams_are_probed(engines: list[str], docker: dict[str, t.Any], upstreams: list[str]) -> None:
+    assert _access.other_upstreams(BY_UPSTREAM, engines, docker) == upstreams
+
+
+def serves(url: str, latency: float = 5.0) -> dict[str, t.Any]:
+    return {'url': url, 'ok': True, 'state': 'ok', 'latency_ms': latency, 'throughput_bps': 1e7, 'reason': ''}
+
+
+def dead(url: str) -> dict[str, t.Any]:
+    return {'url': url, 'ok': False, 'state': 'unreachable', 'reason': 'Nobody there.'}
+
+
+def test_each_upstream_is_chosen_by_its_own_probe() -> None:
+    results = {'docker.io': [dead(CACHE)], 'quay.io': [dead(FAR), serves(CACHE)]}
+    found = _access.choose_upstreams(BY_UPSTREAM, results)
+    assert found['upstreams'] == {'quay.io': [{'url': CACHE}], 'ghcr.io': []}
+    assert (found['write'], found['unserved']) == (True, ['docker.io'])
+    assert len(found['reasons']) == 2 and all('Nobody there' in reason for reason in found['reasons'])
+
+
+def test_an_outage_empties_nothing() -> None:
+    found = _access.choose_upstreams({'docker.io': [CACHE]}, {'docker.io': [dead(CACHE)]})
+    assert (found['write'], found['upstreams'], found['unserved']) == (False, {}, ['docker.io'])
+    assert not _access.choose_upstreams({'docker.io': [CACHE]}, {})['write'], 'nor does a probe that was not run'
+
+
+def test_what_is_empty_takes_away_and_what_is_left_out_leaves_alone() -> None:
+    assert _access.choose_upstreams({}, {}) == {'write': True, 'upstreams': {}, 'unserved': [], 'reasons': []}
+    assert _access.choose_upstreams(None, {})['write'] is False
+    assert _access.choose_upstreams(BY_UPSTREAM, None, without=['docker.io'])['upstreams'] == {'quay.io': [{'url': FAR}, {'url': CACHE}], 'ghcr.io': []}
+    assert _access.choose_upstreams({'docker.io': [CACHE]}, None, without=['docker.io'])['write'] is False
+
+
+def test_what_an_engine_has_keeps_its_place() -> None:
+    results = {'quay.io': [serves(FAR, 10), serves(CACHE, 9)]}
+    found = _access.choose_upstreams({'quay.io': [FAR, CACHE]}, results, {'quay.io': [CACHE, FAR]})
+    assert [one['url'] for one in found['upstreams']['quay.io']] == [CACHE, FAR]
+
+
+def test_the_report_tells_what_each_engine_has() -> None:
+    looked = {'engines': {'podman': {'version': '5.4.2', 'mirrors': {'quay.io': ['http://old']}}, 'containerd': {'version': '1.7', 'for_docker_alone': False}}}
+    told = _access.summary({
+        'a': {
+            '__registry_access_engines': looked,
+            '__registry_access_podman_written': {
+                'files': [
+                    {'upstream': 'quay.io', 'mirrors': [CACHE], 'changed': True},
+                    {'upstream': 'quay.io', 'mirrors': None, 'changed': True},
+                ],
+                'validated_by': 'podman',
+                'left_out': [{'because': 'This one not.'}],
+            },
+            '__registry_access_containerd_written': {'files': [{'upstream': 'docker.io', 'mirrors': [CACHE], 'changed': True}], 'left_out': ['Nor that.']},
+            '__registry_access_containerd_apply': {'changed': True},
+            '__registry_access_logins': {'logins': [{'registry': 'quay.io', 'username': 'a', 'user': 'bob', 'state': 'present', 'changed': True}]},
+        }
+    })['hosts']['a']
+    assert told['upstreams'] == [
+        {'engine': 'containerd 1.7', 'upstream': 'docker.io', 'before': [], 'after': [CACHE], 'proof': 'restarted, proved'},
+        {'engine': 'Podman 5.4.2', 'upstream': 'quay.io', 'before': ['http://old'], 'after': [CACHE], 'proof': 'read by podman'},
+    ]
+    assert told['warnings'] == ['Nor that.', 'This one not.']
+    assert told['logins'] == ['a at quay.io, for bob: logged in.']

@@ -53,6 +53,11 @@ DATA: dict[str, t.Any] = {
             'apply': {'applied': 'none', 'pending': True, 'pending_because': ['Swarm is active.']},
             'left_out': [{'url': 'https://x.example', 'reason': 'A Hub login is on the host.'}],
             'warnings': ['The proxy needs a restart.'],
+            'upstreams': [
+                {'engine': 'Podman 5.4.2', 'upstream': 'quay.io', 'before': [], 'after': ['http://q.lab'], 'proof': 'read by podman'},
+                {'engine': 'Podman 5.4.2', 'upstream': 'docker.io', 'before': ['http://q.lab'], 'after': ['http://q.lab'], 'proof': 'nothing to do'},
+            ],
+            'logins': ['acme at quay.io, for root: logged in.'],
         },
         'web3': {'skipped': 'no Docker'},
         'web4': {
@@ -83,6 +88,13 @@ Hosts
   web4             http://A.lab:80            -        FAILED
                                                        rolled back
 
+Mirrors of each registry
+  HOST          REGISTRY   MIRRORS          PROOF
+  web2          quay.io       none          read by podman
+  Podman 5.4.2             -> http://q.lab
+  web2          docker.io  http://q.lab     nothing to do
+  Podman 5.4.2
+
 Failed
   - web4: dockerd refused the key foo.
 
@@ -91,6 +103,9 @@ Pending
 
 Left out
   - web2: https://x.example: A Hub login is on the host.
+
+Logins
+  - web2: acme at quay.io, for root: logged in.
 
 Warnings
   - web1, web2: The proxy needs a restart.

@@ -24,6 +24,7 @@ OTHER = '[[registry]]\nprefix = "docker.io"\nlocation = "docker.io"\nblocked = t
 PEM = '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n'
 KEY = '-----BEGIN PRIVATE KEY-----\nS3CRET\n-----END PRIVATE KEY-----\n'
 ONE = {'docker.io': ['http://a.lan:5000']}
+MIRRORS = ONE['docker.io']
 
 
 class FakeModule:
@@ -99,14 +100,14 @@ def test_written_once_and_taken_away(place: Place) -> None:
     first = place.run(ONE)
     assert foreseen == first
     path = str(place.dropins / HUB)
-    assert (first['changed'], first['files']) == (True, [{'path': path, 'upstream': 'docker.io', 'changed': True}])
+    assert (first['changed'], first['files']) == (True, [{'path': path, 'upstream': 'docker.io', 'mirrors': MIRRORS, 'changed': True}])
     assert (first['left_out'], first['hidden_for'], first['validated_by']) == ([], [], '')
     assert first['diff'] == [{'before_header': path, 'after_header': path, 'before': '', 'after': (place.dropins / HUB).read_text()}]
     assert (place.dropins / HUB).stat().st_mode & 0o777 == 0o644
     again = place.run(ONE)
-    assert (again['changed'], again['files'], again['diff']) == (False, [{'path': path, 'upstream': 'docker.io', 'changed': False}], [])
+    assert (again['changed'], again['files'], again['diff']) == (False, [{'path': path, 'upstream': 'docker.io', 'mirrors': MIRRORS, 'changed': False}], [])
     gone = place.run(state='absent')
-    assert (gone['changed'], gone['files']) == (True, [{'path': path, 'upstream': 'docker.io', 'changed': True}])
+    assert (gone['changed'], gone['files']) == (True, [{'path': path, 'upstream': 'docker.io', 'mirrors': [], 'changed': True}])
     assert place.tree() == before
     assert not place.run(state='absent')['changed']
     assert place.warnings == []
