@@ -10,6 +10,7 @@ import typing as t
 from ansible_collections.quickpull.registry.plugins.module_utils._plain import plain
 from ansible_collections.quickpull.registry.plugins.module_utils._select import Selection, parse_policy, select
 from ansible_collections.quickpull.registry.plugins.module_utils._sharing import mirror_urls, mirrors_for_daemon, results_of
+from ansible_collections.quickpull.registry.plugins.module_utils._via_mirror import via_mirror
 from ansible_collections.quickpull.registry.plugins.plugin_utils._filter import as_filter
 from ansible_collections.quickpull.registry.plugins.plugin_utils._jmespath import apply_jmespath
 
@@ -34,6 +35,11 @@ def _selection(results: t.Any, current: t.Any, policy: t.Any, jmespath: t.Any) -
     return select(probed, plain(current) or [], rules)
 
 
+def image_via_mirror(image: t.Any, mirrors: t.Any = None) -> str:
+    """An image's name on a mirror of its registry."""
+    return via_mirror(str(image), plain(mirrors))
+
+
 class FilterModule:
     """Filters that choose among probed mirrors."""
 
@@ -44,4 +50,5 @@ class FilterModule:
             'mirror_urls': as_filter(mirror_urls),
             'mirrors_for_daemon': as_filter(mirrors_for_daemon),
             'select_mirrors': as_filter(select_mirrors),
+            'via_mirror': as_filter(image_via_mirror),
         }

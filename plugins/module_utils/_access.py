@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from ansible_collections.quickpull.registry.plugins.module_utils import _catalog, _leak_guard
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._hub_logins import is_hub
-from ansible_collections.quickpull.registry.plugins.module_utils._mirror import has_path, host_of, normalise_url, parse_mirrors
+from ansible_collections.quickpull.registry.plugins.module_utils._mirror import host_of, normalise_url, parse_mirrors, place_of
 from ansible_collections.quickpull.registry.plugins.module_utils._plan import NONE, RELOAD, RESTART, Plan, as_dict, restart_allowed
 from ansible_collections.quickpull.registry.plugins.module_utils._select import parse_policy, select
 from ansible_collections.quickpull.registry.plugins.module_utils._sharing import direct_no_proxy, mirror_urls, mirrors_for_daemon
@@ -210,10 +210,12 @@ def choose(
     :raises ConfigError: on a policy that makes no sense, and for a leak of logins under the policy ``fail``.
     """
     bounds = limits or Limits()
-    fitting = [raw for raw in listed if bounds.paths or not has_path(_url(raw))]
+    rooted = [raw for raw in listed if not place_of(_url(raw)).namespace]
+    fitting = [raw for raw in rooted if bounds.paths or not place_of(_url(raw)).path]
     guard = _leak_guard.sort_out(parse_mirrors(fitting), bounds.image_store, bounds.hub_logins, bounds.hub_login, bounds.leak_policy)
     usable = {normalise_url(mirror.url) for mirror in guard.kept}
-    unusable = [f'{_url(raw)}: has a path, which Docker takes since 25.0 only.' for raw in listed if raw not in fitting]
+    unusable = [f'{_url(raw)}: is a project of its registry, which no Docker can use as a registry-mirror.' for raw in listed if raw not in rooted]
+    unusable += [f'{_url(raw)}: has a path, which Docker takes since 25.0 only.' for raw in rooted if raw not in fitting]
     unusable += [f'{one.url}: {one.reason}' for one in guard.left_out]
     guarded = [one.url for one in guard.left_out]
     if bounds.image_store != _leak_guard.CONTAINERD:

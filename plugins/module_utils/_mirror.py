@@ -303,6 +303,12 @@ def check_docker_mirror(url: str, version: tuple[int, ...] | None, *, key: str =
     Raises ConfigError.
     """
     check_url(url, key=key)
+    if place_of(url).namespace:
+        raise ConfigError(
+            f'{key}: {shown_url(url)!r} is a project of its registry (its path begins with /v2/), and Docker asks a registry-mirror for /v2/ below '
+            'the path. Serve the mirror at the root of a host name or port of its own, or use it for containerd and Podman alone.',
+            key=key,
+        )
     if version is not None and tuple(version[:2]) < DOCKER_MIRROR_PATH_SINCE and has_path(url):
         running = '.'.join(str(number) for number in version)
         raise ConfigError(

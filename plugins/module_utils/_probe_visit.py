@@ -22,7 +22,7 @@ from ansible_collections.quickpull.registry.plugins.module_utils._http import (
     origin_of,
     resolve,
 )
-from ansible_collections.quickpull.registry.plugins.module_utils._mirror import Mirror
+from ansible_collections.quickpull.registry.plugins.module_utils._mirror import Mirror, place_of
 from ansible_collections.quickpull.registry.plugins.module_utils._no_proxy import ProxyConfig, parse_ip
 from ansible_collections.quickpull.registry.plugins.module_utils._probe_verdict import (
     Finding,
@@ -105,7 +105,9 @@ class Visit:
         self.settings = settings
         self.deadline = deadline
         self.finding = finding
-        self.base = mirror.url.rstrip('/')
+        place = place_of(mirror.url)
+        self.base = place.base + place.path
+        self.namespace = f'{place.namespace}/' if place.namespace else ''
         self.client = Client(
             origin=mirror.url,
             deadline=deadline,
@@ -282,7 +284,7 @@ class Visit:
             self._blobs(image, manifest)
 
     def _manifest_url(self, image: Image, reference: str) -> str:
-        return f'{self.base}/v2/{image.repository}/manifests/{reference}'
+        return f'{self.base}/v2/{self.namespace}{image.repository}/manifests/{reference}'
 
     def _head(self, image: Image) -> str:
         """The digest that a HEAD of the manifest tells; empty when it tells none, for which nobody is blamed: the GET decides."""
@@ -361,7 +363,7 @@ class Visit:
             return None  # an artifact, not an image: it is what its digest says
 
     def _get_blob(self, image: Image, blob: Descriptor, limit: Limit, headers: t.Mapping[str, str] | None = None) -> Response:
-        url = f'{self.base}/v2/{image.repository}/blobs/{blob.digest}'
+        url = f'{self.base}/v2/{self.namespace}{image.repository}/blobs/{blob.digest}'
         answer = self._ask('GET', url, limit, headers)
         if answer.status == 401 and not self._token and self._answer_challenge(answer, image):
             answer = self._ask('GET', url, limit, headers)
@@ -429,7 +431,7 @@ class Visit:
     def _get_token(self, challenge: Challenge, image: Image) -> None:
         before = self._step
         self._enter('token')
-        url = token_url(self._for_image(challenge, image), image.repository)
+        url = token_url(self._for_image(challenge, image), self.namespace + image.repository)
         if not url:
             raise Stop('auth_failed', 'token', 'The mirror wants a token, but names no usable address to get one from.')
         answer = self._ask('GET', url, Limit(MAX_TOKEN_BYTES), with_token=False)

@@ -47,6 +47,7 @@ GOOD = (
     Mirror('good-b', 8102, 'ok', '', 'Registry', 'serves everything'),
     Mirror('good-tls', 8103, 'ok', '', 'Registry', 'serves everything over TLS, certificate by the lab\'s CA', scheme='https', certificate='good-tls'),
     Mirror('good-path', 8104, 'ok', '', 'Registry', 'serves everything below a path', path='/hub/'),
+    Mirror('good-project', 8112, 'ok', '', 'Project', 'serves everything as a project of its registry, so below /v2/hub/', path='/v2/hub'),
     Mirror('good-token', 8105, 'ok', '', 'TokenRegistry', 'wants a token from a realm of its own'),
     Mirror('good-redirect', 8106, 'ok', '', 'RedirectToCdn', 'sends blobs to another host and port, which serves them'),
     Mirror('pull-through', 8107, 'ok', '', 'PullThrough', 'is a distribution registry that pulls through from the Hub'),

@@ -69,6 +69,24 @@ class Registry:
         request.forward(f'/v2/{repo}/blobs/{digest}', self.backend, pace=self.pace)
 
 
+class Project(Registry):
+    """Its images' names begin with the path behind /v2/ of its URL."""
+
+    def handle(self, request: Request) -> None:
+        project = self.row.path.removeprefix('/v2')
+        path = request.path.partition('?')[0]
+        if path == '/v2/':
+            self.ping(request)
+            return
+        found = MANIFEST.fullmatch(path.replace(project, '', 1)) or BLOB.fullmatch(path.replace(project, '', 1))
+        if not path.startswith(f'/v2{project}/') or not found:
+            request.error(404, 'NAME_UNKNOWN')
+        elif '/manifests/' in path:
+            self.manifest(request, found['repo'], found['ref'])
+        else:
+            self.blob(request, found['repo'], found['ref'])
+
+
 class PullThrough(Registry):
     backend = PULL_THROUGH
 

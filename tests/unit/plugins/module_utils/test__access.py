@@ -460,3 +460,10 @@ def test_the_report_tells_what_each_engine_has() -> None:
     ]
     assert told['warnings'] == ['Nor that.', 'This one not.']
     assert told['logins'] == ['a at quay.io, for bob: logged in.']
+
+
+def test_a_project_of_a_registry_is_none_of_dockers_mirrors() -> None:
+    project = 'https://harbor.example/v2/hub'
+    found = _access.choose([project, CACHE], [serves(project), serves(CACHE)])
+    assert [one['url'] for one in found['mirrors']] == [CACHE]
+    assert 'project' in found['unusable'][0]

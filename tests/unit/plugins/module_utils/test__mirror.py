@@ -232,6 +232,12 @@ def test_docker_mirror(url: str, version: tuple[int, ...] | None, accepted: bool
         check_docker_mirror(url, version)
 
 
+def test_docker_takes_no_project_of_a_registry() -> None:
+    check_docker_mirror('https://mirror.example.com/v2', None)
+    with pytest.raises(ConfigError, match='is a project of its registry'):
+        check_docker_mirror('https://mirror.example.com/v2/hub', (28,))
+
+
 def test_docker_path_says_the_version_and_the_way_out() -> None:
     with pytest.raises(ConfigError, match=r'since 25\.0 only; this host runs 20\.10\.24.*upgrade Docker'):
         check_docker_mirror('https://mirror.example.com/hub', (20, 10, 24))

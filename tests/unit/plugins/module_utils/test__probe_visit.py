@@ -87,6 +87,17 @@ def test_a_good_mirror(start: Start, content: Content, requests: int, throughput
     assert all(not asked.header('Authorization') for asked in server.log)
 
 
+def test_a_project_stands_before_the_names_of_its_images(start: Start) -> None:
+    asked_for: list[str] = []
+
+    def project(asked: Asked) -> Answer:
+        asked_for.append(asked.path)
+        return GOOD.serve(dataclasses.replace(asked, path=asked.path.replace('/v2/hub/', '/v2/', 1)))
+
+    assert visit(start(project).url + '/v2/hub').state == 'ok'
+    assert all(path == '/v2/' or path.startswith('/v2/hub/') for path in asked_for)
+
+
 @pytest.mark.parametrize('url', ['', '/'])
 def test_a_path_stands_in_front(start: Start, url: str) -> None:
     def below(asked: Asked) -> Answer:
