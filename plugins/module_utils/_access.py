@@ -231,6 +231,9 @@ def choose(
     if not results:
         reasons = ['There is no result to choose from: the probe was not run, or registry_access_mirror_query left none.']
     urls = [choice.url for choice in selection.chosen]
+    if not urls:
+        # docker_daemon_config, which says this otherwise, is not asked about mirrors then.
+        reasons += guard.warnings
     return {'mirrors': mirrors_for_daemon(fitting, urls + guarded), 'alive': bool(urls), 'reasons': reasons, 'unusable': unusable}
 
 

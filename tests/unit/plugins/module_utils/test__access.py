@@ -273,7 +273,7 @@ def test_summary_says_what_is_in_force(variables: dict[str, t.Any], after: list[
 
 
 HUB_LOGIN = {'registry': 'https://index.docker.io/v1/', 'username': 'a', 'password': 'b'}
-STRANGER = {'url': 'https://stranger.example', 'third_party': True}
+STRANGER: dict[str, t.Any] = {'url': 'https://stranger.example', 'third_party': True}
 
 
 @pytest.mark.parametrize(
@@ -467,3 +467,10 @@ def test_a_project_of_a_registry_is_none_of_dockers_mirrors() -> None:
     found = _access.choose([project, CACHE], [serves(project), serves(CACHE)])
     assert [one['url'] for one in found['mirrors']] == [CACHE]
     assert 'project' in found['unusable'][0]
+
+
+def test_where_only_strangers_serve_the_ways_out_are_told() -> None:
+    limits = _access.Limits(image_store='graphdriver', hub_login=True)
+    found = _access.choose([STRANGER], [serves(STRANGER['url'])], limits=limits)
+    assert not found['alive']
+    assert any('Three ways out' in reason for reason in found['reasons'])
