@@ -27,6 +27,8 @@ _DATA, _HEADERS, _RST_STREAM, _SETTINGS, _PING, _GOAWAY, _WINDOW_UPDATE = 0, 1, 
 _ACK, _END_STREAM, _END_HEADERS, _PADDED = 1, 1, 4, 8
 _INITIAL_WINDOW_SIZE = 4
 _WINDOW = 2**24
+# A server may send no longer frames to a client that did not allow it (RFC 9113, SETTINGS_MAX_FRAME_SIZE).
+_LONGEST_FRAME = 2**14
 _MOST = 8 * 1024 * 1024
 
 
@@ -49,7 +51,7 @@ def config_in_force(path: str = SOCKET, timeout: float = 10.0) -> dict[str, t.An
         if pair.get(1) == b'config':
             try:
                 found = json.loads(pair.get(2, b''))
-            except ValueError:
+            except (ValueError, RecursionError):
                 break
             return found if isinstance(found, dict) else {}
     raise CriUnavailable(f'The CRI at {path} does not tell its configuration.')
@@ -59,7 +61,8 @@ def config_path_of(config: t.Mapping[str, t.Any]) -> str | None:
     """Where the running CRI looks for hosts.toml files; empty when nowhere. None: it does not tell, as of containerd 2.0."""
     if 'registry' not in config:
         return None
-    return str((config['registry'] or {}).get('configPath') or '')
+    registry = config['registry']
+    return str(registry.get('configPath') or '') if isinstance(registry, dict) else ''
 
 
 def _call(path: str, method: str, message: bytes, timeout: float) -> bytes:
@@ -127,7 +130,7 @@ class _Frames:
         head = self._exactly(9)
         length = int.from_bytes(head[:3], 'big')
         kind, flags, stream = struct.unpack('>BBI', head[3:])
-        if length > _MOST:
+        if length > _LONGEST_FRAME:
             raise ConnectionError('it does not speak HTTP/2')
         return kind, flags, stream & 0x7FFFFFFF, self._exactly(length)
 
@@ -147,11 +150,17 @@ def _answer(frames: _Frames) -> bytes:
         elif kind == _GOAWAY or (kind == _RST_STREAM and stream == 1):
             raise ConnectionError('it ended the call')
         elif kind == _DATA and stream == 1:
-            data += payload[1 : len(payload) - payload[0]] if flags & _PADDED else payload
+            data += _unpadded(payload) if flags & _PADDED else payload
             if len(data) > _MOST:
                 raise ConnectionError('its answer does not end')
         if stream == 1 and kind in (_DATA, _HEADERS) and flags & _END_STREAM:
             return data
+
+
+def _unpadded(payload: bytes) -> bytes:
+    if not payload or payload[0] >= len(payload):
+        raise ConnectionError('it does not speak HTTP/2')
+    return payload[1 : len(payload) - payload[0]]
 
 
 def _message(data: bytes, path: str) -> bytes:
@@ -180,12 +189,14 @@ def _fields(message: bytes) -> t.Iterator[tuple[int, int | bytes]]:
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while at < len(data):
+    """A number, and where it ends; one that does not end within ten bytes takes all that is left."""
+    value = 0
+    for shift in range(0, 70, 7):
+        if at >= len(data):
+            break
         byte = data[at]
         at += 1
         value |= (byte & 0x7F) << shift
         if not byte & 0x80:
-            break
-        shift += 7
-    return value, at
+            return value, at
+    return value, len(data)
