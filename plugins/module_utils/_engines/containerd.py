@@ -54,7 +54,7 @@ class Host:
 class Containerd:
     """The system's containerd, whether it runs or not.
 
-    :ivar version: of the binary on disk; ``version_tuple`` is the same for comparing.
+    :ivar version: of the binary on disk, which is what the next start runs; ``version_tuple`` is the same for comparing.
     :ivar binary_replaced: the binary on disk is not the one that runs.
     :ivar unit: ``containerd.service``; empty when no such unit is there (containerd inside k3s, or started by Docker itself).
     :ivar started_at: epoch seconds, never later than the real start; None when it does not run.
@@ -116,8 +116,11 @@ def inspect(host: Host | None = None, *, briefly_for_docker: bool = False) -> Co
     says = _systemd.show_many((UNIT,), (*_PROPERTIES, *_STOPS_WITH), runner=host.run).get(UNIT, {})
     files = _systemd.unit_files(UNIT, fragment=says.get('FragmentPath', ''), drop_ins=says.get('DropInPaths', '').split(), root=host.root)
     pid = int(says.get('MainPID') or 0)
-    argv = (_procfs.cmdline(pid, host.root) if pid else ()) or tuple(word.text for word in files.exec_start)
-    binary = next((path for path in (*argv[:1], *_BINARIES) if path.startswith('/') and os.path.isfile(host.path(path))), None)
+    argv = _procfs.cmdline(pid, host.root) if pid else ()
+    start = tuple(word.text for word in files.exec_start)
+    if not start or os.path.basename(start[0]) != 'containerd':  # a script of somebody's, or no unit
+        start = argv
+    binary = next((path for path in (*start[:1], *argv[:1], *_BINARIES) if path.startswith('/') and os.path.isfile(host.path(path))), None)
     if binary is None:
         return Containerd(installed=False)
     there = bool(files.fragment) or says.get('LoadState', 'not-found') not in ('not-found', '')
@@ -125,22 +128,30 @@ def inspect(host: Host | None = None, *, briefly_for_docker: bool = False) -> Co
         installed=True,
         binary=binary,
         version=_version(host, binary),
-        binary_replaced=bool(pid) and not _procfs.executable(pid, host.root)[1],
+        binary_replaced=bool(pid) and _replaced(host, pid, start),
         unit=UNIT if there else '',
         active_state=says.get('ActiveState', 'inactive') if there else 'inactive',
         sub_state=says.get('SubState', ''),
         unit_file_state='masked' if files.masked else says.get('UnitFileState', ''),
         main_pid=pid,
-        config_path=_flag(argv, '--config', '-c') or CONFIG_PATH,
-        address=_flag(argv, '--address', '-a') or _cri.SOCKET,
+        config_path=os.path.join('/', _flag(start, 'config', 'c') or CONFIG_PATH),
+        address=_flag(argv or start, 'address', 'a'),
         used_by=_used_by(host),
         dependents=_dependents(host, says) if pid else (),
         kill_mode=says.get('KillMode', ''),
         need_daemon_reload=says.get('NeedDaemonReload') == 'yes',
     )
     if briefly_for_docker and found.for_docker_alone:
-        return found
-    return _asked(_configured(_started(found, host, says), host), host)
+        return _addressed(found)
+    return _asked(_addressed(_configured(_started(found, host, says), host)), host)
+
+
+def _replaced(host: Host, pid: int, start: t.Sequence[str]) -> bool:
+    """Whether the next start would run another file than the one that runs now."""
+    running, on_disk = _procfs.executable(pid, host.root)
+    if not running or not on_disk or not start or not start[0].startswith('/'):
+        return not on_disk
+    return not _procfs.same_file(os.path.join(host.root, 'proc', str(pid), 'exe'), host.path(start[0]))
 
 
 def _version(host: Host, binary: str) -> str | None:
@@ -150,9 +161,10 @@ def _version(host: Host, binary: str) -> str | None:
 
 
 def _flag(argv: t.Sequence[str], *names: str) -> str:
+    """The value of a flag, spelled with one dash or two, as Go's flag package takes them."""
     for number, word in enumerate(argv):
         name, equals, value = word.partition('=')
-        if name in names:
+        if name.startswith('-') and name[1 + name.startswith('--') :] in names:
             return value if equals else argv[number + 1] if number + 1 < len(argv) else ''
     return ''
 
@@ -185,6 +197,11 @@ def _configured(found: Containerd, host: Host) -> Containerd:
     except ConfigError as exc:
         return replace(found, config_error=str(exc))
     return replace(found, dump=dump, registry=_containerd_config.registry_of(dump))
+
+
+def _addressed(found: Containerd) -> Containerd:
+    """With the address of its socket: what the command line says wins over what config.toml says."""
+    return found if found.address else replace(found, address=str((found.dump.get('grpc') or {}).get('address') or _cri.SOCKET))
 
 
 def dump_of(found: Containerd, path: str, host: Host | None = None) -> dict[str, t.Any]:
