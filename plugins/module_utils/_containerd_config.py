@@ -34,8 +34,8 @@ class Registry:
     """What containerd's CRI will do about registries when it starts next.
 
     :ivar config_path: where hosts.toml files are looked for; empty for nowhere.
-    :ivar mirrors: upstreams that have mirrors in config.toml itself, ``configs`` the hosts that have TLS or login there. Neither goes
-        together with ``config_path``: the CRI would not start.
+    :ivar mirrors: upstreams that have mirrors in config.toml itself, ``configs`` the hosts that have TLS there. Neither goes together with
+        ``config_path``: the CRI would not start (ValidatePluginConfig). Logins do, and stay in use.
     :ivar enabled: the CRI plugin is not disabled.
     """
 
@@ -56,7 +56,7 @@ def registry_of(dump: t.Mapping[str, t.Any]) -> Registry:
     return Registry(
         config_path=str(found.get('config_path') or ''),
         mirrors=tuple(sorted(found.get('mirrors') or ())),
-        configs=tuple(sorted({*(found.get('configs') or ()), *(found.get('auths') or ())})),
+        configs=tuple(sorted(host for host, config in (found.get('configs') or {}).items() if 'tls' in config)),
         enabled=not disabled & {'cri', _CRI_1, _IMAGES},
     )
 

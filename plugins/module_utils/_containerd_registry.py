@@ -107,7 +107,7 @@ def why_not(found: Containerd) -> str:
         return f'{found.config_path} disables the CRI plugin, so nobody pulls through it and config_path is left out.'
     if registry.config_path or not (registry.mirrors or registry.configs):
         return ''
-    tables = [f'{kind} of {", ".join(names)}' for kind, names in (('mirrors', registry.mirrors), ('configs', registry.configs)) if names]
+    tables = [f'{kind} of {", ".join(names)}' for kind, names in (('mirrors', registry.mirrors), ('TLS', registry.configs)) if names]
     return (
         f'{found.config_path} holds registry {" and ".join(tables)}, with which config_path does not go together: the CRI would not start. '
         'Write those mirrors into registry_access_mirrors (or upstreams), take the tables out of the file, and run again.'

@@ -87,8 +87,12 @@ def test_a_table_in_one_line_is_left_to_people() -> None:
         ({}, Registry()),
         ({'plugins': {'io.containerd.grpc.v1.cri': {'registry': {'config_path': '', 'mirrors': {}, 'configs': {}}}}}, Registry()),
         (
-            {'plugins': {'io.containerd.grpc.v1.cri': {'registry': {'mirrors': {'docker.io': {'endpoint': []}}, 'configs': {'x': {}}, 'auths': {'y': {}}}}}},
-            Registry(mirrors=('docker.io',), configs=('x', 'y')),
+            {'plugins': {'io.containerd.grpc.v1.cri': {'registry': {'mirrors': {'docker.io': {'endpoint': []}}, 'configs': {'x': {'tls': {}}}}}}},
+            Registry(mirrors=('docker.io',), configs=('x',)),
+        ),
+        (
+            {'plugins': {'io.containerd.grpc.v1.cri': {'registry': {'configs': {'x': {'auth': {'username': 'u'}}}, 'auths': {'y': {}}}}}},
+            Registry(),
         ),
         ({'plugins': {'io.containerd.cri.v1.images': {'registry': {'config_path': '/x'}}}}, Registry(config_path='/x')),
         ({'disabled_plugins': ['cri']}, Registry(enabled=False)),
