@@ -50,25 +50,23 @@ class ContainerdService:
         return []
 
     def start_id(self) -> str | None:
-        return self.look().start_id
+        return containerd.start_id(self.host)  # asked for often while it starts
 
     def alive(self) -> bool:
         found = self.look()
         return found.running and not found.cri_error
 
     def proved(self) -> None:
-        record = _containerd_registry.load(self.state)
-        _containerd_registry.save(self.state, replace(record, proved=self.look().start_id or ''))
+        with _io.locked(self.state):
+            record = _containerd_registry.load(self.state)
+            _containerd_registry.save(self.state, replace(record, proved=self.start_id() or ''))
 
     def put_back(self) -> list[str]:
-        record = _containerd_registry.load(self.state)
-        if not record.ours:
-            return []
-        found = self.look()
-        change = _containerd_registry.plan_back(record, found)
-        if not change.changed:
-            return []
         with _io.locked(self.state):
+            record = _containerd_registry.load(self.state)
+            change = _containerd_registry.plan_back(record, self.look())
+            if not record.ours or not change.changed:
+                return []
             _containerd_registry.write(self.state, change)
         return [change.file.path]
 

@@ -97,8 +97,8 @@ def apply(service: Service, options: Options, *, check_mode: bool = False, clock
     if check_mode or not foreseen.changed:
         return foreseen
     before, since = service.start_id(), clock.now()
-    _start(service.unit, clock)
-    failures = _wait(lambda: service.failures(before), service, options.timeout, clock)
+    refused = _start(service.unit, clock)
+    failures = [refused] if refused else _wait(lambda: service.failures(before), service, options.timeout, clock)
     if failures:
         _roll_back(service, options, clock, failures, since)
     service.proved()
@@ -115,10 +115,13 @@ def foresee(plan: Plan, options: Options) -> Outcome:
     return Outcome(True, plan.action, plan=plan)
 
 
-def _start(unit: str, clock: Clock) -> None:
+def _start(unit: str, clock: Clock) -> str:
+    """Have it restarted. Returns why systemd refused to, in a sentence; empty when it did not."""
     clock.systemctl('daemon-reload', timeout=90)
     clock.systemctl('reset-failed', unit)
-    clock.systemctl('--no-block', 'restart', unit)
+    told = clock.systemctl('--no-block', 'restart', unit)
+    said = (told.stderr or told.stdout).strip().splitlines() or [f'exit code {told.rc}']
+    return f'systemctl did not restart it: {said[-1]}' if told.rc else ''
 
 
 def _wait(failures: t.Callable[[], list[str]], service: Service, timeout: float, clock: Clock) -> list[str]:
@@ -142,10 +145,19 @@ def _roll_back(service: Service, options: Options, clock: Clock, failures: list[
     what = f'{service.unit} did not come up as wanted within {options.timeout:g} s: {" ".join(failures)}' + (f' It says: {said}' if said else '')
     if not options.rollback:
         raise ConfigError(f'{what} Nothing was put back (rollback: false).', key=service.unit)
-    paths = service.put_back()
+    try:
+        paths = service.put_back()
+    except ConfigError as exc:
+        raise ConfigError(f'{what} It could not be put back: {exc}', key=service.unit) from exc
     if not paths:
         raise ConfigError(f'{what} What is wrong was not written by this collection, so nothing was put back.', key=service.unit)
-    _start(service.unit, clock)
-    failed = _wait(lambda: [] if service.alive() else ['no'], service, options.timeout, clock)
-    state = 'It does not run again even so: look at journalctl -u ' + service.unit if failed else 'It runs again'
+    before = service.start_id()
+    refused = _start(service.unit, clock)
+
+    def down() -> list[str]:
+        again = bool(refused) or service.start_id() not in (None, before)
+        return [] if again and service.alive() else ['It does not run.']
+
+    failed = _wait(down, service, options.timeout, clock)
+    state = f'It does not run again even so: look at journalctl -u {service.unit}' if failed else 'It runs as before' if refused else 'It runs again'
     raise ConfigError(f'{what} Put back as before: {", ".join(paths)}. {state}.', key=service.unit)

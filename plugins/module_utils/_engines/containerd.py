@@ -146,6 +146,12 @@ def inspect(host: Host | None = None, *, briefly_for_docker: bool = False) -> Co
     return _asked(_addressed(_configured(_started(found, host, says), host)), host)
 
 
+def start_id(host: Host) -> str | None:
+    """What no other start of it has, as :func:`inspect` tells it; None while it does not run."""
+    pid = int(_systemd.show(UNIT, 'MainPID', runner=host.run).get('MainPID') or 0)
+    return _procfs.start_id(pid, host.root) if pid else None
+
+
 def _replaced(host: Host, pid: int, start: t.Sequence[str]) -> bool:
     """Whether the next start would run another file than the one that runs now."""
     running, on_disk = _procfs.executable(pid, host.root)
