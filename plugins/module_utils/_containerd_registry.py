@@ -88,8 +88,8 @@ def save(state: State, record: Record) -> None:
 
 
 def directories(config_path: str | None) -> list[str]:
-    """The directories in a value of config_path."""
-    return [part for part in (config_path or '').split(':') if part]
+    """The directories in a value of config_path, spelled alike."""
+    return [os.path.normpath(part) for part in (config_path or '').split(':') if part]
 
 
 def directory_of(found: Containerd, default: str) -> str:
@@ -98,14 +98,21 @@ def directory_of(found: Containerd, default: str) -> str:
     return default if default in known or not known else known[0]
 
 
-def why_not(found: Containerd) -> str:
-    """Why the key cannot be set here, in a sentence; empty where it can, or need not."""
+def why_not(found: Containerd, directory: str) -> str:
+    """Why the key cannot be set to a directory here, in a sentence; empty where it can, or need not."""
     registry = found.registry
     if registry is None:
         return found.config_error
     if not registry.enabled:
         return f'{found.config_path} disables the CRI plugin, so nobody pulls through it and config_path is left out.'
-    if registry.config_path or not (registry.mirrors or registry.configs):
+    if registry.config_path:
+        if directory in directories(registry.config_path):
+            return ''
+        return (
+            f'{found.config_path} already has config_path = "{registry.config_path}", which stays, so nobody reads the files in {directory}. Leave directory '
+            'out, or add it to config_path by hand. What this collection wrote there goes with state: absent.'
+        )
+    if not (registry.mirrors or registry.configs):
         return ''
     tables = [f'{kind} of {", ".join(names)}' for kind, names in (('mirrors', registry.mirrors), ('TLS', registry.configs)) if names]
     return (
@@ -125,13 +132,14 @@ def plan_present(state: State, owner: str, found: Containerd, directory: str, ho
         mine = record.ours and record.directory == directory
         owners = tuple(dict.fromkeys([*record.owners, owner])) if mine else record.owners
         return Change(file, text, replace(record, owners=owners))
-    start = text if text is not None else _containerd_config.new_file((found.version_tuple or (2,))[0])
+    # Where the version is not known, what both understand.
+    start = text if text is not None else _containerd_config.new_file((found.version_tuple or (1,))[0])
     after = _containerd_config.with_config_path(start, directory, found.config_path)
     check(found, after, directory, host)
     made = tuple(_io.missing_dirs(os.path.dirname(found.config_path)))
     value = _containerd_config.value_before(start, found.config_path)
-    fresh = Record(found.config_path, (owner,), directory, text, after, value, made)
-    return Change(file, after, fresh)
+    owners = tuple(dict.fromkeys([*(record.owners if record.directory == directory else ()), owner]))
+    return Change(file, after, Record(found.config_path, owners, directory, text, after, value, made))
 
 
 def plan_absent(state: State, owner: str, found: Containerd, host: Host | None = None) -> Change:
@@ -142,7 +150,7 @@ def plan_absent(state: State, owner: str, found: Containerd, host: Host | None =
         file = _io.read_file(record.path or found.config_path)
         return Change(file, _text(file), replace(record, owners=owners))
     change = plan_back(record, found)
-    if change.changed and change.after is not None and change.after != record.before:
+    if change.changed and change.after is not None and change.after != record.before and change.file.path == found.config_path:
         check(found, change.after, '', host)
     return change
 
@@ -175,21 +183,31 @@ def check(found: Containerd, text: str, directory: str, host: Host | None = None
     if not os.path.isdir(os.path.dirname(target)):
         return  # nothing is there that could be lost
     # Beside the file, since imports may be relative to it.
-    fd, temp = _io.make_temp(target)
     try:
-        with os.fdopen(fd, 'w') as stream:
-            stream.write(text)
+        fd, temp = _io.make_temp(target)
+    except OSError as exc:
+        raise _io.explain(exc, found.config_path, 'write beside') from exc
+    try:
+        with os.fdopen(fd, 'wb') as stream:
+            stream.write(text.encode())
         shown = temp if host.root in ('', '/') else '/' + os.path.relpath(temp, host.root)
         dump = containerd.dump_of(found, shown, host)
+    except OSError as exc:
+        raise _io.explain(exc, found.config_path, 'write beside') from exc
+    except ConfigError as exc:
+        raise ConfigError(str(exc).replace(temp, found.config_path), path=found.config_path) from exc
     finally:
         with contextlib.suppress(OSError):
             os.unlink(temp)
     registry = _containerd_config.registry_of(dump)
     same = _containerd_config.without_config_path(dump) == _containerd_config.without_config_path(found.dump)
     if not same or (directory and registry.config_path != directory):
+        change, way_out = 'config_path alone', 'Take config_path out by hand, and run again.'
+        if directory:
+            change = f'config_path = "{directory}" alone'
+            way_out = 'Add that line by hand to the registry table of the CRI plugin, and run again.'
         raise ConfigError(
-            f'{found.config_path}: containerd {found.version} would make something else of the file than config_path = "{directory}" alone, so it was not '
-            'written. Add that line by hand to the registry table of the CRI plugin, and run again.',
+            f'{found.config_path}: containerd {found.version} would make something else of the file than {change}, so it was not written. {way_out}',
             path=found.config_path,
         )
 
@@ -228,7 +246,9 @@ def make_plan(found: Containerd, directory: str, record: Record) -> Plan:
     """What the running containerd needs for config_path to be in force; what is not there, or does not run, needs nothing."""
     if not found.running or found.registry is None or not found.registry.enabled or directory not in directories(found.registry.config_path):
         return Plan()
-    if in_force(found, directory, record) and not (found.cri_error and record.ours):
+    if found.cri_config_path is None and not record.ours:
+        return Plan()  # of what others wrote nobody can say whether it is in force, and that is no reason to restart
+    if in_force(found, directory, record) and not found.cri_error:
         return Plan()
     return predicted_plan(found, directory)
 

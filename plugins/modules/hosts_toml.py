@@ -25,7 +25,7 @@ attributes:
   diff_mode:
     support: full
     details:
-      - Values of headers are not shown.
+      - Values of headers are not shown, and of C(config.toml) only the lines that change.
   idempotent:
     support: full
 options:
@@ -60,8 +60,8 @@ options:
     default: present
   directory:
     description:
-      - Where the files go. By default it is the directory that containerd looks in already, else C(/etc/containerd/certs.d); for Docker it is
-        C(/etc/docker/certs.d).
+      - Where the files go, an absolute path without a colon. By default it is the directory that containerd looks in already, else
+        C(/etc/containerd/certs.d); for Docker it is C(/etc/docker/certs.d).
     type: path
   overwrite:
     description:
@@ -73,13 +73,13 @@ options:
     description:
       - Whether C(config_path) is set in containerd's C(config.toml) where it is missing. It has no meaning for Docker.
       - It is not set where the CRI plugin is disabled, and where the file holds mirrors in tables of its own, with which the CRI would not start.
-        RV(config.because) then says so.
+        Where C(config_path) names other directories, it stays as well. RV(config.because) then says so.
     type: bool
     default: true
   dial_timeout:
     description:
       - Seconds that connecting to a mirror may take before the next one is tried. It is written for containerd 2.1 and later, which know it.
-        Earlier ones wait 30 seconds for a mirror that drops packets. V(0) leaves it out.
+        Earlier ones wait 30 seconds for a mirror that drops packets. V(0) leaves it out, and V(3600) is the most.
     type: float
     default: 5
 seealso:
@@ -208,6 +208,8 @@ plan:
 
 import contextlib
 import dataclasses
+import difflib
+import os
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
@@ -231,12 +233,21 @@ class Hosts:
 
 
 @dataclasses.dataclass(frozen=True)
+class Target:
+    """One upstream's file, and the mirrors in it; none for a file that is to be gone."""
+
+    upstream: str
+    path: str
+    mirrors: t.Sequence[Mirror] = ()
+
+
+@dataclasses.dataclass(frozen=True)
 class Work:
     """What is to be done. ``config`` is None where config.toml is not this run's business, with ``because`` as the reason."""
 
     directory: str
     kind: str
-    upstreams: t.Mapping[str, t.Sequence[Mirror]]
+    targets: t.Sequence[Target]
     files: _owned_files.Plan
     config: _containerd_registry.Change | None = None
     because: str = ''
@@ -252,41 +263,53 @@ def secrets_of(upstreams: t.Mapping[str, t.Any]) -> set[str]:
     for mirrors in upstreams.values():
         for mirror in mirrors if isinstance(mirrors, (list, tuple)) else ():
             headers = mirror.get('headers') if isinstance(mirror, dict) else None
-            found |= {str(value) for value in headers.values()} if isinstance(headers, dict) else set()
+            found |= {str(value) for value in headers.values() if value} if isinstance(headers, dict) else set()
     return found
 
 
-def wanted_upstreams(params: t.Mapping[str, t.Any], record: _owned_files.Record, directory: str) -> dict[str, list[Mirror]]:
-    """The mirrors of each upstream that this run is about; none for one that is to be gone."""
-    given = params['upstreams'] if params['state'] == 'present' else {}
-    if given:
-        return {name: _hosts_toml.without_self(name, mirrors) for name, mirrors in _hosts_toml.parse_upstreams(given).items()}
-    suffix = f'/{_hosts_toml.FILE_NAME}'
-    paths = [path for path, entry in record.items() if entry.owner == params['owner'] and path.startswith(directory + '/') and path.endswith(suffix)]
-    return {path[len(directory) + 1 : -len(suffix)]: [] for path in paths}
+def check_options(params: t.Mapping[str, t.Any]) -> None:
+    """Refuse what would make a file that no engine reads. Raises ConfigError."""
+    directory, seconds = params['directory'], params['dial_timeout']
+    if directory is not None and (not os.path.isabs(directory) or ':' in directory or not directory.isprintable()):
+        raise ConfigError(f'directory: {directory!r} is no absolute path without a colon, and config_path takes no other.', key='directory')
+    if not 0 <= seconds <= 3600:
+        raise ConfigError(f'dial_timeout: {seconds:g} is not between 0 and 3600 seconds.', key='dial_timeout')
+
+
+def targets_of(params: t.Mapping[str, t.Any], record: _owned_files.Record, directory: str) -> list[Target]:
+    """The files that this run is about. What is to be gone may also lie in a directory of an earlier run."""
+    given = _hosts_toml.parse_upstreams((params['upstreams'] if params['state'] == 'present' else None) or {})
+    named = [Target(name, _hosts_toml.path_of(directory, name), _hosts_toml.without_self(name, mirrors)) for name, mirrors in given.items()]
+    gone = {one.upstream for one in named if not one.mirrors}
+    paths = {one.path for one in named}
+    ours = [Target(os.path.basename(os.path.dirname(path)), path) for path, entry in record.items() if entry.owner == params['owner'] and path not in paths]
+    return named + [one for one in ours if one.upstream in gone or not given]
 
 
 def plan_work(params: t.Mapping[str, t.Any], state: State, found: Containerd | None, hosts: Hosts) -> Work:
     """Compare the host with what is wanted."""
     engine, owner = params['engine'], params['owner']
     default = DIRECTORIES[engine]
-    directory = (params['directory'] or (_containerd_registry.directory_of(found, default) if found else default)).rstrip('/')
+    directory = os.path.normpath(params['directory'] or (_containerd_registry.directory_of(found, default) if found else default))
     kind = f'hosts-toml-{engine}'
     record = _owned_files.load(state, kind)
-    upstreams = wanted_upstreams(params, record, directory)
+    targets = targets_of(params, record, directory)
     knows = found is not None and (found.version_tuple or ()) >= _hosts_toml.DIAL_TIMEOUT_SINCE
     contents = {
-        _hosts_toml.path_of(directory, name): _hosts_toml.render(
-            name, mirrors, dial_timeout=params['dial_timeout'] if knows else 0, theirs=_hosts_toml.their_certificates(directory, name)
+        one.path: _hosts_toml.render(
+            one.upstream,
+            one.mirrors,
+            dial_timeout=params['dial_timeout'] if knows else 0,
+            theirs=_hosts_toml.their_certificates(directory, one.upstream),
         )
-        for name, mirrors in upstreams.items()
+        for one in targets
     }
     files = _owned_files.plan(record, owner, contents, overwrite=params['overwrite'])
-    work = Work(directory, kind, upstreams, files)
+    work = Work(directory, kind, targets, files)
     if found is None or not found.installed or not params['set_config_path']:
         return work
     needed = any(entry.owner == owner for entry in files.record.values())
-    because = _containerd_registry.why_not(found) if needed else ''
+    because = _containerd_registry.why_not(found, directory) if needed else ''
     if because:
         return dataclasses.replace(work, because=because)
     if needed:
@@ -316,9 +339,11 @@ def plan_after(work: Work, found: Containerd | None, check_mode: bool, state: St
 def warnings_for(work: Work, params: t.Mapping[str, t.Any], found: Containerd | None, hosts: Hosts) -> list[str]:
     """Sentences that an operator should read."""
     told = [work.because] if work.because else []
+    if not any(one.mirrors for one in work.targets):
+        return told
     if found is not None and not found.installed:
         told.append('There is no containerd on this host that would read these files.')
-    if params['engine'] == 'docker' and any(work.upstreams.values()):
+    if params['engine'] == 'docker':
         reason = _hosts_toml.docker_reads_not(docker.inspect(with_containers=False, with_logins=False, host=hosts.docker))
         told += [reason] if reason else []
     return told
@@ -329,45 +354,48 @@ def run(module: AnsibleModule, state: State, hosts: Hosts) -> dict[str, t.Any]:
     params = module.params
     # With no_log the call is kept out of the system log. From here on only what is secret is cut out of the results.
     module.no_log_values = secrets_of(params['upstreams'] or {})
-    found = containerd.inspect(hosts.containerd) if params['engine'] == CONTAINERD else None
+    check_options(params)
     with contextlib.nullcontext() if module.check_mode else _io.locked(state):
+        found = containerd.inspect(hosts.containerd) if params['engine'] == CONTAINERD else None
         work = plan_work(params, state, found, hosts)
         if not module.check_mode:
             write(work, state)
     for sentence in warnings_for(work, params, found, hosts):
         module.warn(sentence)
-    return report(work, plan_after(work, found, module.check_mode, state, hosts))
+    return report(work, found, plan_after(work, found, module.check_mode, state, hosts))
 
 
-def report(work: Work, plan: Plan) -> dict[str, t.Any]:
+def lines_that_differ(before: str, after: str) -> tuple[str, str]:
+    """The lines of each text that the other one has not: all else in a config.toml is nobody's business, and may be secret."""
+    old, new = before.splitlines(keepends=True), after.splitlines(keepends=True)
+    changes = [one for one in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes() if one[0] != 'equal']
+    return ''.join(line for one in changes for line in old[one[1] : one[2]]), ''.join(line for one in changes for line in new[one[3] : one[4]])
+
+
+def report(work: Work, found: Containerd | None, plan: Plan) -> dict[str, t.Any]:
     """The results."""
     changed = {change.path for change in work.files.changes}
     left = {one.path for one in work.files.left}
-    paths = {name: _hosts_toml.path_of(work.directory, name) for name in work.upstreams}
-    diff = [
-        {'before_header': change.path, 'after_header': change.path, 'before': _hosts_toml.shown(before), 'after': _hosts_toml.shown(after)}
-        for change in work.files.changes
-        for before, after in [change.texts()]
-    ]
+    texts = [(change.path, *map(_hosts_toml.shown, change.texts())) for change in work.files.changes]
     config: dict[str, t.Any] = {}
-    if work.config or work.because:
-        path = work.config.file.path if work.config else ''
+    if found and (work.config or work.because):
+        path = work.config.file.path if work.config else found.config_path
         config = {'path': path, 'changed': bool(work.config and work.config.changed), 'because': work.because}
     if work.config and work.config.changed:
-        diff.append({'before_header': path, 'after_header': path, 'before': work.config.before or '', 'after': work.config.after or ''})
+        texts.append((work.config.file.path, *lines_that_differ(work.config.before or '', work.config.after or '')))
     return {
         'changed': work.changed,
         'directory': work.directory,
         'files': [
-            {'upstream': name, 'path': paths[name], 'mirrors': [mirror.url for mirror in mirrors], 'changed': paths[name] in changed}
-            for name, mirrors in work.upstreams.items()
-            if paths[name] not in left
+            {'upstream': one.upstream, 'path': one.path, 'mirrors': [mirror.url for mirror in one.mirrors], 'changed': one.path in changed}
+            for one in work.targets
+            if one.path not in left
         ],
         'left_out': [one.because for one in work.files.left],
-        'tags_from_upstream': [name for name, mirrors in work.upstreams.items() if mirrors and not _hosts_toml.resolves(mirrors)],
+        'tags_from_upstream': [one.upstream for one in work.targets if one.mirrors and not _hosts_toml.resolves(one.mirrors)],
         'config': config,
         'plan': as_dict(plan),
-        'diff': diff,
+        'diff': [{'before_header': path, 'after_header': path, 'before': before, 'after': after} for path, before, after in texts],
     }
 
 
