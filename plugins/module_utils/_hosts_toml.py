@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from ansible_collections.quickpull.registry.plugins.module_utils import _io
 from ansible_collections.quickpull.registry.plugins.module_utils._engines.docker import DockerDaemon
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
+from ansible_collections.quickpull.registry.plugins.module_utils._mask import mask_text
 from ansible_collections.quickpull.registry.plugins.module_utils._mirror import Mirror, normalise_url, parse_mirrors, place_of
 from ansible_collections.quickpull.registry.plugins.module_utils._owned_files import FIRST_LINE, Content
 from ansible_collections.quickpull.registry.plugins.module_utils._toml import quote, read, statements
@@ -36,6 +37,7 @@ DIAL_TIMEOUT_SINCE = (2, 1)
 DOCKER_SINCE = (28,)
 
 _CAPABILITIES = {'content': ('pull',), 'resolve': ('pull', 'resolve')}
+_COMMENT = re.compile(r'#[^\n]*=[^\n]*')
 _SERVERS = {'docker.io': 'https://registry-1.docker.io'}
 _UPSTREAM = re.compile(r'\A(?=.{1,253}\Z)[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?\Z')
 
@@ -107,7 +109,7 @@ def _host(mirror: Mirror, dial_timeout: float) -> list[str]:
         if mirror.insecure:
             lines.append('  skip_verify = true')
     if dial_timeout:
-        lines.append(f'  dial_timeout = {quote(f"{dial_timeout:g}s")}')
+        lines.append(f'  dial_timeout = "{_seconds(dial_timeout)}s"')
     if mirror.headers:
         lines.append(f'  [{name}.header]')
         lines += [f'    {quote(key)} = {quote(value)}' for key, value in mirror.headers.items()]
@@ -133,16 +135,27 @@ def _url_of(url: str, host: t.Any) -> str:
     return url[: -len('/v2')] if own_path and url.endswith('/v2') else url
 
 
+def _seconds(number: float) -> str:
+    """As Go reads it: no exponent."""
+    return f'{number:.3f}'.rstrip('0').rstrip('.')
+
+
 def shown(text: str) -> str:
-    """The text of a hosts.toml as it may be seen: without the values of headers, and nothing at all of one that is not understood."""
+    """The text of a hosts.toml as it may be seen: without the values of headers, and nothing at all of one that is not understood.
+
+    What somebody took out by a number sign counts as secret as well.
+    """
     try:
         found = statements(text)
     except ConfigError:
         return '(a file that is no valid TOML)\n'
+    behind = len(text)
     for one in reversed(found):
+        text = text[: one.end] + _COMMENT.sub('# ***', text[one.end : behind]) + text[behind:]
+        behind = one.start
         if one.key and 'header' in one.path:
             text = text[: one.value_start] + quote('***') + text[one.end :]
-    return text
+    return mask_text(_COMMENT.sub('# ***', text[:behind]) + text[behind:])
 
 
 def resolves(mirrors: t.Iterable[Mirror]) -> bool:
