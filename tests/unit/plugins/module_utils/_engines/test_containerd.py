@@ -280,3 +280,11 @@ def test_without_a_unit(host: FakeHost) -> None:
     host.put('/usr/local/bin/containerd')
     found = host.inspect()
     assert (found.installed, found.binary, found.unit, found.running) == (True, '/usr/local/bin/containerd', '', False)
+
+
+def test_a_start_is_told_without_asking_for_all_else(host: FakeHost) -> None:
+    assert containerd.start_id(containerd.Host(root=str(host.root), run=host.run)) is None
+    host.start()
+    assert containerd.start_id(containerd.Host(root=str(host.root), run=host.run)) == host.inspect().start_id == f':22:{PID}'
+    host.booted = False
+    assert containerd.start_id(containerd.Host(root=str(host.root), run=host.run)) is None
