@@ -52,8 +52,8 @@ options:
     type: bool
     default: true
   timeout:
-    description: Seconds for the service to come up and to answer.
-    type: float
+    description: Seconds that the service has to come up and to answer, once with the new configuration and once more after a roll-back.
+    type: int
     default: 60
 seealso:
   - module: quickpull.registry.hosts_toml
@@ -145,10 +145,12 @@ def main() -> None:
             'planned': {'type': 'dict'},
             'restart': {'type': 'str', 'choices': ['always', 'auto', 'never'], 'default': 'auto'},
             'rollback': {'type': 'bool', 'default': True},
-            'timeout': {'type': 'float', 'default': 60},
+            'timeout': {'type': 'int', 'default': 60},
         },
         supports_check_mode=True,
     )
+    if module.params['timeout'] < 1:
+        module.fail_json(msg='timeout must be 1 or more: seconds that the service has to come up.')
     try:
         result = run(module, State())
     except ConfigError as exc:
