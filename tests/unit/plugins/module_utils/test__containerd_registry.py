@@ -213,13 +213,13 @@ def test_what_containerd_refuses_is_not_written(place: Place) -> None:
 def test_what_containerd_takes_for_something_else_is_not_written(place: Place) -> None:
     place.write(THEIRS)
     place.adds = '[more]\n'
-    with pytest.raises(ConfigError, match='config_path = "/etc/containerd/certs.d" alone.*Add that line by hand'):
+    with pytest.raises(ConfigError, match=r'config_path = "/etc/containerd/certs\.d" alone.*Add that line by hand'):
         place.present()
     place.adds = ''
     place.present()
     place.write((place.text() or '') + '# more\n')
     place.adds = '[more]\n'
-    with pytest.raises(ConfigError, match='than config_path alone.*Take config_path out by hand'):
+    with pytest.raises(ConfigError, match=r'than config_path alone.*Take config_path out by hand'):
         place.absent()
     assert os.listdir(place.path.parent) == ['config.toml']
 
@@ -304,7 +304,7 @@ def test_a_record_that_is_none(place: Place, text: str) -> None:
     path = Path(place.state.files('containerd-config'))
     path.parent.mkdir(parents=True)
     path.write_bytes(text.encode('latin-1'))
-    with pytest.raises(ConfigError, match='cannot be understood. Remove it'):
+    with pytest.raises(ConfigError, match=r'cannot be understood\. Remove it'):
         place.record()
 
 
