@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from ansible_collections.quickpull.registry.plugins.module_utils import _io
 from ansible_collections.quickpull.registry.plugins.module_utils._engines.docker import DockerDaemon
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
-from ansible_collections.quickpull.registry.plugins.module_utils._mask import mask_text
+from ansible_collections.quickpull.registry.plugins.module_utils._mask import mask_text, mask_url
 from ansible_collections.quickpull.registry.plugins.module_utils._mirror import Mirror, normalise_url, parse_mirrors, place_of
 from ansible_collections.quickpull.registry.plugins.module_utils._owned_files import FIRST_LINE, Content
 from ansible_collections.quickpull.registry.plugins.module_utils._toml import quote, read, statements
@@ -130,9 +130,9 @@ def mirrors_in(directory: str) -> dict[str, list[str]]:
 
 
 def _url_of(url: str, host: t.Any) -> str:
-    """The URL of a mirror as an operator writes it, from that of its API."""
+    """The URL of a mirror as an operator writes it, from that of its API; without a password, which somebody may have put there."""
     own_path = isinstance(host, dict) and host.get('override_path') is True
-    return url[: -len('/v2')] if own_path and url.endswith('/v2') else url
+    return mask_url(url[: -len('/v2')] if own_path and url.endswith('/v2') else url)
 
 
 def _seconds(number: float) -> str:
