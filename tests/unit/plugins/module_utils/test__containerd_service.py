@@ -141,7 +141,7 @@ def test_nothing_of_ours_to_put_back(place: Place, ours: bool, text: str) -> Non
 def test_a_file_that_cannot_be_put_back_is_an_error(place: Place) -> None:
     place.save()
     place.path.write_text('[broken')
-    with pytest.raises(ConfigError, match=r'config\.toml, line 1'):
+    with pytest.raises(ConfigError, match=r'config\.toml is not valid TOML: line 1'):
         place.service.put_back()
 
 

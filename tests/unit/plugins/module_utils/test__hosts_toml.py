@@ -81,6 +81,20 @@ def test_header_values_are_not_shown() -> None:
     assert hosts_toml.shown('header = "secret') == '(a file that is no valid TOML)\n'
 
 
+def test_what_others_took_out_by_a_number_sign_is_not_shown_either() -> None:
+    text = '# header.a = "s3cret"\nserver = "x" # a=s3cret\n# why\n[host."https://u:s3cret@y"]\n#b="s3cret"\nca = "#c=1"\n# last="s3cret"'
+    expected = '# ***\nserver = "x" # ***\n# why\n[host."https://xxxxx:xxxxx@y"]\n# ***\nca = "#c=1"\n# ***'
+    assert hosts_toml.shown(text) == expected
+    assert hosts_toml.shown('# a=s3cret') == '# ***'
+
+
+@pytest.mark.parametrize('seconds, line', [(5, '"5s"'), (0.25, '"0.25s"'), (1_000_000, '"1000000s"'), (1 / 3, '"0.333s"'), (600, '"600s"')])
+def test_durations_as_go_reads_them(seconds: float, line: str) -> None:
+    content = hosts_toml.render('quay.io', [Mirror('https://m.lan')], dial_timeout=seconds)
+    assert content is not None
+    assert f'dial_timeout = {line}\n' in content.text
+
+
 @pytest.mark.parametrize('name', ['', 'quay', 'Quay.io', 'a/b.io', '../x', 'a..b', '.io', 'quay.io:', 'x y.io', 'quay.io:99999999', '_default'])
 def test_what_is_no_registry(name: str) -> None:
     with pytest.raises(ConfigError, match='is not the name of a registry'):
@@ -131,5 +145,7 @@ def test_what_the_files_of_a_host_say(tmp_path: Path) -> None:
         if text:
             (tmp_path / upstream / 'hosts.toml').write_text(text.text)
     (tmp_path / 'broken.io' / 'hosts.toml').write_text('[')
-    assert hosts_toml.mirrors_in(str(tmp_path)) == {'docker.io': [mirror.url for mirror in mirrors]}
+    (tmp_path / 'quay.io' / 'hosts.toml').write_text('[host."https://u:s3cret@m.lan"]\n')
+    found = {'docker.io': [mirror.url for mirror in mirrors], 'quay.io': ['https://xxxxx:xxxxx@m.lan']}
+    assert hosts_toml.mirrors_in(str(tmp_path)) == found
     assert hosts_toml.mirrors_in(str(tmp_path / 'none')) == {}

@@ -77,6 +77,30 @@ def test_else_it_only_looks(run: Run, calls: Calls, foreseen: Outcome, params: d
     assert (calls.seen, calls.detached) == ([(Options(), True)], 0)
 
 
+PLANNED = {'action': 'restart', 'restart_keys': ['config_path'], 'blockers': ['kill_mode'], 'blocked_because': ['It would stop containers.']}
+
+
+@pytest.mark.parametrize(
+    'planned, restart, changed, pending',
+    [
+        (PLANNED, 'auto', False, ['It would stop containers.']),
+        (PLANNED, 'always', True, []),
+        ({**PLANNED, 'blockers': []}, 'auto', True, []),
+        ({'action': 'none'}, 'always', False, []),
+    ],
+)
+def test_what_hosts_toml_would_write_is_foreseen(
+    run: Run, calls: Calls, planned: dict[str, t.Any], restart: str, changed: bool, pending: list[str]
+) -> None:
+    result = run(Outcome(), planned=planned, restart=restart, _ansible_check_mode=True)
+    assert (result['changed'], result['pending'], calls.seen) == (changed, pending, [])
+
+
+def test_what_was_planned_means_nothing_in_a_run(run: Run, calls: Calls) -> None:
+    assert not run(Outcome(), planned=PLANNED, restart='always')['changed']
+    assert calls.seen == [(Options('always'), True)]
+
+
 def test_options_arrive(run: Run, calls: Calls) -> None:
     run(FORESEEN, FORESEEN, restart='never', rollback=False, timeout=5)
     assert {options for options, _check_mode in calls.seen} == {Options('never', False, 5)}

@@ -69,8 +69,8 @@ class FakeHost:
             raise _cri.CriUnavailable('The CRI cannot be asked.')
         return self.config
 
-    def inspect(self) -> containerd.Containerd:
-        return containerd.inspect(containerd.Host(root=str(self.root), run=self.run, ask_cri=self.ask))
+    def inspect(self, **options: t.Any) -> containerd.Containerd:
+        return containerd.inspect(containerd.Host(root=str(self.root), run=self.run, ask_cri=self.ask), **options)
 
     def dumped(self) -> list[str]:
         """The files that containerd was asked about."""
@@ -252,6 +252,16 @@ def test_who_uses_it(host: FakeHost, files: list[str], users: tuple[str, ...], a
         host.put(path)
     found = host.inspect()
     assert (found.used_by, found.for_docker_alone) == (users, alone)
+
+
+@pytest.mark.parametrize('files, briefly', [(['/usr/bin/dockerd'], True), (['/usr/bin/dockerd', '/etc/crictl.yaml'], False)])
+def test_briefly_where_it_is_there_for_docker_alone(host: FakeHost, files: list[str], briefly: bool) -> None:
+    host.start()
+    for path in files:
+        host.put(path)
+    found = host.inspect(briefly_for_docker=True)
+    assert (found.running, found.address, found.registry is None) == (True, SOCKET, briefly)
+    assert (bool(host.asked), bool(host.dumped())) == (not briefly, not briefly)
 
 
 def test_dependents_that_are_active(host: FakeHost) -> None:
