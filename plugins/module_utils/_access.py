@@ -431,6 +431,7 @@ LEFT_BY_ROLE = (
     '__registry_access_containerd_none_serves',
     '__registry_access_containerd_unserved',
     '__registry_access_containerd_written',
+    '__registry_access_containerd_dropin',
     '__registry_access_containerd_pending',
     '__registry_access_containerd_apply',
     '__registry_access_podman_none_serves',
@@ -479,6 +480,7 @@ def _host_summary(variables: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     stopped = next((step for step in steps if step.get('failed')), None)
     written = [variables.get(name, {}) for name in WRITTEN]
     by_engine = [variables.get(name, {}) for name in _WRITTEN_BY_ENGINE.values()]
+    for_containerd = [variables.get(name, {}) for name in ('__registry_access_containerd_written', '__registry_access_containerd_dropin')]
     logins = variables.get('__registry_access_logins', {})
     apply = stopped or variables.get('__registry_access_apply', {})
     before = (docker or {}).get('registry_mirrors') or []
@@ -487,7 +489,7 @@ def _host_summary(variables: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
         'before': before,
         'after': _mirrors_after(before, written, apply),
         'upstreams': upstreams,
-        'plan': as_dict(_together([result['plan'] for result in [*written, variables.get('__registry_access_containerd_written', {})] if 'plan' in result])),
+        'plan': as_dict(_together([result['plan'] for result in [*written, *for_containerd] if 'plan' in result])),
         'apply': apply,
         'logins': _logins_summary(logins),
         'left_out': [one for result in written for one in result.get('left_out', [])],
@@ -497,7 +499,7 @@ def _host_summary(variables: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
             *_said(variables, '__registry_access_unusable'),
             *_said(variables, '__registry_access_containerd_unserved'),
             *_said(variables, '__registry_access_podman_unserved'),
-            *(warning for result in [*written, *by_engine, logins] for warning in result.get('warnings', [])),
+            *(warning for result in [*written, *by_engine, for_containerd[1], logins] for warning in result.get('warnings', [])),
             *(_sentence_of(one) for result in by_engine for one in result.get('left_out', [])),
             *_said(variables, '__registry_access_login_waits'),
             *_said(variables, '__registry_access_few_pulls'),

@@ -9,14 +9,15 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import typing as t
 from dataclasses import asdict, dataclass, field, replace
 
-from ansible_collections.quickpull.registry.plugins.module_utils import _containerd_config, _io
+from ansible_collections.quickpull.registry.plugins.module_utils import _containerd_config, _dropin, _io
 from ansible_collections.quickpull.registry.plugins.module_utils._engines import containerd
 from ansible_collections.quickpull.registry.plugins.module_utils._engines.containerd import Containerd, Host
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._io import FileState
-from ansible_collections.quickpull.registry.plugins.module_utils._plan import RESTART, Plan
+from ansible_collections.quickpull.registry.plugins.module_utils._plan import DROPIN, RESTART, Plan
 from ansible_collections.quickpull.registry.plugins.module_utils._state import State
 
 KEY = 'config_path'
@@ -262,6 +263,18 @@ def predicted_plan(found: Containerd, directory: str) -> Plan:
     if found.cri_error:
         reason = f'{found.cri_error} {reason}'
     return Plan(action=RESTART, restart_keys=(KEY,), reasons=(reason,), blockers=tuple(blocked), blocked_because=tuple(blocked.values()))
+
+
+def proxies_plan(found: Containerd, expected: t.Mapping[str, str]) -> Plan:
+    """What a running containerd needs for the proxies of a systemd drop-in to be in force.
+
+    :param expected: what its environment must then hold, see :func:`_dropin.expected_environ`.
+    """
+    reasons = _dropin.restart_reasons(expected, found) if found.running else []
+    if not reasons:
+        return Plan()
+    blocked = blockers(found)
+    return Plan(action=RESTART, restart_keys=(DROPIN,), reasons=tuple(reasons), blockers=tuple(blocked), blocked_because=tuple(blocked.values()))
 
 
 def blockers(found: Containerd) -> dict[str, str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.quickpull.registry.plugins.module_utils import _containerd_registry, _hosts_toml
+from ansible_collections.quickpull.registry.plugins.module_utils import _containerd_registry, _dropin, _hosts_toml
 from ansible_collections.quickpull.registry.plugins.module_utils._engines.containerd import Containerd, Host
 from ansible_collections.quickpull.registry.plugins.module_utils._hosts_toml import CONTAINERD, DIRECTORIES
 
@@ -31,6 +31,8 @@ def engine(found: Containerd, host: Host | None = None) -> dict[str, t.Any]:
             'started_at': found.started_at,
             'kill_mode': found.kill_mode,
         },
+        'proxies': _dropin.masked({name: found.environ[name] for name in _dropin.NAMES if name in found.environ}),
+        'no_proxy': found.environ.get('NO_PROXY') or found.environ.get('no_proxy', ''),
         'config_path': found.config_path,
         'hosts_directory': directory,
         'mirrors': _hosts_toml.mirrors_in(host.path(directory)),

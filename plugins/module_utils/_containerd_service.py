@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ansible_collections.quickpull.registry.plugins.module_utils import _containerd_registry, _io, _systemd
+from ansible_collections.quickpull.registry.plugins.module_utils import _containerd_registry, _dropin, _io, _systemd
+from ansible_collections.quickpull.registry.plugins.module_utils._containerd_registry import Record
 from ansible_collections.quickpull.registry.plugins.module_utils._engines import containerd
 from ansible_collections.quickpull.registry.plugins.module_utils._engines.containerd import Containerd, Host
 from ansible_collections.quickpull.registry.plugins.module_utils._mask import mask_text
-from ansible_collections.quickpull.registry.plugins.module_utils._plan import Plan
+from ansible_collections.quickpull.registry.plugins.module_utils._plan import NONE, Plan
 from ansible_collections.quickpull.registry.plugins.module_utils._state import State
 
 _SAID = ('failed to load plugin', 'invalid plugin config', 'failed to load toml', 'level=fatal', 'containerd: ')
@@ -34,8 +35,17 @@ class ContainerdService:
         return containerd.inspect(self.host)
 
     def plan(self) -> Plan:
-        record = _containerd_registry.load(self.state)
-        return _containerd_registry.make_plan(self.look(), record.directory, record) if record.ours else Plan()
+        found, record = self.look(), _containerd_registry.load(self.state)
+        for_files = _containerd_registry.make_plan(found, record.directory, record) if record.ours else Plan()
+        for_proxies = _containerd_registry.proxies_plan(found, self._proxies(found))
+        if for_files.action == for_proxies.action:
+            keys, reasons = for_files.restart_keys + for_proxies.restart_keys, for_files.reasons + for_proxies.reasons
+            return replace(for_files, restart_keys=keys, reasons=reasons)
+        return for_proxies if for_files.action == NONE else for_files
+
+    def _proxies(self, found: Containerd) -> dict[str, str]:
+        """What our drop-in gives the process; what it used to give is empty."""
+        return _dropin.dropin_environ(_dropin.default_path(found.unit or containerd.UNIT), found, self.host.root)
 
     def failures(self, started_before: str | None) -> list[str]:
         found, record = self.look(), _containerd_registry.load(self.state)
@@ -43,6 +53,9 @@ class ContainerdService:
             return ['It has not started.']
         if found.cri_error:
             return [found.cri_error]
+        return _dropin.restart_reasons(self._proxies(found), found) or (self._config_failures(found, record) if record.ours else [])
+
+    def _config_failures(self, found: Containerd, record: Record) -> list[str]:
         if found.cri_config_path is not None and record.directory not in _containerd_registry.directories(found.cri_config_path):
             return [f'Its CRI has config_path = "{found.cri_config_path}" in force, not "{record.directory}".']
         if found.registry is None or record.directory not in _containerd_registry.directories(found.registry.config_path):

@@ -17,7 +17,7 @@ import dataclasses
 import os
 import typing as t
 
-from ansible_collections.quickpull.registry.plugins.module_utils._engines.docker import DROPIN_MARKER, UNIT, DockerDaemon
+from ansible_collections.quickpull.registry.plugins.module_utils._engines.docker import DROPIN_MARKER, UNIT
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._io import read_text
 from ansible_collections.quickpull.registry.plugins.module_utils._mask import mask_url
@@ -37,6 +37,22 @@ NAMES = ('HTTP_PROXY', 'HTTPS_PROXY', 'NO_PROXY')
 
 _FIRST_LINE = '# Written by quickpull.registry; what is changed here by hand is overwritten.'
 _MADE_DIRECTORY = '# It also made this directory.'
+
+
+class Engine(t.Protocol):
+    """What is asked of an engine here, as Docker's and containerd's descriptions have it.
+
+    ``environ``: the proxy variables of its running process, and :data:`DROPIN_MARKER`.
+    """
+
+    @property
+    def unit(self) -> str: ...
+
+    @property
+    def main_pid(self) -> int: ...
+
+    @property
+    def environ(self) -> t.Mapping[str, str]: ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -150,7 +166,7 @@ def leave_directory(path: str, text: str) -> None:
             os.rmdir(os.path.dirname(path))
 
 
-def others(path: str, daemon: DockerDaemon, root: str = '/') -> UnitFiles:
+def others(path: str, daemon: Engine, root: str = '/') -> UnitFiles:
     """Return the service's files without our drop-in at ``path``."""
     return unit_files(daemon.unit or UNIT, root=root, ignore=path)
 
@@ -194,7 +210,7 @@ def _ruled_by_others(name: str, path: str, theirs: UnitFiles) -> Conflict | None
     return None
 
 
-def expected_environ(variables: t.Mapping[str, str], daemon: DockerDaemon, theirs: UnitFiles) -> t.Dict[str, str]:
+def expected_environ(variables: t.Mapping[str, str], daemon: Engine, theirs: UnitFiles) -> t.Dict[str, str]:
     """Return what the running daemon must have been started with to be at one with a drop-in that holds ``variables``.
 
     Empty text stands for a variable that it has from an earlier drop-in of ours and should have no more. Variables that others
@@ -208,7 +224,7 @@ def expected_environ(variables: t.Mapping[str, str], daemon: DockerDaemon, their
     return expected
 
 
-def dropin_environ(path: str, daemon: DockerDaemon, root: str = '/') -> t.Dict[str, str]:
+def dropin_environ(path: str, daemon: Engine, root: str = '/') -> t.Dict[str, str]:
     """Return :func:`expected_environ` for the drop-in as it lies on disk at ``path`` (below ``root``).
 
     Raises ConfigError when the file cannot be read or is somebody else's.
@@ -217,7 +233,7 @@ def dropin_environ(path: str, daemon: DockerDaemon, root: str = '/') -> t.Dict[s
     return expected_environ(parse(read(full)), daemon, others(path, daemon, root))
 
 
-def restart_reasons(expected: t.Mapping[str, str], daemon: DockerDaemon) -> t.List[str]:
+def restart_reasons(expected: t.Mapping[str, str], daemon: Engine) -> t.List[str]:
     """Return a sentence for each proxy variable of the running daemon that is not as ``expected``; none when it does not run.
 
     Values are compared as they are, so a changed password is seen; it is not shown.
@@ -238,12 +254,12 @@ def restart_reasons(expected: t.Mapping[str, str], daemon: DockerDaemon) -> t.Li
     return sentences
 
 
-def dropin_in_force(path: str, daemon: DockerDaemon, root: str = '/') -> bool:
+def dropin_in_force(path: str, daemon: Engine, root: str = '/') -> bool:
     """Whether a running daemon has what the drop-in at ``path`` says (nothing, where there is no such file)."""
     return not restart_reasons(dropin_environ(path, daemon, root), daemon)
 
 
-def held(text: str, daemon: DockerDaemon) -> bool:
+def held(text: str, daemon: Engine) -> bool:
     """Whether the running daemon was started with just what a drop-in of ours with this text sets; empty text for no drop-in."""
     variables = parse(text)
     named = {name for name in daemon.environ.get(DROPIN_MARKER, '').split(',') if name}

@@ -323,6 +323,16 @@ engines:
           returned: always
           type: str
           sample: /etc/containerd/config.toml
+        proxies:
+          description: The proxy variables that the running containerd was started with, user and password masked.
+          returned: always
+          type: dict
+          sample: {HTTPS_PROXY: "http://xxxxx:xxxxx@proxy.lan:7890"}
+        no_proxy:
+          description: What it reaches directly; empty when nothing is said of that.
+          returned: always
+          type: str
+          sample: 10.0.0.0/8,cache.lan
         hosts_directory:
           description: Where C(hosts.toml) files have to lie.
           returned: always

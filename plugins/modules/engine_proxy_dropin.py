@@ -26,9 +26,10 @@ attributes:
     support: full
 options:
   engine:
-    description: The engine whose service gets the proxies.
+    description:
+      - The engine whose service gets the proxies. containerd has no other way at all; M(quickpull.registry.engine_apply) then brings them into force.
     type: str
-    choices: [docker]
+    choices: [containerd, docker]
     default: docker
   path:
     description:
@@ -90,6 +91,19 @@ EXAMPLES = r"""
       https_proxy: "http://acme:{{ vault_proxy_password | default('secret') | urlencode }}@proxy.lan:7890"
   become: true
   no_log: true
+
+- name: Let containerd pull through a proxy, and restart it where that is needed and safe
+  quickpull.registry.engine_proxy_dropin:
+    engine: containerd
+    proxies:
+      https_proxy: http://proxy.lan:7890
+      no_proxy: [localhost, 10.0.0.0/8]
+  become: true
+
+- name: Bring it into force
+  quickpull.registry.engine_apply:
+    engine: containerd
+  become: true
 
 - name: Take it away again
   quickpull.registry.engine_proxy_dropin:
@@ -212,8 +226,8 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.quickpull.registry.plugins.module_utils import _dropin, _in_force, _intent, _io
-from ansible_collections.quickpull.registry.plugins.module_utils._engines import docker
+from ansible_collections.quickpull.registry.plugins.module_utils import _containerd_registry, _dropin, _in_force, _intent, _io
+from ansible_collections.quickpull.registry.plugins.module_utils._engines import containerd, docker
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._in_force import ENGINE
 from ansible_collections.quickpull.registry.plugins.module_utils._json_text import Document
@@ -253,23 +267,27 @@ class Change:
         return {'before_header': self.path, 'after_header': self.path, 'before': masked[0], 'after': masked[1]}
 
 
-def plan_change(path: str, wanted: t.Mapping[str, str], daemon: docker.DockerDaemon, root: str = '/') -> tuple[Change, dict[str, str]]:
-    """Compute the change, and what the daemon's environment must then hold."""
-    theirs = _dropin.others(path, daemon, root)
+def plan_change(path: str, wanted: t.Mapping[str, str], service: _dropin.Engine, root: str = '/') -> tuple[Change, dict[str, str]]:
+    """Compute the change, and what the environment of the engine's process must then hold."""
+    theirs = _dropin.others(path, service, root)
     text_before = _dropin.read(path)
     before = _io.read_file(path)
     desired = _dropin.desired(wanted, path, theirs)
     new_directory = not os.path.isdir(os.path.dirname(path)) or _dropin.made_directory(text_before)
     text_after = _dropin.render(desired.variables, made_directory=new_directory)
     change = Change(path, before, text_before, text_after, desired)
-    return change, _dropin.expected_environ(desired.variables, daemon, theirs)
+    return change, _dropin.expected_environ(desired.variables, service, theirs)
 
 
-def apply_change(change: Change, state: State, daemon: docker.DockerDaemon) -> None:
-    """Write or remove the file; what was there before our first write, and what was proved last, is kept for a roll-back."""
+def keep_for_rollback(change: Change, state: State, daemon: docker.DockerDaemon) -> None:
+    """Keep what was there before our first write, and what was proved last."""
     save_once(state, ENGINE, ORIGINAL, [change.path])
     config = daemon.daemon_config_path
     _in_force.keep_proved(state, daemon, config, [*docker_paths(state, config, daemon.unit), change.path])
+
+
+def apply_change(change: Change) -> None:
+    """Write or remove the file."""
     if change.text_after:
         _io.make_dirs(os.path.dirname(change.path))
         like = dataclasses.replace(change.before, mode=change.mode) if change.before.exists else change.before
@@ -292,21 +310,31 @@ def make_plan(expected: t.Mapping[str, str], daemon: docker.DockerDaemon, state:
     return dataclasses.replace(plan, interrupted=_intent.interrupted(state, ENGINE))
 
 
-def warnings_for(daemon: docker.DockerDaemon, change: Change, no_proxy: t.Sequence[str]) -> list[str]:
+def warnings_for(service: docker.DockerDaemon | containerd.Containerd, change: Change, no_proxy: t.Sequence[str]) -> list[str]:
     """Sentences that an operator should read."""
     found = [conflict.because for conflict in change.desired.conflicts] + lint_no_proxy(no_proxy)
-    version = daemon.version_tuple
+    if isinstance(service, containerd.Containerd):
+        return found + ([] if service.installed else ['There is no containerd on this host that would read this drop-in.'])
+    version = service.version_tuple
     if change.text_after and version is not None and version >= (23,):
         found.append(
-            f'Docker {daemon.version} takes proxies from daemon.json, and those win over the environment; '
+            f'Docker {service.version} takes proxies from daemon.json, and those win over the environment; '
             'prefer the option proxies of quickpull.registry.docker_daemon_config.'
         )
-    if not daemon.installed or daemon.flavour == 'rootless':
+    if not service.installed or service.flavour == 'rootless':
         found.append('There is no Docker daemon of the system on this host that would read this drop-in.')
     return found
 
 
-def run(module: AnsibleModule, host: docker.Host, state: State) -> dict[str, t.Any]:
+@dataclasses.dataclass(frozen=True)
+class Hosts:
+    """The ways to reach the host's engines. Tests put their own in their place."""
+
+    docker: docker.Host = dataclasses.field(default_factory=docker.Host)
+    containerd: containerd.Host = dataclasses.field(default_factory=containerd.Host)
+
+
+def run(module: AnsibleModule, hosts: Hosts, state: State) -> dict[str, t.Any]:
     """Read, compute, compare, write."""
     proxies = module.params['proxies'] or {} if module.params['state'] == 'present' else {}
     # With no_log the call is kept out of the system log. Once that is written, only what is secret is cut out of the results, so that
@@ -314,21 +342,33 @@ def run(module: AnsibleModule, host: docker.Host, state: State) -> dict[str, t.A
     module.no_log_values = set(_dropin.secrets((proxies.get('http_proxy'), proxies.get('https_proxy'))))
     no_proxy = list(proxies.get('no_proxy') or ())
     wanted = _dropin.wanted_variables(proxies.get('http_proxy'), proxies.get('https_proxy'), no_proxy)
-    daemon = docker.inspect(with_logins=False, host=host)
-    path = module.params['path'] or _dropin.default_path(daemon.unit)
+    service: docker.DockerDaemon | containerd.Containerd
+    if module.params['engine'] == 'containerd':
+        service, root, unit = containerd.inspect(hosts.containerd), hosts.containerd.root, containerd.UNIT
+    else:
+        service, root, unit = docker.inspect(with_logins=False, host=hosts.docker), hosts.docker.root, docker.UNIT
+    if not service.unit:
+        service = dataclasses.replace(service, unit=unit)
+    path = module.params['path'] or _dropin.default_path(service.unit)
     with contextlib.nullcontext() if module.check_mode else _io.locked(state):
-        change, expected = plan_change(path, wanted, daemon, host.root)
+        change, expected = plan_change(path, wanted, service, root)
         if change.changed and not module.check_mode:
-            apply_change(change, state, daemon)
-    for sentence in warnings_for(daemon, change, no_proxy):
+            if isinstance(service, docker.DockerDaemon):
+                keep_for_rollback(change, state, service)
+            apply_change(change)
+    for sentence in warnings_for(service, change, no_proxy):
         module.warn(sentence)
+    if isinstance(service, docker.DockerDaemon):
+        plan = make_plan(expected, service, state)
+    else:
+        plan = _containerd_registry.proxies_plan(service, expected)
     return {
         'changed': change.changed,
         'path': path,
         'variables': _dropin.masked(change.desired.variables),
         'conflicts': [dataclasses.asdict(conflict) for conflict in change.desired.conflicts],
-        'plan': as_dict(make_plan(expected, daemon, state)),
-        'daemon_reload': change.changed or daemon.need_daemon_reload,
+        'plan': as_dict(plan),
+        'daemon_reload': change.changed or service.need_daemon_reload,
         'diff': change.diff(),
     }
 
@@ -336,7 +376,7 @@ def run(module: AnsibleModule, host: docker.Host, state: State) -> dict[str, t.A
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            'engine': {'type': 'str', 'choices': ['docker'], 'default': 'docker'},
+            'engine': {'type': 'str', 'choices': ['containerd', 'docker'], 'default': 'docker'},
             'path': {'type': 'path'},
             'proxies': {
                 'type': 'dict',
@@ -353,7 +393,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     try:
-        result = run(module, docker.Host(), State())
+        result = run(module, Hosts(), State())
     except ConfigError as exc:
         module.fail_json(msg=str(exc))
     module.exit_json(**result)

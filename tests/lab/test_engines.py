@@ -222,3 +222,29 @@ def test_a_foreign_dropin_is_told_in_the_report(lab: Lab) -> None:
     run = site(lab, both(lab, 'good-a'), engines=['podman'], limit=host.name, arguments=['-e', json.dumps({'registry_access_probe': False})]).ok()
     assert '900-own.conf' in run.stdout[run.stdout.index('Warnings'):].replace('\n', ' ')
     host.run(f'rm {path}')
+
+
+PROXY = 'http://proxyuser:lab%3Aproxy%40pass@proxy.lab:3129'
+
+
+def test_containerd_pulls_through_the_proxy_and_from_what_is_reached_directly(lab: Lab) -> None:
+    hosts = [lab.hosts[name] for name in ('lab-bookworm', 'lab-trixie')]
+    limit = ','.join(host.name for host in hosts)
+    proxies = {'registry_access_proxies': {'http_proxy': PROXY, 'https_proxy': PROXY, 'no_proxy': ['good-b.lab']}}
+    how: dict[str, t.Any] = {'engines': ['containerd'], 'limit': limit, 'extra_vars': {'registry_access_probe': False, **proxies}}
+    foreseen, done, again = (site(lab, {'quay.io': lab.urls('good-b')}, check=check, **how).ok() for check in (True, False, False))
+    assert foreseen.changed() == done.changed() > 0
+    assert again.changed() == 0
+    assert 'lab%3Aproxy' not in done.stdout
+    for host in hosts:
+        since = lab.mark()
+        pull_by_cri(host, 'docker.io/library/busybox:latest')
+        assert [line for line in lab.access_log('proxy', since, client=host) if 'registry-1.docker.io' in line['path']], host.name
+        since = lab.mark()
+        pull_by_cri(host, 'quay.io/library/nginx:latest')
+        assert asked(lab, 'good-b', since, host)
+        assert lab.access_log('proxy', since, client=host) == [], host.name
+    assert site(lab, None, engines=['containerd'], limit=limit, extra_vars={'registry_access_state': 'absent'}).ok().changed() > 0
+    for host in hosts:
+        assert not host.exists('/etc/systemd/system/containerd.service.d')
+        assert 'PROXY' not in host.out('tr "\\0" "\\n" < /proc/$(systemctl show -p MainPID --value containerd)/environ')

@@ -99,7 +99,8 @@ class FakeHost(DockerHost):
         """What engine_proxy_dropin does."""
         daemon = self.look()
         change, _expected = engine_proxy_dropin.plan_change(str(self.dropin), proxies, daemon, str(self.path.parent))
-        engine_proxy_dropin.apply_change(change, self.state, daemon)
+        engine_proxy_dropin.keep_for_rollback(change, self.state, daemon)
+        engine_proxy_dropin.apply_change(change)
 
     def apply(self, **options: t.Any) -> Outcome:
         return apply(self, self.state, Options(**options))

@@ -51,7 +51,7 @@ class Place:
 
     def run(self, check: bool = False, **params: t.Any) -> dict[str, t.Any]:
         module = FakeModule(check, {'path': str(self.path), **params})
-        result = engine_proxy_dropin.run(t.cast(t.Any, module), self.host, self.state)
+        result = engine_proxy_dropin.run(t.cast(t.Any, module), engine_proxy_dropin.Hosts(docker=self.host), self.state)
         self.warnings = module.warnings
         self.no_log = module.no_log_values
         return result
