@@ -53,14 +53,21 @@ def pull_by_docker(host: Host, image: str) -> None:
     host.run(f'docker pull -q {image}')
 
 
-def pull_by_cri(host: Host, image: str) -> None:
+def cold_containerd(host: Host) -> None:
+    """Namespaces share what containerd keeps."""
+    host.cold()
     cri.cold(host)
+    host.run('for at in $(ctr content ls -q); do ctr content rm "$at" >/dev/null; done')
+
+
+def pull_by_cri(host: Host, image: str) -> None:
+    cold_containerd(host)
     with cri.connect(host) as client:
         client.pull(image)
 
 
 def pull_by_ctr(host: Host, image: str) -> None:
-    host.run('for at in $(ctr content ls -q); do ctr content rm $at >/dev/null; done')
+    cold_containerd(host)
     host.run(f'ctr images pull --hosts-dir /etc/containerd/certs.d {image} >/dev/null && ctr images rm --sync {image} >/dev/null')
 
 
