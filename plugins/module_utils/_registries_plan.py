@@ -55,14 +55,14 @@ class Wanted:
 
     :ivar expected: the mirrors that a client must then read, by upstream.
     :ivar upstreams: of which upstream each path is; several upstreams may need one certificate.
-    :ivar unread: sentences on files of others that could not be understood.
+    :ivar notes: sentences on files of others that could not be understood, or count for some of the images.
     """
 
     files: _owned_files.Plan
     expected: t.Mapping[str, t.Tuple[MirrorEntry, ...]]
     upstreams: t.Mapping[str, str]
     left_out: t.Tuple[LeftOut, ...]
-    unread: t.Tuple[str, ...]
+    notes: t.Tuple[str, ...]
 
 
 @dataclass
@@ -110,11 +110,9 @@ def plan(
     work = _Work(record, owner, directory, overwrite)
     if upstreams is None:
         upstreams = dict.fromkeys(_written(work), ())
-    main, dropins, unread = _others(work)
+    main, dropins = _others(work)
     if any(upstreams.values()):
         conf.check_formats(dropins)
-    else:
-        unread = []
     for upstream, mirrors in upstreams.items():
         _plan_upstream(work, upstream, mirrors, main, dropins)
     _plan_stale_certs(work)
@@ -123,7 +121,7 @@ def plan(
         upstream = work.upstreams.get(left.path, '')
         work.expected.pop(upstream, None)
         work.left_out.append(LeftOut(upstream, '', left.path, left.because))
-    return Wanted(files, work.expected, work.upstreams, tuple(work.left_out), tuple(unread))
+    return Wanted(files, work.expected, work.upstreams, tuple(work.left_out), tuple(_notes(work.expected, [main, *dropins] if main else dropins)))
 
 
 def _written(work: _Work) -> t.List[str]:
@@ -152,8 +150,8 @@ def _dropins(directory: str) -> t.List[str]:
     return [path for path in paths if os.path.isfile(path)]
 
 
-def _others(work: _Work) -> t.Tuple[t.Optional[Conf], t.List[Conf], t.List[str]]:
-    """registries.conf and the drop-ins of others, and sentences on those that are not understood."""
+def _others(work: _Work) -> t.Tuple[t.Optional[Conf], t.List[Conf]]:
+    """registries.conf and the drop-ins of others."""
     place = os.path.join(os.path.dirname(work.directory), conf.MAIN_FILE)
     data = _io.read_file(place).data
     main = None if data is None else conf.read_conf(place, data)
@@ -163,11 +161,19 @@ def _others(work: _Work) -> t.Tuple[t.Optional[Conf], t.List[Conf], t.List[str]]
         entry = work.record.get(path)
         if data is not None and not (_owned_files.is_ours(data, entry) and (entry is None or entry.owner == work.owner)):
             dropins.append(conf.read_conf(path, data))
-    unread = [
-        f'{one.path} is not understood ({one.problem}), so it is not known whether it has entries for the same upstreams.'
-        for one in ([main] if main else []) + dropins if one.problem
-    ]
-    return main, dropins, unread
+    return main, dropins
+
+
+def _notes(expected: t.Iterable[str], others: t.Sequence[Conf]) -> t.List[str]:
+    found = []
+    for upstream in expected:
+        for one in others:
+            parts = [prefix for prefix in one.prefixes if prefix.startswith(upstream + '/')]
+            if parts:
+                found.append(f'{one.path} has entries of its own for a part of {upstream}, which count there instead of ours: {", ".join(parts)}.')
+            elif one.problem:
+                found.append(f'{one.path} is not understood ({one.problem}), so it is not known whether it has an entry for {upstream}.')
+    return found
 
 
 def _plan_upstream(work: _Work, upstream: str, mirrors: t.Sequence[Mirror], main: t.Optional[Conf], dropins: t.Sequence[Conf]) -> None:

@@ -236,9 +236,13 @@ def read_upstreams(raw: t.Any, state: str) -> Upstreams | None:
     return found
 
 
-def secrets(upstreams: Upstreams | None) -> t.Set[str]:
-    """Values of headers: texts that may appear nowhere, though these mirrors are left out."""
-    return {value for mirrors in (upstreams or {}).values() for mirror in mirrors for value in mirror.headers.values() if value}
+def secrets(raw: t.Any) -> t.Set[str]:
+    """Values of headers, wherever they stand: texts that may appear nowhere, though these mirrors are left out."""
+    if isinstance(raw, t.Mapping):
+        headers = raw.get('headers')
+        found = {str(value) for value in headers.values() if value} if isinstance(headers, t.Mapping) else set()
+        return found.union(*(secrets(value) for value in raw.values()))
+    return set().union(*(secrets(one) for one in raw)) if isinstance(raw, (list, tuple)) else set()
 
 
 def diff_of(change: _owned_files.Change) -> dict[str, str]:
@@ -284,15 +288,15 @@ def write(module: AnsibleModule, host: podman.Host, state: State, record: _owned
 def run(module: AnsibleModule, host: podman.Host, state: State) -> dict[str, t.Any]:
     """Read, compute, compare, write, prove."""
     params = module.params
-    upstreams = read_upstreams(params['upstreams'], params['state'])
     # With no_log the call is kept out of the system log. Once that is written, only what is secret is cut out of the results.
-    module.no_log_values = secrets(upstreams)
+    module.no_log_values = secrets(params['upstreams'])
+    upstreams = read_upstreams(params['upstreams'], params['state'])
     with contextlib.nullcontext() if module.check_mode else _io.locked(state):
         record = _owned_files.load(state, plans.KIND)
         wanted = plans.plan(record, params['owner'], params['directory'].rstrip('/'), upstreams, overwrite=params['overwrite'])
         validated_by = write(module, host, state, record, wanted)
     hidden = plans.hidden_for(wanted.expected, host.root) if wanted.expected else []
-    for sentence in [*wanted.unread, *(left.because for left in wanted.left_out)]:
+    for sentence in [*wanted.notes, *(left.because for left in wanted.left_out)]:
         module.warn(sentence)
     for one in hidden:
         module.warn(f'{one.path} hides the mirrors that are written here from {one.user}; it is left as it is.')

@@ -75,19 +75,18 @@ def as_new(lab: Lab) -> t.Iterator[None]:
     lab.everywhere(Host.reset)
 
 
-@pytest.fixture
-def clean(lab: Lab) -> t.Iterator[None]:
-    """The folder as Debian ships it, and nothing of ours, whatever a test left."""
-    yield
-    names = 'registries.conf registries.conf.d certs.d'
-    lab.everywhere(lambda host: host.run(
-        f'rm -rf /var/lib/quickpull.registry /root/.config/containers /home/alice; cd /etc/containers && '
-        f'if [ -d /root/shipped ]; then rm -rf {names}; cp -a /root/shipped/. .; else mkdir /root/shipped; fi'))
-
-
 @pytest.fixture(scope='module', autouse=True)
 def shipped(lab: Lab, as_new: None) -> None:
-    lab.everywhere(lambda host: host.run('mkdir /root/shipped && cp -a /etc/containers/registries.conf /etc/containers/registries.conf.d /root/shipped'))
+    """What Debian ships, put aside."""
+    lab.everywhere(lambda host: host.run('cp -a /etc/containers /root/shipped'))
+
+
+@pytest.fixture
+def clean(lab: Lab) -> t.Iterator[None]:
+    """What Debian ships, and nothing of ours or of users, whatever a test left."""
+    yield
+    lab.everywhere(lambda host: host.run(
+        'rm -rf /etc/containers /var/lib/quickpull.registry /root/.config/containers /home/alice; cp -a /root/shipped /etc/containers'))
 
 
 @pytest.fixture(scope='module')

@@ -214,6 +214,14 @@ def test_a_file_that_is_not_understood_is_told(place: Place, monkeypatch: pytest
     assert place.warnings == []
 
 
+def test_a_part_of_an_upstream_that_others_have_is_told(place: Place) -> None:
+    theirs = place.put('etc/containers/registries.conf.d/a.conf', OTHER.replace('prefix = "docker.io', 'prefix = "docker.io/acme'))
+    assert place.run(ONE)['left_out'] == []
+    assert place.warnings == [f'{theirs} has entries of its own for a part of docker.io, which count there instead of ours: docker.io/acme.']
+    assert place.run({'quay.io': ['https://q.lan']})['changed']
+    assert place.warnings == []
+
+
 def test_mirrors_that_cannot_be_had(place: Place) -> None:
     wanted = {'docker.io': [{'url': 'https://h.lan', 'headers': {'Authorization': 'Bearer S3CRET'}}, 'https://p.lan/hub', 'http://a.lan:5000']}
     found = place.run(wanted)
@@ -362,10 +370,12 @@ def test_a_podman_that_cannot_be_asked_is_a_warning(place: Place) -> None:
         ({'docker.io': 'http://a.lan'}, r'upstreams\.docker\.io: a list of mirrors is expected'),
         ({'docker.io': None}, r'upstreams\.docker\.io: a list of mirrors is expected, not null'),
         ({'docker.io': ['a.lan']}, r'upstreams\.docker\.io\[0\]'),
-        ({'docker.io': [{'url': 'http://a.lan', 'x': 1}]}, "unknown key 'x'"),
+        ({'docker.io': [{'url': 'http://a.lan', 'x': 1, 'headers': {'X': 'S3CRET'}}]}, "unknown key 'x'"),
     ],
 )
 def test_what_is_asked_wrongly(place: Place, upstreams: t.Any, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         place.run(upstreams)
     assert list(place.dropins.iterdir()) == []
+    # Of all that was given only what is secret is cut out of the message.
+    assert place.no_log == ({'S3CRET'} if 'S3CRET' in str(upstreams) else set())
