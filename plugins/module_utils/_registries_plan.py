@@ -293,6 +293,14 @@ def mirrors_in(directory: str) -> t.Dict[str, t.List[str]]:
     return found
 
 
+def candidate(directory: str, wanted: Wanted) -> t.Dict[str, bytes]:
+    """What a client would read after the change: ``registries.conf`` and ``registries.conf.d/NAME``."""
+    changes = {change.path: change.after for change in wanted.files.changes if os.path.dirname(change.path) == directory}
+    now = {**{path: _io.read_file(path).data for path in _dropins(directory)}, **changes}
+    dropins = {f'{conf.DROPIN_DIR}/{os.path.basename(path)}': data for path, data in now.items() if data is not None}
+    return {conf.MAIN_FILE: _io.read_file(os.path.join(os.path.dirname(directory), conf.MAIN_FILE)).data or b'', **dropins}
+
+
 def hidden_for(upstreams: t.Collection[str], root: str = '/') -> t.List[Hidden]:
     """Users for whom ours do not count: whose own registries.conf hides the system's, or whose own drop-in has an entry for the same upstream."""
     found = []

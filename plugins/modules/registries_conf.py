@@ -14,8 +14,8 @@ description:
   - A drop-in replaces whatever an earlier file says of the same upstream. So an upstream of which another file has an entry is left alone
     and reported in RV(left_out), unless O(overwrite=true).
   - The certificates of a mirror are copied to where these clients look for them, C(/etc/containers/certs.d/HOST:PORT).
-  - Where Podman is installed, it is asked what it makes of the files. When it cannot read them, or reads something else, what was
-    there before is put back.
+  - Where Podman is installed, it is asked what it makes of the files, before they are written and once they are in place. When it
+    cannot read them, or reads something else, everything stays as it was.
   - Podman, Buildah and Skopeo read the files at each pull. CRI-O reads them at C(systemctl reload crio), which this module leaves to you.
   - A mirror with O(upstreams) trust V(content) is asked only for images that are named by digest. These clients take all of an image from
     one place, so a pull by tag passes such a mirror over, also for the layers.
@@ -24,8 +24,6 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     support: full
-    details:
-      - Podman is not asked, because there is nothing yet that it could read.
   diff_mode:
     support: full
     details:
@@ -54,7 +52,7 @@ options:
   directory:
     description:
       - The folder of the drop-ins. The file C(registries.conf) and the folder C(certs.d) are expected beside it.
-      - Podman is asked only with the default, which is what it reads.
+      - With another one than the default, Podman is asked only before the files are written.
     type: path
     default: /etc/containers/registries.conf.d
   overwrite:
@@ -253,34 +251,46 @@ def diff_of(change: _owned_files.Change) -> dict[str, str]:
     return {'before_header': change.path, 'after_header': change.path, 'before': before, 'after': after}
 
 
-def prove(module: AnsibleModule, host: podman.Host, wanted: plans.Wanted) -> str:
-    """Ask Podman, where there is one that reads these files; returns who vouches for them. Raises ConfigError for what it refuses."""
-    if module.check_mode or module.params['validate'] == 'never' or module.params['directory'].rstrip('/') != host.path(podman.DIRECTORY):
-        return ''
-    tools = podman.inspect(host)
-    if not tools.podman:
-        return ''
-    answer = podman.ask(tools, host)
-    if answer.refused:
-        raise ConfigError(f'Podman cannot read the configuration: {answer.words}')
-    if answer.registries is None:
-        module.warn(f'Podman could not be asked what it reads: {answer.words}')
-        return ''
-    different = podman.differences(answer, wanted.expected)
-    if different:
-        raise ConfigError(' '.join(different))
-    return 'podman'
+@dataclasses.dataclass(frozen=True)
+class Judge:
+    """Podman, where it is installed and may be asked."""
+
+    module: AnsibleModule
+    host: podman.Host
+    tools: podman.Tools
+    directory: str
+
+    @classmethod
+    def of(cls, module: AnsibleModule, host: podman.Host, directory: str) -> Judge:
+        return cls(module, host, podman.inspect(host) if module.params['validate'] == 'auto' else podman.Tools(), directory)
+
+    def judge(self, wanted: plans.Wanted, candidate: t.Mapping[str, bytes] | None = None) -> str:
+        """Who vouches for the files: for those in place, or for a candidate. Raises ConfigError for what Podman refuses."""
+        if not self.tools.podman:
+            return ''
+        answer = podman.ask(self.tools, self.host, candidate, self.directory)
+        if answer.refused:
+            raise ConfigError(f'Podman cannot read the configuration: {answer.words}')
+        if answer.registries is None:
+            self.module.warn(f'Podman could not be asked what it reads: {answer.words}')
+            return ''
+        different = podman.differences(answer, wanted.expected)
+        if different:
+            raise ConfigError(' '.join(different))
+        return 'podman'
 
 
-def write(module: AnsibleModule, host: podman.Host, state: State, record: _owned_files.Record, wanted: plans.Wanted) -> str:
-    """Write the files and have them proved; what was there before comes back when that fails."""
-    if not module.check_mode:
-        _owned_files.apply(state, plans.KIND, wanted.files)
+def write(judge: Judge, state: State, record: _owned_files.Record, wanted: plans.Wanted) -> str:
+    """Have the files judged, write them, and have them judged in their place; returns who vouches for them."""
+    validated_by = judge.judge(wanted, plans.candidate(judge.directory, wanted))
+    if judge.module.check_mode:
+        return validated_by
+    _owned_files.apply(state, plans.KIND, wanted.files)
+    if not wanted.files.changes or judge.directory != judge.host.path(podman.DIRECTORY):
+        return validated_by
     try:
-        return prove(module, host, wanted)
+        return judge.judge(wanted)
     except ConfigError as exc:
-        if not wanted.files.changes:
-            raise
         _owned_files.undo(state, plans.KIND, wanted.files, record)
         raise ConfigError(f'{exc} What was there before this run was put back.') from exc
 
@@ -291,10 +301,11 @@ def run(module: AnsibleModule, host: podman.Host, state: State) -> dict[str, t.A
     # With no_log the call is kept out of the system log. Once that is written, only what is secret is cut out of the results.
     module.no_log_values = secrets(params['upstreams'])
     upstreams = read_upstreams(params['upstreams'], params['state'])
+    directory = params['directory'].rstrip('/')
     with contextlib.nullcontext() if module.check_mode else _io.locked(state):
         record = _owned_files.load(state, plans.KIND)
-        wanted = plans.plan(record, params['owner'], params['directory'].rstrip('/'), upstreams, overwrite=params['overwrite'])
-        validated_by = write(module, host, state, record, wanted)
+        wanted = plans.plan(record, params['owner'], directory, upstreams, overwrite=params['overwrite'])
+        validated_by = write(Judge.of(module, host, directory), state, record, wanted)
     hidden = plans.hidden_for(wanted.expected, host.root) if wanted.expected else []
     for sentence in [*wanted.notes, *(left.because for left in wanted.left_out)]:
         module.warn(sentence)

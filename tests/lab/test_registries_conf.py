@@ -110,7 +110,7 @@ def storage(host: Host) -> str:
 
 def test_check_mode_foresees_the_first_run(host: Host, story: dict[str, t.Any]) -> None:
     foreseen, written, again = (story[step][host.name] for step in ('foreseen', 'written', 'again'))
-    names = ('changed', 'files', 'left_out', 'hidden_for', 'diff')
+    names = ('changed', 'files', 'left_out', 'hidden_for', 'validated_by', 'diff')
     assert {name: foreseen[name] for name in names} == {name: written[name] for name in names}
     assert (written['changed'], written['files']) == (True, [{'path': HUB, 'upstream': 'docker.io', 'changed': True}])
     assert (again['changed'], again['diff'], again['validated_by']) == (False, [], 'podman')
@@ -230,18 +230,37 @@ def test_files_of_others_are_reported_and_kept(lab: Lab, clean: None) -> None:
         assert lab.everywhere(tree) == before
 
 
-def test_a_broken_configuration_of_others_is_told_in_podman_s_words(lab: Lab, clean: None) -> None:
-    """Nothing of ours is left behind beside it. The old format is one such; ours would not be read either."""
+def failures(lab: Lab, *, check: bool = False) -> dict[str, str]:
+    """Messages of the hosts on which the module fails to write good-a."""
     play = {'hosts': 'docker_hosts', 'gather_facts': False, 'tasks': [{'quickpull.registry.registries_conf': hub(lab.mirror('good-a').url)}]}
-    for text, words in (('a = = 1\n', 'toml'), ('[registries.search]\nregistries = ["docker.io"]\n', 'old format')):
-        lab.everywhere(lambda host, text=text: host.put(f'{FOLDER}/600-theirs.conf', text))  # type: ignore[misc]
-        before = lab.everywhere(tree)
-        run = lab.playbook(json.dumps([play], indent=1))
-        for name in lab.hosts:
-            task = run.of(action='registries_conf', host=name)[0]
-            assert task.status == 'failed', name
-            assert words in task.result['msg'] and '600-theirs.conf' in task.result['msg'], name
+    run = lab.playbook(json.dumps([play], indent=1), check=check)
+    return {task.host: task.result['msg'] for task in run.of(action='registries_conf') if task.status == 'failed'}
+
+
+@pytest.mark.parametrize('text, words', [('a = = 1\n', 'Podman cannot read'), ('[registries.search]\nregistries = ["docker.io"]\n', 'old format')])
+def test_nothing_is_written_beside_what_podman_cannot_read(lab: Lab, clean: None, text: str, words: str) -> None:
+    """It would not count, nor would any other file."""
+    theirs = f'{FOLDER}/600-theirs.conf'
+    lab.everywhere(lambda host: host.put(theirs, text))
+    before = lab.everywhere(tree)
+    for check in (True, False):
+        failed = failures(lab, check=check)
+        assert list(failed) == list(lab.hosts)
+        assert all(words in message and theirs in message for message in failed.values()), failed
         assert lab.everywhere(tree) == before
+
+
+def test_what_podman_refuses_in_its_place_is_put_back(lab: Lab, clean: None) -> None:
+    """A link to nowhere, which Podman 4.3 alone cannot read, is seen only once ours is written."""
+    lab.everywhere(lambda host: host.run(f'ln -s /nowhere {FOLDER}/600-theirs.conf'))
+    before = lab.everywhere(tree)
+    failed = failures(lab)
+    assert list(failed) == ['lab-bookworm']
+    assert 'no such file' in failed['lab-bookworm'] and failed['lab-bookworm'].endswith('What was there before this run was put back.')
+    after = lab.everywhere(tree)
+    assert {name: after[name] == before[name] for name in lab.hosts} == {'lab-bookworm': True, 'lab-trixie': False, 'lab-forky': False}
+    set_mirrors(lab, {'state': 'absent', 'validate': 'never'})
+    assert lab.everywhere(tree) == before
 
 
 def test_the_old_format_may_stand_in_the_main_file(lab: Lab, clean: None) -> None:

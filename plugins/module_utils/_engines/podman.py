@@ -11,7 +11,7 @@ import tempfile
 import typing as t
 
 from ansible_collections.quickpull.registry.plugins.module_utils import _systemd
-from ansible_collections.quickpull.registry.plugins.module_utils._registries_conf import MirrorEntry
+from ansible_collections.quickpull.registry.plugins.module_utils._registries_conf import DROPIN_DIR, MirrorEntry
 from ansible_collections.quickpull.registry.plugins.module_utils._version import parse_version
 
 #: The only folder of drop-ins that Podman reads for everybody on the host.
@@ -86,19 +86,30 @@ def _version(host: Host, podman: str) -> str:
     return words[words.index('version') + 1] if result.rc == 0 and 'version' in words[:-1] else ''
 
 
-def ask(tools: Tools, host: t.Optional[Host] = None) -> Answer:
-    """Let Podman read the system's configuration as a user would who has none of his own.
+def ask(
+    tools: Tools, host: t.Optional[Host] = None, candidate: t.Optional[t.Mapping[str, bytes]] = None, directory: str = DIRECTORY
+) -> Answer:
+    """Let Podman read the system's configuration as a user would who has none of his own; or a ``candidate`` for it, before it is in place.
+
+    ``candidate`` holds registries.conf and ``registries.conf.d/NAME``: as a user's own, they hide the system's. ``directory`` is where its
+    drop-ins will be, for messages.
 
     Nothing of the host's storage is made or changed: everything that Podman keeps goes to a temporary directory. Without ``--tmpdir`` it would
     leave /run/libpod/alive, by which the real Podman after a boot takes its containers' state for fresh.
     """
     host = host or Host()
     with tempfile.TemporaryDirectory(prefix='quickpull-') as folder:
+        own = os.path.join(folder, '.config', 'containers')
+        for name, data in (candidate or {}).items():
+            os.makedirs(os.path.dirname(os.path.join(own, name)), exist_ok=True)
+            with open(os.path.join(own, name), 'wb') as file:
+                file.write(data)
         command = ['env', '-i', f'PATH={_PATH}', f'HOME={folder}', 'LC_ALL=C', host.path(tools.podman)]
         for option, name in (('--root', 'root'), ('--runroot', 'runroot'), ('--tmpdir', 'tmp'), ('--network-config-dir', 'networks')):
             command += [option, os.path.join(folder, name)]
-        result = host.run([*command, '--storage-driver', 'vfs', 'info', '--format', 'json'], _TIMEOUT)
-    return understand(result)
+        answer = understand(host.run([*command, '--storage-driver', 'vfs', 'info', '--format', 'json'], _TIMEOUT))
+        words = answer.words.replace(os.path.join(own, DROPIN_DIR), directory).replace(own, os.path.dirname(directory))
+        return dataclasses.replace(answer, words=words)
 
 
 def understand(result: _systemd.Result) -> Answer:

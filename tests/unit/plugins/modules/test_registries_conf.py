@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.quickpull.registry.plugins.module_utils import _toml
+from ansible_collections.quickpull.registry.plugins.module_utils import _owned_files, _toml
 from ansible_collections.quickpull.registry.plugins.module_utils._engines import podman
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._owned_files import FIRST_LINE
@@ -324,41 +324,88 @@ def test_users_who_do_not_see_ours_are_told(place: Place) -> None:
     assert place.run({})['hidden_for'] == []
 
 
-def test_podman_reads_back_what_was_written(place: Place) -> None:
-    good = info(docker_io=[{'Location': 'a.lan:5000', 'Insecure': True, 'PullFromMirror': 'all'}])
-    place.install_podman(good, good, info())
-    assert place.run(ONE, check=True)['validated_by'] == ''
+GOOD = info(docker_io=[{'Location': 'a.lan:5000', 'Insecure': True, 'PullFromMirror': 'all'}])
+REFUSED = Result(125, '', 'Error: getting registries: toml: bad\n')
+BAD = [(REFUSED, 'getting registries: toml: bad'), (info(docker_io=[]), r'For docker\.io Podman reads other mirrors')]
+
+
+def test_podman_reads_what_is_to_be_written_and_what_was(place: Place) -> None:
+    place.install_podman(GOOD, GOOD, GOOD, GOOD, GOOD, info(), info())
+    assert place.run(ONE, check=True)['validated_by'] == 'podman'
+    assert place.run(ONE)['validated_by'] == 'podman'
+    assert place.run(ONE, check=True)['validated_by'] == 'podman'
+    assert place.run(ONE)['validated_by'] == 'podman'
     assert place.run(ONE, validate='never')['validated_by'] == ''
-    assert [place.run(ONE)['validated_by'] for _time in range(2)] == ['podman', 'podman']
     assert place.run({})['validated_by'] == 'podman'
+    assert place.answers == []
 
 
-@pytest.mark.parametrize(
-    'answer, words',
-    [
-        (Result(125, '', 'Error: getting registries: toml: bad\n'), 'getting registries: toml: bad'),
-        (info(docker_io=[]), r'For docker\.io Podman reads other mirrors'),
-    ],
-)
-def test_what_podman_refuses_does_not_stay(place: Place, answer: Result, words: str) -> None:
-    good = info(docker_io=[{'Location': 'a.lan:5000', 'Insecure': True, 'PullFromMirror': 'all'}])
-    place.install_podman(answer, good, answer, answer)
+def test_the_candidate_is_all_that_a_client_would_read(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    place.put('etc/containers/registries.conf', 'a = "main"\n')
+    place.put('etc/containers/registries.conf.d/400-theirs.conf', OTHER)
+    place.put('etc/containers/registries.conf.d/README', '')
+    place.run({'quay.io': ['https://q.lan']})
+    read: list[dict[str, bytes]] = []
+
+    def ask(_tools: podman.Tools, _host: podman.Host, candidate: t.Any, _directory: str) -> podman.Answer:
+        read.append(candidate)
+        return podman.understand(GOOD)
+
+    place.install_podman()
+    monkeypatch.setattr(podman, 'ask', ask)
+    place.run({**ONE, 'quay.io': []}, overwrite=True, check=True)
+    names = ['registries.conf', 'registries.conf.d/400-theirs.conf', f'registries.conf.d/{HUB}']
+    assert (len(read), sorted(read[0])) == (1, names)
+    assert read[0]['registries.conf.d/400-theirs.conf'] == OTHER.encode()
+    place.run({**ONE, 'quay.io': []}, overwrite=True)
+    assert read[1:] == [read[0], None]
+    place.run({**ONE, 'quay.io': []}, overwrite=True, directory=f'{place.base}/elsewhere')
+    assert [sorted(one) for one in read[3:]] == [['registries.conf', f'registries.conf.d/{HUB}']]
+
+
+@pytest.mark.parametrize('answer, words', BAD)
+@pytest.mark.parametrize('check', [False, True])
+def test_what_podman_would_refuse_is_never_written(place: Place, answer: Result, words: str, check: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    place.install_podman(answer)
+    before = place.tree()
+    monkeypatch.setattr(_owned_files, 'apply', None)
+    with pytest.raises(ConfigError, match=words) as caught:
+        place.run(ONE, check=check)
+    assert 'put back' not in str(caught.value)
+    assert place.tree() == before
+
+
+@pytest.mark.parametrize('answer, words', BAD)
+def test_what_podman_refuses_in_its_place_does_not_stay(place: Place, answer: Result, words: str) -> None:
+    place.install_podman(GOOD, answer)
     before = place.tree()
     with pytest.raises(ConfigError, match=f'{words}.*was put back'):
-        place.run({**ONE, 'quay.io': ['https://q.lan']})
+        place.run(ONE)
     assert place.tree() == before
+    place.install_podman(GOOD, GOOD)
     place.run(ONE)
     before = place.tree()
-    with pytest.raises(ConfigError, match=words):
-        place.run({'docker.io': ['http://b.lan']})
-    assert place.tree() == before
+    place.answers[:] = [answer]
     with pytest.raises(ConfigError, match=words) as caught:
         place.run(ONE)
     assert 'put back' not in str(caught.value)
+    assert place.tree() == before
+
+
+def test_what_was_there_comes_back_whatever_the_run_was_about(place: Place) -> None:
+    place.install_podman(GOOD, GOOD)
+    place.run(ONE)
+    before = place.tree()
+    for wanted in ({}, {'quay.io': ['https://q.lan']}, {'docker.io': ['https://q.lan']}):
+        mirrors = [{'Location': 'q.lan', 'PullFromMirror': 'all'}]
+        place.install_podman(info(docker_io=mirrors, quay_io=mirrors), REFUSED)
+        with pytest.raises(ConfigError, match='was put back'):
+            place.run(wanted)
+        assert place.tree() == before
 
 
 def test_a_podman_that_cannot_be_asked_is_a_warning(place: Place) -> None:
-    place.install_podman(Result(125, '', 'Error: unknown flag: --root\n'))
+    place.install_podman(*[Result(125, '', 'Error: unknown flag: --root\n')] * 2)
     assert place.run(ONE)['validated_by'] == ''
     assert 'unknown flag' in place.warnings[0]
 

@@ -76,6 +76,21 @@ def test_podman_is_asked_beside_the_host_s_storage() -> None:
         assert not os.path.exists(os.path.dirname(folder))
 
 
+def test_podman_is_asked_about_a_candidate_as_if_it_were_a_user_s_own() -> None:
+    seen: dict[str, bytes] = {}
+
+    def runner(command: t.Sequence[str], _timeout: float) -> Result:
+        home = Path(next(word for word in command if word.startswith('HOME='))[5:])
+        own = home / '.config/containers'
+        seen.update({str(path.relative_to(own)): path.read_bytes() for path in own.rglob('*') if path.is_file()})
+        return Result(125, '', f'Error: getting registries: loading "{own}/registries.conf.d/a.conf": bad')
+
+    candidate = {'registries.conf': b'', 'registries.conf.d/a.conf': b'\xff'}
+    answer = podman.ask(Tools('/usr/bin/podman'), Host(run=runner), candidate)
+    assert seen == candidate
+    assert answer == Answer(refused=True, words='Error: getting registries: loading "/etc/containers/registries.conf.d/a.conf": bad')
+
+
 @pytest.mark.parametrize(
     'result, answer',
     [
