@@ -269,10 +269,11 @@ class Judge:
         if not self.tools.podman:
             return ''
         answer = podman.ask(self.tools, self.host, candidate, self.directory)
-        if answer.refused:
+        if answer.refused and wanted.expected:
             raise ConfigError(f'Podman cannot read the configuration: {answer.words}')
         if answer.registries is None:
-            self.module.warn(f'Podman could not be asked what it reads: {answer.words}')
+            # Taking ours away is not held up by what somebody else broke.
+            self.module.warn(f'Podman {"cannot read the configuration" if answer.refused else "could not be asked what it reads"}: {answer.words}')
             return ''
         different = podman.differences(answer, wanted.expected)
         if different:

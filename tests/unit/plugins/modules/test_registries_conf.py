@@ -396,12 +396,22 @@ def test_what_was_there_comes_back_whatever_the_run_was_about(place: Place) -> N
     place.install_podman(GOOD, GOOD)
     place.run(ONE)
     before = place.tree()
-    for wanted in ({}, {'quay.io': ['https://q.lan']}, {'docker.io': ['https://q.lan']}):
+    for wanted in ({'docker.io': [], 'quay.io': ['https://q.lan']}, {'quay.io': ['https://q.lan']}, {'docker.io': ['https://q.lan']}):
         mirrors = [{'Location': 'q.lan', 'PullFromMirror': 'all'}]
         place.install_podman(info(docker_io=mirrors, quay_io=mirrors), REFUSED)
         with pytest.raises(ConfigError, match='was put back'):
             place.run(wanted)
         assert place.tree() == before
+
+
+def test_ours_can_be_taken_away_whatever_others_broke(place: Place) -> None:
+    before = place.tree()
+    place.install_podman(GOOD, GOOD, REFUSED, REFUSED)
+    place.run(ONE)
+    assert place.run({})['changed']
+    assert place.tree() == before
+    assert 'Podman cannot read the configuration: Error: getting registries: toml: bad' in place.warnings
+    assert place.answers == []
 
 
 def test_a_podman_that_cannot_be_asked_is_a_warning(place: Place) -> None:
