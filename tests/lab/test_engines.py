@@ -208,7 +208,8 @@ def test_mirrors_of_host_and_site_come_before_the_common_ones(lab: Lab) -> None:
     for way in ('CRI', 'podman'):
         since = lab.mark()
         WAYS[way](host, 'quay.io/library/busybox:latest')
-        assert all(path == '/v2/' or path.startswith('/v2/hub/library/busybox/') for path in asked(lab, 'good-project', since, host))
+        # Podman tries TLS first, which leaves a line without a path.
+        assert all(path in ('', '/v2/') or path.startswith('/v2/hub/library/busybox/') for path in asked(lab, 'good-project', since, host))
         assert [path for path in asked(lab, 'good-project', since, host) if '/manifests/' in path], way
     site(lab, {}, engines=['podman', 'containerd']).ok()
 
