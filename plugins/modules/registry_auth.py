@@ -134,6 +134,7 @@ options:
   exclusive:
     description:
       - Whether logins that are not in O(auths) are removed from the files that O(auths) names, and from their credential helpers.
+      - Without O(auths) it does nothing, unless O(user) or O(config_path) is given. Then it means that file, and logs out of everything there.
       - It means logins alone. Other keys of the file are never touched.
     type: bool
     default: false
@@ -141,7 +142,8 @@ options:
     description:
       - The proxies that Docker's client hands to builds and new containers (C(proxies.default) in C(config.json)). They are not those of the daemon.
       - Left out, they are left alone. An empty dict, or one with nothing in its keys, takes all five away. Of any other dict, only its keys are touched.
-      - They go into each of Docker's files that O(auths) names, or into that of O(user).
+      - They go into each of Docker's files that O(auths) names. Where it names none, because it is empty or all of it is for V(containers), they go into
+        Docker's file of O(user), which is O(config_path) with O(format=docker).
     type: dict
     suboptions:
       http_proxy:
@@ -388,13 +390,30 @@ def targets_of(params: t.Mapping[str, t.Any]) -> list[Target]:
         wanted = _logins.read_login(raw, form, number)
         items.append((account(raw['user'] or params['user']), form, raw['config_path'] or params['config_path'], wanted))
     targets = _logins.make_targets(items)
-    if not targets and (params['exclusive'] or params['client_proxies'] is not None):
+    named = params['user'] is not None or params['config_path'] is not None
+    if not targets and params['exclusive'] and named:
         targets = [_logins.target_of(account(params['user']), params['format'], params['config_path'])]
+    targets = [dataclasses.replace(one, exclusive=params['exclusive']) for one in targets]
     proxies = params['client_proxies']
-    if proxies:
-        # Ansible fills an empty dict up with nulls, so one of nulls alone is an empty one.
-        proxies = {name: value for name, value in proxies.items() if value is not None}
-    return [dataclasses.replace(one, exclusive=params['exclusive'], proxies=proxies if one.form == DOCKER else None) for one in targets]
+    if proxies is None:
+        return targets
+    if not any(_is_dockers(one) for one in targets):
+        targets.append(_dockers_own(params, targets))
+    # Ansible fills an empty dict up with nulls, so one of nulls alone is an empty one.
+    proxies = {name: value for name, value in proxies.items() if value is not None}
+    return [dataclasses.replace(one, proxies=proxies) if _is_dockers(one) else one for one in targets]
+
+
+def _is_dockers(target: Target) -> bool:
+    """Whether Docker's client reads the file; Podman can be told to use Docker's own."""
+    return target.form == DOCKER or target.path == _logins.default_path(target.account, DOCKER)
+
+
+def _dockers_own(params: t.Mapping[str, t.Any], taken: t.Sequence[Target]) -> Target:
+    """Docker's file of the module's user."""
+    who = account(params['user'])
+    own = _logins.target_of(who, DOCKER, params['config_path'] if params['format'] == DOCKER else None)
+    return _logins.target_of(who, DOCKER, None) if any(one.path == own.path for one in taken) else own
 
 
 def question_of(target: Target, wanted: Wanted) -> Question:
