@@ -40,6 +40,8 @@ CONNECT_SECONDS = 5.0
 NEXT_ADDRESS_SECONDS = 0.25
 REDIRECT_STATUSES = (301, 302, 303, 307, 308)
 _CHUNK = 16 * 1024
+# What OpenSSL says of an answer that is no TLS.
+_NO_TLS = ('WRONG_VERSION_NUMBER', 'HTTP_REQUEST', 'RECORD_LAYER_FAILURE', 'PACKET_LENGTH_TOO_LONG', 'HTTPS_PROXY_REQUEST')
 
 
 class FetchError(Exception):
@@ -617,11 +619,21 @@ def _handshake(stream: _Stream, context: ssl.SSLContext, host: str, deadline: De
         raise
 
 
+def certificate_refused(exc: FetchError) -> bool:
+    """Whether it ended at a certificate that nobody vouches for."""
+    return exc.kind == 'tls' and isinstance(exc.__cause__, ssl.SSLCertVerificationError)
+
+
+def speaks_no_tls(exc: FetchError) -> bool:
+    """Whether something else than TLS came back."""
+    return exc.kind == 'tls' and isinstance(exc.__cause__, ssl.SSLError) and exc.__cause__.reason in _NO_TLS
+
+
 def _tls_error(exc: Exception) -> str:
     if isinstance(exc, ssl.SSLCertVerificationError):
         return f'its certificate is not accepted ({exc.verify_message.rstrip(".").lower() or "verification failed"})'
     if isinstance(exc, ssl.SSLError):
-        if exc.reason in ('WRONG_VERSION_NUMBER', 'HTTP_REQUEST', 'RECORD_LAYER_FAILURE', 'PACKET_LENGTH_TOO_LONG', 'HTTPS_PROXY_REQUEST'):
+        if exc.reason in _NO_TLS:
             return 'it does not speak TLS on this port'
         return f'the TLS handshake failed ({(exc.reason or str(exc)).replace("_", " ").lower()})'
     return f'the connection broke during the TLS handshake ({_os_error(exc)})'

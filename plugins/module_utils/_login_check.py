@@ -25,7 +25,17 @@ from dataclasses import dataclass, field, replace
 from urllib.parse import urlencode
 
 from ansible_collections.quickpull.registry.plugins.module_utils._auth_file import HUB, Registry, Secret
-from ansible_collections.quickpull.registry.plugins.module_utils._http import Client, Deadline, FetchError, Limit, Response, TlsContexts, TlsFiles
+from ansible_collections.quickpull.registry.plugins.module_utils._http import (
+    Client,
+    Deadline,
+    FetchError,
+    Limit,
+    Response,
+    TlsContexts,
+    TlsFiles,
+    certificate_refused,
+    speaks_no_tls,
+)
 from ansible_collections.quickpull.registry.plugins.module_utils._no_proxy import ProxyConfig
 from ansible_collections.quickpull.registry.plugins.module_utils._registry import Challenge, parse_challenges, parse_token, realm_of, token_query, with_query
 
@@ -62,12 +72,13 @@ class RateLimit:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of a login. ``identity_token`` is what the registry gave in place of the password."""
+    """What became of a login. ``identity_token`` is what the registry gave in place of the password, ``way_out`` a sentence on what would help."""
 
     outcome: str
     reason: str
     identity_token: str = field(default='', repr=False)
     rate_limit: RateLimit | None = None
+    way_out: str = ''
 
 
 @dataclass(frozen=True)
@@ -122,12 +133,26 @@ def check(question: Question, settings: Settings) -> Verdict:
         except _Said as said:
             return said.verdict
         except FetchError as exc:
-            verdict = Verdict(UNREACHABLE, f'{base} could not be asked: {exc}.')
+            verdict = Verdict(UNREACHABLE, f'{base} could not be asked: {exc}.', way_out=_way_out(exc, question.registry.host, visit.client.is_origin(exc.url)))
             if exc.kind not in ('tls', 'connect', 'protocol'):
                 break
         finally:
             visit.client.close()
     return verdict
+
+
+def _way_out(exc: FetchError, host: str, at_the_registry: bool) -> str:
+    """What helps where TLS fails; its token server may be another host than the registry."""
+    if certificate_refused(exc):
+        if host == HUB:
+            return 'Let the host trust its authority, or name a file with it in ca_path (registry_access_probe_ca_path in the role).'
+        return (
+            f'Put its authority into {CERTS_D}/{host}/ca.crt on the host, where Docker and Podman look as well, or name a file with it in ca_path '
+            '(registry_access_probe_ca_path in the role), or say insecure: true for this item.'
+        )
+    if speaks_no_tls(exc) and at_the_registry:
+        return f'If it has no TLS, write http:// before its name, as in registry: http://{host}.'
+    return ''
 
 
 def rate_limit(settings: Settings) -> RateLimit | None:
@@ -395,4 +420,8 @@ def advise(verdict: Verdict, policy: str) -> str:
         return ''
     if verdict.outcome == REFUSED:
         return f'{verdict.reason} Nothing was written. Correct user and password, or look whether the account may log in with a password.'
-    return f'{verdict.reason} Nothing was written. With verify: when_reachable it is written with a warning, with verify: never without being asked.'
+    way_out = f'{verdict.way_out} ' if verdict.way_out else ''
+    return (
+        f'{verdict.reason} Nothing was written. {way_out}With verify: when_reachable (registry_access_auth_verify in the role) it is written with a warning, '
+        'with verify: never without being asked.'
+    )

@@ -5,8 +5,13 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
+import re
+import socket
+import threading
 import typing as t
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -14,7 +19,7 @@ import pytest
 from ansible_collections.quickpull.registry.plugins.module_utils import _login_check as login_check
 from ansible_collections.quickpull.registry.plugins.module_utils._auth_file import Secret, parse_registry
 from ansible_collections.quickpull.registry.plugins.module_utils._login_check import REFUSED, UNPROVED, UNREACHABLE, VERIFIED, Question, Settings, Verdict
-from ansible_collections.quickpull.registry.tests.unit.plugins.small_registry import Answer, Asked, Handler, Server
+from ansible_collections.quickpull.registry.tests.unit.plugins.small_registry import Answer, Asked, Handler, Server, make_certificate
 
 ACME = Secret('acme', 'right')
 BASIC = 'Basic ' + base64.b64encode(b'acme:right').decode()
@@ -216,6 +221,53 @@ def test_nobody_there_and_nobody_answering(start: Start) -> None:
     gone = Question(parse_registry('http://127.0.0.1:9'), ACME)
     assert login_check.check(gone, Settings(deadline=5)).outcome == UNREACHABLE
     assert ask(start(lambda asked: Answer(200, hang=True, raw=[b''])), deadline=0.5).outcome == UNREACHABLE
+
+
+def told_over_https(port: int, **settings: t.Any) -> str:
+    """What is told when a registry is asked over https that proves nothing."""
+    address = f'127.0.0.1:{port}'
+    verdict = login_check.check(Question(parse_registry(address), ACME), Settings(deadline=5, **settings))
+    assert verdict.outcome == UNREACHABLE
+    return login_check.advise(verdict, 'always').replace(address, 'HOST')
+
+
+@pytest.fixture
+def no_tls() -> t.Iterator[int]:
+    """The port of a server that answers a TLS handshake as web servers without TLS do."""
+    with socket.create_server(('127.0.0.1', 0)) as listener:
+
+        def answer() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    connection = listener.accept()[0]
+                    connection.recv(4096)
+                    connection.sendall(b'HTTP/1.1 400 Bad Request\r\n\r\n')
+                    connection.close()
+
+        threading.Thread(target=answer, daemon=True).start()
+        yield listener.getsockname()[1]
+
+
+def test_ways_out_where_tls_fails(no_tls: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(login_check, '_LOOPBACK', re.compile('^$'))
+    assert 'write http:// before its name, as in registry: http://HOST.' in told_over_https(no_tls)
+    realm = f'https://127.0.0.1:{no_tls}/token'
+    server = Server(lambda asked: Answer(401, b'', {'WWW-Authenticate': f'Bearer realm="{realm}"'}), make_certificate(tmp_path))
+    try:
+        told = told_over_https(server.port)
+        for text in ('/etc/docker/certs.d/HOST/ca.crt on the host', 'ca_path (registry_access_probe_ca_path in the role)', 'insecure: true for this item'):
+            assert text in told
+        assert 'http://' not in told
+        told = told_over_https(server.port, ca_paths=(str(tmp_path / 'cert.pem'),))
+        assert 'does not speak TLS' in told
+        assert 'http://' not in told, 'it is the token server that has none'
+    finally:
+        server.close()
+
+
+def test_what_the_role_calls_it_is_told() -> None:
+    told = login_check.advise(Verdict(UNPROVED, 'Because.'), 'always')
+    assert told.startswith('Because. Nothing was written. With verify: when_reachable (registry_access_auth_verify in the role) it is written with a warning')
 
 
 @pytest.mark.parametrize('scheme', ['Negotiate', 'Digest realm="x"', ''])
