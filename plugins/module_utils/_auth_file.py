@@ -208,11 +208,21 @@ def helper_of(document: Document, registry: Registry, form: str) -> str:
     ``credHelpers`` beats ``credsStore``, which only Docker's clients know; there an empty name in ``credHelpers`` means the file. Containers' clients ask
     helpers for whole registries alone.
     """
-    named = _part(document, 'credHelpers').get(registry.key(form) if form == DOCKER else registry.host)
-    if isinstance(named, str):
+    named = _named_helper(document, registry, form)
+    if named is not None:
         return named
     store = document.get(pointer('credsStore')) if form == DOCKER else ABSENT
     return store if isinstance(store, str) else ''
+
+
+def helper_key(document: Document, registry: Registry, form: str) -> str:
+    """The key that :func:`helper_of` found the helper under."""
+    return 'credsStore' if _named_helper(document, registry, form) is None else 'credHelpers'
+
+
+def _named_helper(document: Document, registry: Registry, form: str) -> str | None:
+    named = _part(document, 'credHelpers').get(registry.key(form) if form == DOCKER else registry.host)
+    return named if isinstance(named, str) else None
 
 
 def set_helper(document: Document, registry: Registry, form: str, name: str) -> Document:

@@ -31,12 +31,22 @@ _NAME = re.compile(r'^[A-Za-z0-9][A-Za-z0-9._-]*$')
 _NOT_FOUND = 'credentials not found'
 
 
+def is_name(text: str) -> bool:
+    """Whether a helper can be called so."""
+    return bool(_NAME.match(text))
+
+
 @dataclass(frozen=True)
 class Helper:
-    """A helper by its short name, run with this environment (PATH, HOME and what else its user has)."""
+    """A helper by its short name, run with this environment (PATH, HOME and what else its user has).
+
+    For messages, ``named_by``: where the name stands, and ``way_out``: what helps when the helper does not work.
+    """
 
     name: str
     environ: t.Mapping[str, str]
+    named_by: str = ''
+    way_out: str = ''
 
     @property
     def program(self) -> str:
@@ -57,7 +67,7 @@ class Helper:
             found = json.loads(answer)
             username, secret = str(found.get('Username') or ''), str(found.get('Secret') or '')
         except (ValueError, AttributeError, RecursionError):
-            raise ConfigError(f'The credential helper {self.program} did not answer with JSON when it was asked for {server}.', key=self.name) from None
+            raise self._error(f'did not answer with JSON when it was asked for {server}. {self._advice("Mend it")}') from None
         if not secret:
             return None
         return Secret(identity_token=secret) if username == TOKEN_USER else Secret(username, secret)
@@ -78,22 +88,26 @@ class Helper:
 
     def _failed(self, verb: str, server: str, code: int, answer: str) -> ConfigError:
         # What a helper prints on success is a secret, so of a failure only `store` and `erase` are quoted, and `get` without braces.
-        said = '' if '{' in answer else ' '.join(answer.split())[:200]
-        return ConfigError(
-            f'The credential helper {self.program} failed to {verb} the login of {server} (exit code {code}){": " + said if said else ""}. '
-            'Mend the helper, or take it out of credHelpers or credsStore.',
-            key=self.name,
-        )
+        said = '' if '{' in answer else ' '.join(answer.split())[:200].rstrip('. ')
+        return self._error(f'failed to {verb} the login of {server} (exit code {code}){": " + said if said else ""}. {self._advice("Mend it")}')
+
+    def _error(self, what: str) -> ConfigError:
+        return ConfigError(f'The credential helper {self.program}{", named by " + self.named_by + "," if self.named_by else ""} {what}'.rstrip(), key=self.name)
+
+    def _advice(self, first: str) -> str:
+        return f'{first}, or {self.way_out}.' if self.way_out else ''
 
     def _run(self, verb: str, server: str, told: str) -> tuple[int, str]:
-        if not _NAME.match(self.name):
-            raise ConfigError(f'{self.name!r} is no name of a credential helper: it stands behind docker-credential-, as in pass or ecr-login.', key=self.name)
+        if not is_name(self.name):
+            raise ConfigError(
+                f'{self.name!r}{", named by " + self.named_by + "," if self.named_by else ""} is no name of a credential helper: '
+                'it stands behind docker-credential-, as in pass or ecr-login.',
+                key=self.name,
+            )
         program = shutil.which(self.program, path=self.environ.get('PATH'))
         if program is None:
-            raise ConfigError(
-                f'The credential helper {self.program}, which keeps the login of {server}, was not found in {self.environ.get("PATH")}. '
-                'Nothing was written. Install it, or take it out of credHelpers or credsStore.',
-                key=self.name,
+            raise self._error(
+                f'was not found in {self.environ.get("PATH")}, so the login of {server} cannot be kept by it. Nothing was written. {self._advice("Install it")}'
             )
         try:
             done = subprocess.run(
@@ -107,7 +121,7 @@ class Helper:
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            raise ConfigError(f'The credential helper {self.program} did not {verb} the login of {server} within {SECONDS:g} s.', key=self.name) from None
+            raise self._error(f'did not {verb} the login of {server} within {SECONDS:g} s. {self._advice("Mend it")}') from None
         except OSError as exc:
-            raise ConfigError(f'The credential helper {program} cannot be run: {os.strerror(exc.errno or 0)}.', path=program, key=self.name) from None
+            raise self._error(f'cannot be run ({program}): {os.strerror(exc.errno or 0)}. {self._advice("Mend it")}') from None
         return done.returncode, done.stdout.decode('utf-8', 'replace')

@@ -10,15 +10,15 @@ import os
 import typing as t
 from dataclasses import dataclass, field, replace
 
-from ansible_collections.quickpull.registry.plugins.module_utils import _as_user, _auth_file, _io
+from ansible_collections.quickpull.registry.plugins.module_utils import _as_user, _auth_file, _io, _login_diff
 from ansible_collections.quickpull.registry.plugins.module_utils._as_user import Account
 from ansible_collections.quickpull.registry.plugins.module_utils._auth_file import CONTAINERS, DOCKER, Registry, Secret
-from ansible_collections.quickpull.registry.plugins.module_utils._credential_helper import Helper
+from ansible_collections.quickpull.registry.plugins.module_utils._credential_helper import Helper, is_name
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
-from ansible_collections.quickpull.registry.plugins.module_utils._json_text import Document
-from ansible_collections.quickpull.registry.plugins.module_utils._mask import mask_text, mask_url
+from ansible_collections.quickpull.registry.plugins.module_utils._login_diff import Logins
 
 _PLACES = {DOCKER: ('.docker', 'config.json'), CONTAINERS: ('.config/containers', 'auth.json')}
+_PROGRAM = 'docker-credential-'
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class Wanted:
     insecure: bool = False
     identity_token: str = field(default='', repr=False)  # what the registry gave in place of the password
     keep_token: bool = True  # one that is in the file stands for the password
+    option: str = field(default='auths', compare=False)  # the item, for messages
 
     @property
     def present(self) -> bool:
@@ -50,17 +51,24 @@ class Target:
     proxies: t.Mapping[str, t.Any] | None = None
 
 
-def read_login(raw: t.Mapping[str, t.Any], form: str, number: int) -> Wanted:
-    """One item of the option ``auths``.
+def read_login(raw: t.Mapping[str, t.Any], form: str, option: str) -> Wanted:
+    """One item of the option ``auths``, which messages call ``option``.
 
     :raises ConfigError: naming the item, when something is missing or cannot be said to a registry.
     """
-    option = f'auths[{number}]'
+    if raw.get('registry') is None:
+        raise ConfigError(f'{option}.registry: this is missing; write the host of the registry, such as docker.io.', key=f'{option}.registry')
     registry = _auth_file.parse_registry(raw['registry'], form, option=f'{option}.registry')
+    if raw.get('helper'):
+        _check_helper(str(raw['helper']), f'{option}.helper')
     if raw.get('state') == 'absent':
-        return Wanted(registry)
+        return Wanted(registry, option=option)
+    secret = _read_secret(raw, f'{option} ({registry.name})', option)
+    return Wanted(registry, secret, raw.get('helper'), bool(raw.get('insecure')), option=option)
+
+
+def _read_secret(raw: t.Mapping[str, t.Any], about: str, option: str) -> Secret:
     username, password, token = (str(raw[name]) if raw.get(name) is not None else '' for name in ('username', 'password', 'identity_token'))
-    about = f'{option} ({registry.name})'
     if bool(password) == bool(token):
         raise ConfigError(f'{about}: give either a password or an identity_token{", not both" if token else ""}.', key=option)
     if password and not username:
@@ -70,7 +78,16 @@ def read_login(raw: t.Mapping[str, t.Any], form: str, number: int) -> Wanted:
     for name, value in (('username', username), ('password', password), ('identity_token', token)):
         if '\x00' in value or not _sayable(value):
             raise ConfigError(f'{about}: the {name} holds a character that cannot be sent (NUL, or one that UTF-8 does not know).', key=option)
-    return Wanted(registry, Secret(username, password, token), raw.get('helper'), bool(raw.get('insecure')))
+    return Secret(username, password, token)
+
+
+def _check_helper(name: str, option: str) -> None:
+    program = name.rpartition('/')[2]
+    short = program[len(_PROGRAM) :] if program.startswith(_PROGRAM) else ''
+    if is_name(short):
+        raise ConfigError(f'{option}: {name!r} is the name of the program; write {short}, which is how the clients call it.', key=option)
+    if not is_name(name):
+        raise ConfigError(f'{option}: {name!r} is no name of a credential helper; write what stands behind {_PROGRAM}, as in pass or ecr-login.', key=option)
 
 
 def _sayable(text: str) -> bool:
@@ -99,7 +116,8 @@ def make_targets(items: t.Sequence[tuple[Account, str, str | None, Wanted]]) -> 
             raise ConfigError(f'auths: {target.path} is to be written in the format {known.form}, and in {form}. One file has one format.', path=target.path)
         same = next((one for one in known.logins if one.registry.name == wanted.registry.name), None)
         if same and same != wanted:
-            raise ConfigError(f'auths: two different logins are given for {wanted.registry.name} in {target.path}. A file has one of each.', key='auths')
+            both = f'{same.option} and {wanted.option}'
+            raise ConfigError(f'{both}: two different logins are given for {wanted.registry.name} in {target.path}. A file has one of each.', key='auths')
         found[(who.uid, target.path)] = known if same else replace(known, logins=(*known.logins, wanted))
     return list(found.values())
 
@@ -117,7 +135,7 @@ def work(target: Target, *, write: bool) -> dict[str, t.Any]:
     """Compare a file with what is wanted, as its user, and write it.
 
     :returns: ``path``, ``user``, ``format``, ``changed``, ``logins`` (registry, key, username, state, changed, helper), ``before`` and
-        ``after`` (lines without secrets), and ``tokens``: by registry, the identity tokens that stand for a password. They are secret.
+        ``after`` (lines without secrets), ``warnings``, and ``tokens``: by registry, the identity tokens that stand for a password. They are secret.
     :raises ConfigError: when the file cannot be understood, read or written; then it is as it was.
     """
     try:
@@ -148,6 +166,12 @@ class _Work:
         self.document = self.before
         self.stored: list[str] = []
         self.errands: list[t.Callable[[], None]] = []
+        # What is for the time when the file is written: a helper that is to forget a login, its key there, and where the login is by then.
+        self.farewells: list[tuple[Helper, str, str]] = []
+        # By helper and key, what was found there, and what is there after this.
+        self.kept: dict[tuple[str, str], Secret | None] = {}
+        self.kept_after: dict[tuple[str, str], Secret | None] = {}
+        self.warnings: list[str] = []
         self.told: list[dict[str, t.Any]] = []
         self.tokens: dict[str, str] = {}
 
@@ -158,7 +182,9 @@ class _Work:
             self._alone()
         if self.target.proxies is not None:
             self.document = _auth_file.put_proxies(self.document, self.target.proxies)
-        changed = bool(self.errands) or self.document.text != self.before.text or self._too_open() != []
+        changed = self._steps() > 0 or self.document.text != self.before.text or self._too_open() != []
+        before, after = Logins(self.before, self.target.form, self.kept), Logins(self.document, self.target.form, self.kept_after)
+        notes = [*_login_diff.notes(before, after, [one['key'] for one in self.told if one['changed']]), *self._modes()]
         if changed:
             self._check_home()
         if changed and write:
@@ -169,25 +195,46 @@ class _Work:
             'format': self.target.form,
             'changed': changed,
             'logins': self.told,
-            'before': self._shown(self.before),
-            'after': self._shown(self.document),
+            'before': before.lines(),
+            'after': after.lines() + notes,
+            'warnings': self.warnings,
             'tokens': self.tokens,
         }
 
-    def _helper(self, registry: Registry) -> Helper | None:
+    def _steps(self) -> int:
+        return len(self.errands) + len(self.farewells)
+
+    def _helper(self, registry: Registry, wanted: Wanted | None = None) -> Helper | None:
         name = _auth_file.helper_of(self.document, registry, self.target.form)
-        return Helper(name, self.environ) if name else None
+        if not name:
+            return None
+        if wanted and wanted.helper:
+            way_out = "name another one, or say helper: '' there, so that the file keeps the login"
+            return Helper(name, self.environ, f'{wanted.option}.helper', way_out)
+        key = _auth_file.helper_key(self.document, registry, self.target.form)
+        way_out = f'take it out of {key}'
+        if wanted:
+            way_out += f", or say helper: '' in {wanted.option}, so that the file keeps the login"
+        return Helper(name, self.environ, f'{key} in {self.target.path}', way_out)
+
+    def _ask(self, helper: Helper, key: str) -> Secret | None:
+        place = (helper.name, key)
+        if place not in self.kept:
+            self.kept[place] = self.kept_after[place] = helper.get(key)
+        return self.kept_after[place]
 
     def _present(self, wanted: Wanted) -> None:
         registry, form, secret = wanted.registry, self.target.form, t.cast(Secret, wanted.secret)
-        start, errands = self.document, len(self.errands)
+        start, steps = self.document, self._steps()
         if wanted.helper and registry.namespace:
             raise ConfigError(
-                f'auths: {registry.name} has a helper, but clients ask helpers for whole registries alone. Name {registry.host}, or no helper.', key='helper'
+                f'{wanted.option}: {registry.name} has a helper, but clients ask helpers for whole registries alone. Name {registry.host}, or no helper.',
+                key='helper',
             )
+        old = self._helper(registry)
         if wanted.helper is not None:
             self.document = _auth_file.set_helper(self.document, registry, form, wanted.helper)
-        helper = self._helper(registry)
+        helper = self._helper(registry, wanted)
         if helper and registry.namespace:
             raise ConfigError(
                 f'{self.target.path}: clients ask the helper {helper.name} for all of {registry.host}, so a login for {registry.name} would never be used. '
@@ -203,18 +250,34 @@ class _Work:
             there = _auth_file.satisfies(found, secret, keep_token=wanted.keep_token)
             self._note_token(wanted, found if there else None)
             self.document = _auth_file.put_login(self.document, registry, form, secret if there else kept, keep_token=wanted.keep_token)
-        changed = self.document.text != start.text or len(self.errands) > errands
+        if old and (helper is None or helper.name != old.name):
+            self._leave(replace(old, named_by='', way_out=''), registry.key(form), f'the helper {helper.name}' if helper else self.target.path)
+        changed = self.document.text != start.text or self._steps() > steps
         self._tell(registry, 'present', changed, secret.username, helper.name if helper else '')
 
     def _note_token(self, wanted: Wanted, found: Secret | None) -> None:
         if found and found.identity_token and t.cast(Secret, wanted.secret).password:
             self.tokens[wanted.registry.name] = found.identity_token
 
+    def _leave(self, old: Helper, key: str, new_place: str) -> None:
+        """Let the helper that kept the login until now forget it. It may be broken, and be left for that."""
+        if not old.installed:
+            return
+        try:
+            had = self._ask(old, key)
+        except ConfigError as exc:
+            self.warnings.append(f'{self.target.path}: the helper {old.name} may still keep the login of {key} that leaves it. {exc} {_by_hand(old, key)}')
+            return
+        if had:
+            self.farewells.append((old, key, new_place))
+            self.kept_after[old.name, key] = None
+
     def _in_helper(self, helper: Helper, registry: Registry, secret: Secret) -> None:
         key = registry.key(self.target.form)
         # A token in a helper does not say whose it is, so it never stands for a password.
-        if not _auth_file.satisfies(helper.get(key), _nameless(secret), keep_token=False):
+        if not _auth_file.satisfies(self._ask(helper, key), _nameless(secret), keep_token=False):
             self.errands.append(lambda: self._store(helper, key, secret))
+            self.kept_after[helper.name, key] = _nameless(secret)
         # The secret is not kept twice. Docker's client leaves an empty entry beside a helper, the others leave none.
         if self.target.form == DOCKER:
             self.document = _auth_file.put(self.document, registry, DOCKER, {})
@@ -228,13 +291,14 @@ class _Work:
             raise ConfigError(f'The credential helper {helper.program} took the login of {key} and gives another one back.', key=helper.name)
 
     def _absent(self, registry: Registry, *, told: bool) -> None:
-        start, errands = self.document, len(self.errands)
+        start, steps = self.document, self._steps()
         helper, key = self._helper(registry), registry.key(self.target.form)
-        if helper and helper.get(key):
+        if helper and self._ask(helper, key):
             self.errands.append(lambda: helper.erase(key))
+            self.kept_after[helper.name, key] = None
         self.document = _auth_file.take_away(self.document, registry, self.target.form)
         if told:
-            self._tell(registry, 'absent', self.document.text != start.text or len(self.errands) > errands, '', helper.name if helper else '')
+            self._tell(registry, 'absent', self.document.text != start.text or self._steps() > steps, '', helper.name if helper else '')
 
     def _alone(self) -> None:
         """Take away the logins that nobody asked for."""
@@ -267,6 +331,17 @@ class _Work:
             found.append(folder)
         return found
 
+    def _modes(self) -> list[str]:
+        """Notes on the modes that change."""
+        found, folder = [], os.path.dirname(self.target.path)
+        open_to_others = self._too_open()
+        rewritten = self.document.text != self.before.text
+        if self.file.exists and self.file.mode != 0o600 and (rewritten or self.file.target in open_to_others):
+            found.append(f'(the mode changes: {self.file.mode:04o} to 0600)')
+        if folder in open_to_others:
+            found.append(f'(the mode of {folder} changes: {os.stat(folder).st_mode & 0o7777:04o} to 0700)')
+        return found
+
     def _check_home(self) -> None:
         if self.target.own_place and not os.path.isdir(self.target.account.home):
             raise ConfigError(f'{self.target.account.name} has no home directory ({self.target.account.home}); name a config_path.', key='config_path')
@@ -289,6 +364,7 @@ class _Work:
             owner = (self.file.uid, self.file.gid) if os.geteuid() == 0 else (os.geteuid(), os.getegid())
             like = replace(self.file, mode=0o600, uid=owner[0], gid=owner[1]) if self.file.exists else None
             _io.write_atomic(self.target.path, self.document.to_bytes(), like=like, default_mode=0o600, expect=self.file)
+        told = self._say_farewell()
         for path in self._too_open():
             if path == self.file.target and os.stat(path).st_mode & 0o077 == 0:
                 continue  # replaced above
@@ -296,22 +372,21 @@ class _Work:
                 os.chmod(path, 0o700 if os.path.isdir(path) else 0o600)
             except OSError as exc:
                 raise _io.explain(exc, path, 'change the mode of') from exc
+        if told:
+            raise ConfigError('\n'.join(told), path=self.target.path)
 
-    def _shown(self, document: Document) -> list[str]:
-        """The logins without a secret, and the proxies."""
-        auths = document.value.get('auths') or {}
-        lines = []
-        for key, entry in auths.items():
-            found = _auth_file.read_entry(entry)
-            how = 'no login' if found is None else f'{found.username or "(no name)"} by {"an identity token" if found.identity_token else "a password"}'
-            lines.append(f'{mask_text(key)}: {how}')
-        helpers = document.value.get('credHelpers') or {}
-        lines += [f'{mask_text(str(key))}: kept by the helper {name}' for key, name in helpers.items()]
-        proxies = (document.value.get('proxies') or {}).get('default')
-        if not isinstance(proxies, dict):
-            return lines
-        known = _auth_file.PROXY_KEYS.values()
-        return lines + [f'{name}: {mask_url(value)}' for name, value in proxies.items() if name in known and isinstance(value, str)]
+    def _say_farewell(self) -> list[str]:
+        told = []
+        for helper, key, new_place in self.farewells:
+            try:
+                helper.erase(key)
+            except ConfigError as exc:
+                told.append(f'{exc} The login is in its new place by now, {new_place}. {_by_hand(helper, key)}')
+        return told
+
+
+def _by_hand(helper: Helper, key: str) -> str:
+    return f'Erase what it has by hand, as the same user: echo {key} | {helper.program} erase'
 
 
 def _nameless(secret: Secret) -> Secret:

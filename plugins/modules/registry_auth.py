@@ -387,7 +387,7 @@ def targets_of(params: t.Mapping[str, t.Any]) -> list[Target]:
     items = []
     for number, raw in enumerate(params['auths']):
         form = raw['format'] or params['format']
-        wanted = _logins.read_login(raw, form, number)
+        wanted = _logins.read_login(raw, form, f'auths[{number}]')
         items.append((account(raw['user'] or params['user']), form, raw['config_path'] or params['config_path'], wanted))
     targets = _logins.make_targets(items)
     named = params['user'] is not None or params['config_path'] is not None
@@ -482,18 +482,11 @@ def report(targets: t.Sequence[Target], results: t.Sequence[t.Mapping[str, t.Any
                 'before_header': result['path'],
                 'after_header': result['path'],
                 'before': ''.join(f'{line}\n' for line in result['before']),
-                'after': ''.join(f'{line}\n' for line in result['after']) + _unshown(result),
+                'after': ''.join(f'{line}\n' for line in result['after']),
             }
             for result in results
         ],
     }
-
-
-def _unshown(result: t.Mapping[str, t.Any]) -> str:
-    if not result['changed'] or result['before'] != result['after']:
-        return ''
-    changed = [login['registry'] for login in result['logins'] if login['changed']]
-    return f'(a secret, or where it is kept, changes: {", ".join(changed)})\n' if changed else '(its mode, or a secret in a proxy, changes)\n'
 
 
 def work_on(targets: t.Sequence[Target], *, write: bool) -> list[dict[str, t.Any]]:
@@ -533,7 +526,8 @@ def run(module: AnsibleModule, state: State) -> dict[str, t.Any]:
     limit = _login_check.rate_limit(settings) if alone and (not module.check_mode or params['verify_in_check_mode']) else None
     with _io.locked(state) if serial else contextlib.nullcontext():
         results = work_on(targets, write=not module.check_mode)
-    for sentence in [*verified.warnings, *lint_no_proxy(params['no_proxy'])]:
+    left = [sentence for one in results for sentence in one['warnings']]
+    for sentence in [*verified.warnings, *left, *lint_no_proxy(params['no_proxy'])]:
         module.warn(sentence)
     result = report(targets, results, verified)
     if alone:

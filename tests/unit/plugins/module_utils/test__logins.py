@@ -20,14 +20,14 @@ from ansible_collections.quickpull.registry.plugins.module_utils._errors import 
 from ansible_collections.quickpull.registry.plugins.module_utils._logins import Target, Wanted
 
 ACME = Secret('acme', 'pass')
-# Keeps what it is told in a file of its name; `fails` fails at the verb in that file's place.
+# Keeps what it is told in a file of its name; one whose name ends like a verb fails at that.
 HELPER = r"""import json, os, sys
 place = os.path.join(os.environ['HOME'], os.path.basename(sys.argv[0]) + '.json')
 kept = json.load(open(place)) if os.path.exists(place) else {}
 verb, said = sys.argv[1], sys.stdin.read().strip()
+if sys.argv[0].endswith(verb):
+    sys.exit(print('Try "disk init".') or 2)
 if verb == 'store':
-    if 'fails' in place:
-        sys.exit(print('disk is full') or 2)
     new = json.loads(said)
     kept[new['ServerURL']] = new
 elif said not in kept:
@@ -42,10 +42,10 @@ json.dump(kept, open(place, 'w'))
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A home with the helpers `works` and `fails` on the way."""
+    """A home with helpers on the way."""
     programs = tmp_path / 'bin'
     programs.mkdir()
-    for name in ('works', 'fails'):
+    for name in ('works', 'other', 'bad-store', 'bad-get', 'bad-erase'):
         (programs / f'docker-credential-{name}').write_text(f'#!{sys.executable} -IS\n{HELPER}')
         (programs / f'docker-credential-{name}').chmod(0o755)
     monkeypatch.setenv('PATH', f'{programs}:{os.environ["PATH"]}')
@@ -86,9 +86,9 @@ def test_a_look_writes_nothing_and_tells_what_a_run_does(home: Path) -> None:
 
 
 def test_what_was_stored_before_a_failure_is_told(home: Path) -> None:
-    path = put(home, {'credHelpers': {'one.io': 'works', 'two.io': 'fails'}})
+    path = put(home, {'credHelpers': {'one.io': 'works', 'two.io': 'bad-store'}})
     before = path.read_text()
-    with pytest.raises(ConfigError, match=r'failed to store.*disk is full.*was not written\. Stored with helpers before that: one\.io'):
+    with pytest.raises(ConfigError, match=r'failed to store.*disk init".*was not written\. Stored with helpers before that: one\.io'):
         _logins.work(target(home, wanted('one.io'), wanted('two.io')), write=True)
     assert path.read_text() == before
 
@@ -116,6 +116,134 @@ def test_no_helper_takes_the_login_back_into_the_file(home: Path) -> None:
     _logins.work(target(home, wanted('one.io')), write=True)
     assert _logins.work(target(home, wanted('one.io', helper='')), write=True)['changed']
     assert json.loads(path.read_text()) == {'credsStore': 'works', 'auths': {'one.io': ACME.entry()}, 'credHelpers': {'one.io': ''}}
+
+
+def test_the_helper_that_a_login_leaves_forgets_it(home: Path) -> None:
+    path = put(home, {'credsStore': 'works'})
+    _logins.work(target(home, wanted('one.io')), write=True)
+    for helper in ('other', 'works', ''):
+        moved = target(home, wanted('one.io', helper=helper))
+        said = _logins.work(moved, write=False)
+        assert sorted([*kept(home), *kept(home, 'other')]) == ['one.io'], 'a look erases nothing'
+        assert _logins.work(moved, write=True) == said
+        assert said['logins'][0]['changed']
+        assert [list(kept(home, name)) for name in ('works', 'other')] == [['one.io'] if helper == name else [] for name in ('works', 'other')]
+        assert not _logins.work(moved, write=True)['changed']
+    assert json.loads(path.read_text())['auths'] == {'one.io': ACME.entry()}
+
+
+def test_a_helper_that_does_not_erase_is_told_of_when_the_login_has_moved(home: Path) -> None:
+    path = put(home, {'credHelpers': {'one.io': 'bad-erase', 'two.io': 'bad-erase'}})
+    _logins.work(target(home, wanted('one.io'), wanted('two.io')), write=True)
+    path.chmod(0o644)
+    with pytest.raises(ConfigError, match=r'bad-erase failed to erase the login of one\.io') as caught:
+        _logins.work(target(home, wanted('one.io', helper=''), wanted('two.io', helper='works')), write=True)
+    told = str(caught.value)
+    assert f'The login is in its new place by now, {path}.' in told
+    assert 'The login is in its new place by now, the helper works.' in told
+    assert 'echo two.io | docker-credential-bad-erase erase' in told
+    assert 'not written' not in told
+    assert json.loads(path.read_text())['auths']['one.io'] == ACME.entry()
+    assert kept(home)['two.io']['Secret'] == 'pass'
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_helper_that_is_broken_or_gone_can_be_left(home: Path) -> None:
+    put(home, {'credHelpers': {'one.io': 'bad-get', 'two.io': 'gone'}})
+    told = _logins.work(target(home, wanted('one.io', helper=''), wanted('two.io', helper='')), write=True)
+    assert [login['helper'] for login in told['logins']] == ['', '']
+    assert len(told['warnings']) == 1
+    assert 'bad-get may still keep the login of one.io' in told['warnings'][0]
+    assert 'echo one.io | docker-credential-bad-get erase' in told['warnings'][0]
+    again = _logins.work(target(home, wanted('one.io', helper=''), wanted('two.io', helper='')), write=True)
+    assert (again['changed'], again['warnings']) == (False, [])
+
+
+@pytest.mark.parametrize(
+    'file, helper, told',
+    [
+        ({}, 'gone', ['gone, named by auths[4].helper, was not found', "Install it, or name another one, or say helper: ''"]),
+        ({'credsStore': 'gone'}, None, ['named by credsStore in /', 'take it out of credsStore', "helper: '' in auths[4]"]),
+        ({'credHelpers': {'one.io': 'gone'}, 'credsStore': 'works'}, None, ['named by credHelpers in /', 'take it out of credHelpers']),
+        ({'credHelpers': {'one.io': 'gone'}}, 'gone', ['named by auths[4].helper']),
+        ({'credsStore': '../gone'}, None, ["'../gone', named by credsStore in /"]),
+        ({}, 'bad-get', ['named by auths[4].helper, failed to get', 'exit code 2): Try "disk init". Mend it, or name another one']),
+    ],
+)
+def test_a_helper_that_does_not_work_is_told_by_where_its_name_stands(home: Path, file: t.Any, helper: str | None, told: list[str]) -> None:
+    put(home, file)
+    login = dataclasses.replace(wanted('one.io', helper=helper), option='auths[4]')
+    with pytest.raises(ConfigError) as caught:
+        _logins.work(target(home, login), write=False)
+    assert [text for text in told if text not in str(caught.value)] == [], str(caught.value)
+    with pytest.raises(ConfigError) as caught:
+        _logins.work(target(home, wanted('one.io', None)), write=False) if not helper else _logins.work(target(home, login), write=True)
+    assert helper or "helper: ''" not in str(caught.value), 'a login that is to be gone has no use for it'
+
+
+def shown(told: t.Mapping[str, t.Any]) -> tuple[list[str], list[str]]:
+    return told['before'], told['after']
+
+
+def test_lines_of_what_a_helper_keeps(home: Path) -> None:
+    put(home, {'credHelpers': {'one.io': 'works'}})
+    goes = 'one.io goes to the helper works'
+    kept_there = ['one.io: acme, kept by the helper works', goes]
+    assert shown(_logins.work(target(home, wanted('one.io')), write=True)) == ([goes], kept_there)
+    assert shown(_logins.work(target(home, wanted('one.io')), write=True)) == (kept_there, kept_there)
+    changed = _logins.work(target(home, wanted('one.io', Secret('acme', 'new'))), write=True)
+    assert shown(changed) == (kept_there, [*kept_there, '(a secret changes: one.io)'])
+    token = ['one.io: an identity token, kept by the helper works', goes]
+    assert shown(_logins.work(target(home, wanted('one.io', Secret('acme', identity_token='tok'))), write=True)) == (kept_there, token)
+    assert shown(_logins.work(target(home, wanted('one.io', helper='')), write=True)) == (token, ['one.io: acme by a password'])
+    moved = _logins.work(target(home, wanted('one.io', helper='other')), write=True)
+    other = ['one.io: acme, kept by the helper other', 'one.io goes to the helper other']
+    assert shown(moved) == (['one.io: acme by a password'], other)
+    assert shown(_logins.work(target(home, wanted('one.io', None)), write=True)) == (other, other[1:])
+
+
+def test_lines_of_logins_that_exclusive_takes_from_helpers(home: Path) -> None:
+    put(home, {'credHelpers': {'one.io': 'works'}, 'credsStore': 'works'})
+    _logins.work(target(home, wanted('one.io'), wanted('two.io')), write=True)
+    before, after = shown(_logins.work(target(home, wanted('one.io'), exclusive=True), write=True))
+    assert before == ['one.io: acme, kept by the helper works', 'two.io: acme, kept by the helper works', 'one.io goes to the helper works']
+    assert after == [before[0], before[2]]
+
+
+def test_lines_of_what_was_not_asked_for(home: Path) -> None:
+    """Helpers are asked about the logins of the task alone."""
+    auths = {'two.io': {}, 'three.io': {'identitytoken': 'x'}, 'four.io': None}
+    put(home, {'auths': auths, 'credHelpers': {'two.io': 'gone', 'four.io': ''}, 'credsStore': ''})
+    before, after = shown(_logins.work(target(home, wanted('one.io')), write=True))
+    assert before == [
+        'two.io: kept by the helper gone', 'three.io: an identity token', 'four.io: no login', 'two.io goes to the helper gone', 'four.io goes to no helper',
+    ]  # fmt: skip
+    assert after == [*before[:3], 'one.io: acme by a password', *before[3:]]
+
+
+def test_lines_of_containers_files(home: Path) -> None:
+    given: dict[str, t.Any] = {'form': CONTAINERS}
+    _logins.work(target(home, wanted('quay.io/team', **given), wanted('one.io', **given), **given), write=True)
+    told = _logins.work(target(home, wanted('one.io', helper='works', **given), **given), write=True)
+    assert told['before'] == ['quay.io/team: acme by a password', 'one.io: acme by a password']
+    assert told['after'] == ['quay.io/team: acme by a password', 'one.io: acme, kept by the helper works', 'one.io goes to the helper works']
+
+
+def test_notes_on_what_no_line_shows(home: Path) -> None:
+    hub, quay = 'https://index.docker.io/v1/', 'quay.io'
+    path = put(home, {'auths': {hub: ACME.entry(), quay: ACME.entry()}, 'proxies': {'default': {'httpProxy': 'http://a:b@proxy:1'}}})
+    new = Secret('acme', 'new')
+    both = target(home, wanted('docker.io', new), wanted('quay.io', Secret('bob', 'new')), proxies={'http_proxy': 'http://a:c@proxy:1'})
+    before, after = shown(_logins.work(both, write=True))
+    assert after == [before[0], 'quay.io: bob by a password', before[2], f'(a secret changes: {hub})', '(a password in a proxy changes)']
+    assert shown(_logins.work(both, write=True))[1] == after[:3]
+    path.chmod(0o644)
+    assert shown(_logins.work(both, write=True)) == (after[:3], [*after[:3], '(the mode changes: 0644 to 0600)'])
+    path.parent.chmod(0o755)
+    assert _logins.work(both, write=True)['after'] == [*after[:3], f'(the mode of {path.parent} changes: 0755 to 0700)']
+    put_back = {'auths': {quay: ACME.entry()}, 'proxies': {}}
+    path.write_text(json.dumps(put_back))
+    assert _logins.work(target(home, proxies={}), write=True)['after'] == ['quay.io: acme by a password', '(what stands beside the logins changes)']
 
 
 def test_helpers_are_for_whole_registries(home: Path) -> None:
@@ -175,6 +303,28 @@ def test_items_that_contradict_each_other() -> None:
 )
 def test_items_that_no_registry_could_be_told(raw: dict[str, t.Any], told: str) -> None:
     with pytest.raises(ConfigError, match=told) as caught:
-        _logins.read_login({'registry': 'quay.io', **raw}, DOCKER, 3)
+        _logins.read_login({'registry': 'quay.io', **raw}, DOCKER, 'auths[3]')
     assert 'auths[3] (quay.io)' in str(caught.value)
     assert 's3cret' not in str(caught.value)
+
+
+LOGIN = {'username': 'acme', 'password': 's3cret'}
+
+
+@pytest.mark.parametrize(
+    'helper, told',
+    [
+        ('docker-credential-pass', "auths[3].helper: 'docker-credential-pass' is the name of the program; write pass,"),
+        ('/usr/bin/docker-credential-ecr-login', 'write ecr-login,'),
+        ('a b', "auths[3].helper: 'a b' is no name of a credential helper"),
+    ],
+)
+def test_helpers_are_written_by_their_short_name(helper: str, told: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        _logins.read_login({'registry': 'quay.io', **LOGIN, 'helper': helper}, DOCKER, 'auths[3]')
+    assert told in str(caught.value)
+
+
+def test_a_registry_of_null_is_none() -> None:
+    with pytest.raises(ConfigError, match=r'auths\[3\]\.registry: this is missing'):
+        _logins.read_login({'registry': None, **LOGIN}, DOCKER, 'auths[3]')
