@@ -6,19 +6,26 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import typing as t
 from dataclasses import dataclass, field, replace
 
 from ansible_collections.quickpull.registry.plugins.module_utils import _as_user, _auth_file, _io, _login_diff
 from ansible_collections.quickpull.registry.plugins.module_utils._as_user import Account
-from ansible_collections.quickpull.registry.plugins.module_utils._auth_file import CONTAINERS, DOCKER, Registry, Secret
+from ansible_collections.quickpull.registry.plugins.module_utils._auth_file import CONTAINERS, DOCKER, FORMATS, Registry, Secret
 from ansible_collections.quickpull.registry.plugins.module_utils._credential_helper import Helper, is_name
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._login_diff import Logins
+from ansible_collections.quickpull.registry.plugins.module_utils._plain import type_name
 
 _PLACES = {DOCKER: ('.docker', 'config.json'), CONTAINERS: ('.config/containers', 'auth.json')}
 _PROGRAM = 'docker-credential-'
+
+_TEXTS = ('registry', 'username', 'password', 'identity_token', 'state', 'user', 'format', 'config_path', 'helper')
+_CHOICES = {'state': ('absent', 'present'), 'format': FORMATS}
+# What Ansible takes for a boolean.
+_BOOLEANS = ('yes', 'on', '1', 'true', 't', 'y', 'no', 'off', '0', 'false', 'f', 'n')
 
 
 @dataclass(frozen=True)
@@ -49,6 +56,59 @@ class Target:
     logins: tuple[Wanted, ...] = ()
     exclusive: bool = False
     proxies: t.Mapping[str, t.Any] | None = None
+
+
+def check_items(auths: t.Any, option: str = 'auths') -> None:
+    """Look through the option ``auths`` as a user wrote it, in plain values.
+
+    For the controller: the whole list is secret, so that Ansible censors its own messages about a slip in it.
+
+    :raises ConfigError: naming item and key, and nothing that could be a secret.
+    """
+    if auths is None:
+        return
+    if not isinstance(auths, (list, tuple)):
+        raise ConfigError(f'{option}: a list of logins is expected, and this is {type_name(auths)}.', key=option)
+    for number, raw in enumerate(auths):
+        _check_item(raw, f'{option}[{number}]')
+
+
+def _check_item(raw: t.Any, item: str) -> None:
+    if not isinstance(raw, t.Mapping):
+        raise ConfigError(f'{item}: a dict with registry, username and password is expected, and this is {type_name(raw)}.', key=item)
+    for name in raw:
+        _check_key(str(name), item)
+    for name in _TEXTS:
+        _check_text(raw.get(name), name, f'{item}.{name}')
+    insecure = raw.get('insecure')
+    if insecure is not None and str(insecure).lower() not in _BOOLEANS:
+        raise ConfigError(f'{item}.insecure: true or false is expected, and this is {type_name(insecure)}.', key=f'{item}.insecure')
+    read_login(raw, raw.get('format') or CONTAINERS, item)
+
+
+def _check_key(name: str, item: str) -> None:
+    known = (*_TEXTS, 'insecure')
+    if name in known:
+        return
+    # `{password:secret}` in YAML is one key, and it holds the secret.
+    shown, colon, dummy = name.partition(':')
+    if colon:
+        raise ConfigError(f'{item}.{shown}: a space is missing behind the colon.', key=f'{item}.{shown}')
+    close = difflib.get_close_matches(name.lower(), known, 1, 0.6)
+    hint = f'Did you mean {close[0]}?' if close else f'An item may have {", ".join(known[:-1])} and {known[-1]}.'
+    raise ConfigError(f'{item}.{name}: there is no such key. {hint}', key=f'{item}.{name}')
+
+
+def _check_text(value: t.Any, name: str, where: str) -> None:
+    number = isinstance(value, int) and not isinstance(value, bool)
+    if value is None or (name == 'user' and number):
+        return
+    if not isinstance(value, str):
+        # Of 0123 or 1e5, YAML has made another number already.
+        way_out = '' if isinstance(value, (t.Mapping, list, tuple)) else '; put it into quotes'
+        raise ConfigError(f'{where}: a text is expected, and this is {type_name(value)}{way_out}.', key=where)
+    if name in _CHOICES and value not in _CHOICES[name]:
+        raise ConfigError(f'{where}: {value!r} is none of {" and ".join(_CHOICES[name])}.', key=where)
 
 
 def read_login(raw: t.Mapping[str, t.Any], form: str, option: str) -> Wanted:

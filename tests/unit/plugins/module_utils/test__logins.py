@@ -7,6 +7,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import subprocess
 import sys
 import typing as t
 from pathlib import Path
@@ -306,6 +307,10 @@ def test_items_that_no_registry_could_be_told(raw: dict[str, t.Any], told: str) 
         _logins.read_login({'registry': 'quay.io', **raw}, DOCKER, 'auths[3]')
     assert 'auths[3] (quay.io)' in str(caught.value)
     assert 's3cret' not in str(caught.value)
+    with pytest.raises(ConfigError, match=told) as caught:
+        _logins.check_items([{'registry': 'quay.io', **LOGIN}, {'registry': 'quay.io', **raw}], option='registry_access_auths')
+    assert 'registry_access_auths[1] (quay.io)' in str(caught.value)
+    assert 's3cret' not in str(caught.value)
 
 
 LOGIN = {'username': 'acme', 'password': 's3cret'}
@@ -328,3 +333,67 @@ def test_helpers_are_written_by_their_short_name(helper: str, told: str) -> None
 def test_a_registry_of_null_is_none() -> None:
     with pytest.raises(ConfigError, match=r'auths\[3\]\.registry: this is missing'):
         _logins.read_login({'registry': None, **LOGIN}, DOCKER, 'auths[3]')
+
+
+@pytest.mark.parametrize(
+    'auths',
+    [
+        None,
+        [],
+        [{'registry': 'docker.io', **LOGIN}],
+        [{'registry': 'quay.io/team', 'identity_token': 'tok', 'user': 1000, 'insecure': 'yes', 'state': None, 'format': 'containers', 'helper': None}],
+        [{'registry': 'quay.io/team', 'state': 'absent'}, {'registry': 'quay.io', 'state': 'absent', **LOGIN, 'helper': '', 'config_path': '~/x'}],
+    ],
+)
+def test_items_as_they_may_be_written(auths: t.Any) -> None:
+    _logins.check_items(auths)
+
+
+@pytest.mark.parametrize(
+    'item, told',
+    [
+        ('s3cret', 'auths[2]: a dict with registry, username and password is expected, and this is a string.'),
+        (None, 'auths[2]: a dict with registry, username and password is expected, and this is null.'),
+        ({'pasword': 's3cret'}, 'auths[2].pasword: there is no such key. Did you mean password?'),
+        ({'User_Name': 'acme'}, 'auths[2].User_Name: there is no such key. Did you mean username?'),
+        ({'zzz': 's3cret'}, 'auths[2].zzz: there is no such key. An item may have registry, username,'),
+        ({'password:s3cret': None}, 'auths[2].password: a space is missing behind the colon.'),
+        ({'registry': None}, 'auths[2].registry: this is missing'),
+        ({'registry': ''}, "auths[2].registry: '' is no registry"),
+        ({'registry': 'user:s3cret@quay.io'}, 'auths[2].registry: '),
+        ({'registry': ['quay.io']}, 'auths[2].registry: a text is expected, and this is a list.'),
+        ({'state': 'gone'}, "auths[2].state: 'gone' is none of absent and present."),
+        ({'format': 'podman'}, "auths[2].format: 'podman' is none of docker and containers."),
+        ({'format': 'docker', 'registry': 'quay.io/team'}, 'use the format containers'),
+        ({'password': 815}, 'auths[2].password: a text is expected, and this is a number; put it into quotes.'),
+        ({'password': {'s3cret': 1}}, 'auths[2].password: a text is expected, and this is a dict.'),
+        ({'username': True}, 'auths[2].username: a text is expected, and this is a boolean; put it into quotes.'),
+        ({'user': False}, 'auths[2].user: a text is expected'),
+        ({'insecure': 's3cret'}, 'auths[2].insecure: true or false is expected, and this is a string.'),
+        ({'helper': 'docker-credential-pass'}, 'auths[2].helper: '),
+        ({'identity_token': 's3cret'}, 'auths[2] (quay.io): give either a password or an identity_token, not both.'),
+        ({'password': None}, 'auths[2] (quay.io): give either a password or an identity_token.'),
+        ({'username': ''}, 'auths[2] (quay.io): a username is missing.'),
+    ],
+)
+def test_slips_in_items_are_told_without_a_secret(item: t.Any, told: str) -> None:
+    good = {'registry': 'quay.io', **LOGIN}
+    with pytest.raises(ConfigError) as caught:
+        _logins.check_items([good, good, {**good, **item} if isinstance(item, dict) else item])
+    assert told in str(caught.value)
+    assert 's3cret' not in str(caught.value)
+    assert '815' not in str(caught.value)
+
+
+def test_what_is_no_list_of_items() -> None:
+    for value in ('s3cret', {'registry': 's3cret'}, 7):
+        with pytest.raises(ConfigError, match=r'^registry_access_auths: a list of logins is expected, and this is a') as caught:
+            _logins.check_items(value, option='registry_access_auths')
+        assert 's3cret' not in str(caught.value)
+
+
+def test_items_are_checked_on_a_controller_as_well() -> None:
+    """Which may be no Linux."""
+    strip = "import os; [delattr(os, name) for name in ('geteuid', 'setresuid', 'setresgid', 'getgrouplist') if hasattr(os, name)]"
+    work = f"{strip}; from {_logins.__name__} import check_items; check_items([{{'registry': 'quay.io', 'state': 'absent'}}])"
+    subprocess.run([sys.executable, '-c', work], check=True, env={**os.environ, 'PYTHONPATH': os.pathsep.join(sys.path)})
