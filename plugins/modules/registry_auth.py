@@ -14,7 +14,8 @@ description:
   - Asks the registry whether it takes the login before anything is written, by the registry's own protocol. A login counts as proved only
     when the registry would not have said the same to anybody.
   - Everything else in the file stays as it is, with its order, its indentation, other logins, credential helpers, C(HttpHeaders) and C(proxies).
-    A file that is no valid JSON is refused, and is never rewritten. A symlink stays one. Writes are atomic, and the file becomes 0600.
+    A file that is no valid JSON is refused, and is never rewritten; an empty one counts as an empty object. A symlink stays one. Writes are atomic, and
+    the file becomes 0600, whatever its mode was.
   - In a user's home the work is done by a process that is that user and nobody else. Root never follows a path that another user controls.
   - Passwords reach neither the results, nor differences, nor the arguments of a process. They stand in the file, or in the credential helper, alone.
 extends_documentation_fragment:
@@ -23,11 +24,12 @@ attributes:
   check_mode:
     support: full
     details:
-      - Nothing is written. Registries are asked in check mode only with O(verify_in_check_mode=true).
+      - Nothing is written. Registries are asked in check mode only with O(verify_in_check_mode=true). Without it, a wrong password is not noticed there.
   diff_mode:
     support: full
     details:
-      - Shows registries and user names, never a secret.
+      - Shows of each login the registry, the user's name, and whether the file or which helper keeps it, never a secret. Helpers are asked about the logins
+        in O(auths), and about those that O(exclusive) removes.
   idempotent:
     support: full
     details:
@@ -66,7 +68,7 @@ options:
         type: str
       state:
         description:
-          - Whether the login is to be there. V(absent) also erases it from its credential helper.
+          - Whether the login is to be there. V(absent) also erases it from its credential helper. An entry in C(credHelpers) stays.
         type: str
         choices: [absent, present]
         default: present
@@ -86,9 +88,10 @@ options:
       helper:
         description:
           - The credential helper that keeps this login from now on, such as V(pass) for C(docker-credential-pass). It is entered into
-            C(credHelpers). A password that stood in the file is taken out of it.
+            C(credHelpers). A password that stood in the file is taken out of it, and one that another helper kept until now is erased there, where that
+            is installed.
           - Without it, the C(credHelpers) and the C(credsStore) that the file names are used.
-          - An empty text says that no helper is to keep it.
+          - An empty text says that no helper is to keep it. The file does then.
         type: str
       insecure:
         description:
@@ -120,7 +123,8 @@ options:
   verify:
     description:
       - Whether the registry is asked about each login.
-      - V(always) writes nothing unless the registry has proved every login. It is the default, since a wrong password is best found here.
+      - V(always) writes nothing unless the registry has proved every login. It is the default, since a wrong password is best found here. A registry that
+        is down fails the task, also where the login is there already.
       - V(when_reachable) writes a login with a warning when the registry cannot be asked, or lets in anybody. A login that is refused fails all the same.
       - V(never) asks nobody.
     type: str
@@ -135,7 +139,8 @@ options:
     description:
       - Whether logins that are not in O(auths) are removed from the files that O(auths) names, and from their credential helpers.
       - Without O(auths) it does nothing, unless O(user) or O(config_path) is given. Then it means that file, and logs out of everything there.
-      - It means logins alone. Other keys of the file are never touched.
+      - Of what the helper in C(credsStore) keeps, it finds only the logins that the file lists, as Docker's client does with each that it stores.
+      - It means logins alone. Other keys of the file are never touched, C(credHelpers) among them.
     type: bool
     default: false
   client_proxies:

@@ -257,7 +257,13 @@ def test_through_a_proxy_and_by_a_ca_of_ones_own(lab: Lab) -> None:
     assert {'registry-token.lab:8302', 'tokens.lab:8303'} <= {line['path'] for line in lab.access_log('proxy', started)}
     host.run('cp /usr/local/share/ca-certificates/quickpull-lab.crt /root/own.crt && rm -rf /etc/ssl/certs/*')
     try:
-        assert 'certificate is not accepted' in one(lab, host, {'registry': TOKEN, **ACME})['msg']
+        told = one(lab, host, {'registry': TOKEN, **ACME})['msg']
+        assert 'certificate is not accepted' in told
+        own = f'/etc/docker/certs.d/{TOKEN}'
+        assert f'{own}/ca.crt on the host' in told
+        host.run(f'mkdir -p {own} && cp /root/own.crt {own}/ca.crt')
+        assert one(lab, host, {'registry': TOKEN, **ACME}, config_path='/root/of/config.json')['changed'], 'that is a way out'
+        host.run(f'rm -r {own} /root/of')
         assert one(lab, host, {'registry': TOKEN, **ACME}, ca_path='/root/own.crt')['logins'][0]['verified'] == 'verified'
         assert one(lab, host, {'registry': BASIC, **ACME, 'insecure': True})['logins'][0]['verified'] == 'verified'
     finally:
@@ -340,6 +346,22 @@ def test_proxies_for_builds_and_containers(lab: Lab) -> None:
         ]
     assert auth(lab, client_proxies={}).changed() == 3
     assert config_of(lab.hosts['lab-forky']) == {}
+
+
+def test_proxies_and_exclusive_without_logins_leave_logins_alone(lab: Lab) -> None:
+    """With the logins for Podman alone, the proxies go where Docker's client looks."""
+    host = lab.hosts[PODMAN_HOST]
+    login = {'registry': BASIC, **ACME}
+    one(lab, host, login)
+    assert not one(lab, host, exclusive=True)['changed']
+    assert one(lab, host, exclusive=True, client_proxies={'https_proxy': 'http://proxy.lab:3128'})['changed']
+    assert config_of(host) == {'auths': {BASIC: entry('acme', LOGINS['acme'])}, 'proxies': {'default': {'httpsProxy': 'http://proxy.lab:3128'}}}
+    one(lab, host, {**login, 'format': 'containers'}, client_proxies={'https_proxy': ''})
+    assert config_of(host) == {'auths': {BASIC: entry('acme', LOGINS['acme'])}}
+    assert list(config_of(host, AUTH)['auths']) == [BASIC]
+    assert one(lab, host, exclusive=True, user='root')['changed']
+    assert config_of(host) == {'auths': {}}
+    assert list(config_of(host, AUTH)['auths']) == [BASIC]
 
 
 # Users
@@ -448,8 +470,16 @@ def test_a_login_moves_into_a_helper_and_out_again(lab: Lab, helper: Host) -> No
     assert config_of(helper)['auths'] == {BASIC: {}}
     helper.run(f'docker pull {BASIC}/acme/busybox:1')
     assert not one(lab, helper, login)['changed']
-    assert one(lab, helper, {**login, 'helper': ''})['changed']
+    assert config_of(helper, '/root/.helper.json')[BASIC]['Secret'] == LOGINS['acme']
+    said, done, again = (one(lab, helper, {**login, 'helper': ''}, how={'check': check, 'diff': True}) for check in (True, False, False))
+    assert [each['changed'] for each in (said, done, again)] == [True, True, False]
+    assert said['diff'] == done['diff']
+    (diff,) = done['diff']
+    assert diff['before'] == f'{BASIC}: acme, kept by the helper lab\n{BASIC} goes to the helper lab\n'
+    assert diff['after'] == f'{BASIC}: acme by a password\n'
     assert config_of(helper)['auths'] == {BASIC: entry('acme', LOGINS['acme'])}
+    assert config_of(helper, '/root/.helper.json') == {}
+    helper.run(f'docker pull {BASIC}/acme/busybox:1')
 
 
 @pytest.mark.parametrize(
@@ -472,6 +502,7 @@ def test_a_helper_that_is_absent_or_fails(lab: Lab, bob: Host, program: str | No
     assert result['failed']
     assert told in result['msg']
     assert 'docker-credential-bad' in result['msg']
+    assert f'credsStore in {CONFIG}' in result['msg'] or 'another one back' in result['msg']
     assert bob.get(CONFIG) == text
     assert LOGINS['acme'] not in run.stdout + run.stderr
 
@@ -503,7 +534,10 @@ def test_pass_as_a_helper(lab: Lab) -> None:
     host = lab.hosts['lab-forky']
     host.run('rm -rf /root/.gnupg /root/.password-store')
     uninitialised = one(lab, host, {'registry': BASIC, **ACME, 'helper': 'pass'})
-    assert 'docker-credential-pass failed to' in uninitialised['msg']
+    assert f'docker-credential-pass, named by auths[0].helper, failed to store the login of {BASIC}' in uninitialised['msg']
+    assert 'pass init' in uninitialised['msg']
+    assert '..' not in uninitialised['msg']
+    assert 'write pass' in one(lab, host, {'registry': BASIC, **ACME, 'helper': 'docker-credential-pass'})['msg']
     host.run('gpg --batch --quiet --gen-key && pass init lab@example.test', stdin=KEY)
     login = {'registry': BASIC, **ACME, 'helper': 'pass'}
     assert one(lab, host, login)['changed']
@@ -515,7 +549,12 @@ def test_pass_as_a_helper(lab: Lab) -> None:
     host.run(f'docker logout {BASIC} && docker login -u acme --password-stdin {BASIC}', stdin=LOGINS['acme'])
     assert not one(lab, host, login)['changed']
     assert one(lab, host, {**login, 'state': 'absent'})['changed']
-    assert BASIC not in json.loads(host.out('docker-credential-pass list'))
+    assert BASIC not in json.loads(host.out('docker-credential-pass list') or '{}')
+    assert one(lab, host, login)['changed']
+    assert one(lab, host, {**login, 'helper': ''})['changed']
+    assert BASIC not in json.loads(host.out('docker-credential-pass list') or '{}')
+    assert config_of(host)['auths'] == {BASIC: entry('acme', LOGINS['acme'])}
+    assert one(lab, host, {**login, 'state': 'absent'})['changed']
     assert not one(lab, host, {**login, 'state': 'absent'})['changed']
 
 
