@@ -289,4 +289,3 @@ def blockers(found: Containerd) -> dict[str, str]:
     if not found.unit:
         why['no_unit'] = 'containerd is not run by a unit of its own, so it is for whoever runs it to restart it.'
     return why
-
