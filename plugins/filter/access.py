@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.quickpull.registry.plugins.module_utils import _access
+from ansible_collections.quickpull.registry.plugins.module_utils import _access, _logins
 from ansible_collections.quickpull.registry.plugins.module_utils._plain import plain
 from ansible_collections.quickpull.registry.plugins.module_utils._select import parse_policy
 from ansible_collections.quickpull.registry.plugins.plugin_utils._filter import as_filter
@@ -80,6 +80,13 @@ def access_rules_hold(policy: t.Any, jmespath: str = '') -> bool:
     """True when the rules of the choice make sense; an error says what does not, before any mirror is asked."""
     parse_policy(plain(policy), key='registry_access_mirror_policy')
     check_jmespath(str(jmespath), _QUERY)
+    return True
+
+
+@as_filter
+def access_auths_hold(auths: t.Any) -> bool:
+    """True when the logins can be understood; an error names the item that cannot, before anything is done, and no secret."""
+    _logins.check_items(plain(auths), option='registry_access_auths')
     return True
 
 
@@ -177,6 +184,7 @@ class FilterModule:
         return {
             'access_added_up': access_added_up,
             'access_all_candidates': access_all_candidates,
+            'access_auths_hold': access_auths_hold,
             'access_candidates': access_candidates,
             'access_choice': access_choice,
             'access_client_proxies': access_client_proxies,
