@@ -8,7 +8,7 @@
     python tests/run.py sanity docs      the named ones
     python tests/run.py --list           what there is
 
-Checks that need no lab run side by side while the labs are brought up; those on a lab follow, on two labs side by side, on
+Checks that need no lab run side by side while the labs are brought up; those on a lab follow, on three labs side by side, on
 each one at a time. Output goes to .cache/logs/NAME.log; the end of it is shown when a check fails.
 The last line is ``N passed, N failed``: pytest's counts, and one for each other check.
 """
@@ -24,6 +24,7 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 import time
 import typing as t
 from pathlib import Path
@@ -52,7 +53,7 @@ class Check:
 
     ``command`` is an argument list, or a function that gets the log and returns whether all is well;
     ``{export}`` stands for the exported tree. ``needs`` is ``source`` (the clone), ``export`` (a copy of it, as ansible-test
-    and friends want it) or ``lab`` (the hosts of tests/lab). ``lab`` says which of the labs, by its name.
+    and friends want it) or ``lab`` (the hosts of tests/lab). ``lab`` says on which of the labs it runs, by its name, and is set when it begins.
     """
 
     name: str
@@ -319,8 +320,8 @@ def python_tool(name: str, *arguments: str) -> list[str]:
 def lab_tests() -> t.Iterator[Check]:
     """One check for each file of tests on real hosts."""
     for path in sorted(ROOT.glob("tests/lab/test_*.py")):
-        name = path.stem[len("test_") :].replace("_", "-")
-        yield Check(f"lab-{name}", pytest_command(f"lab-{name}", str(path)), needs="lab", lab=SECOND_LAB if name in ON_SECOND_LAB else "", pytest=True)
+        name = f"lab-{path.stem[len('test_') :].replace('_', '-')}"
+        yield Check(name, pytest_command(name, str(path)), needs="lab", pytest=True)
 
 
 def pytest_command(name: str, *arguments: str) -> list[str]:
@@ -328,9 +329,10 @@ def pytest_command(name: str, *arguments: str) -> list[str]:
     return python_tool("pytest", "-q", f"--junitxml={LOGS / name}.xml", *arguments)
 
 
-# The slowest files, so that both labs are done at about the same time. Molecule knows the first one alone.
-SECOND_LAB = "second"
-ON_SECOND_LAB = ("daemon-config", "engine-info", "probe", "proxy-dropin", "site")
+# Names of the labs. Molecule knows the first one alone.
+LABS = ("", "second", "third")
+# Those that take longest, longest first: begun early, none is left to run alone at the end.
+SLOWEST = ("lab-site", "lab-engines", "lab-auth", "lab-logins", "lab-apply", "lab-hosts-toml", "lab-probe", "lab-registries-conf")
 
 COLLECTION = "ansible_collections.quickpull.registry"
 MYPY_ARGUMENTS = ("-p", f"{COLLECTION}.plugins", "-p", f"{COLLECTION}.tests.unit", "-p", f"{COLLECTION}.tests.examples", "-p", "lab", "-m", "run")
@@ -407,30 +409,65 @@ def report(outcome: Outcome, log: Log) -> None:
 def run_all(checks: t.Sequence[Check], keep_lab: bool) -> list[Outcome]:
     """Side by side what can be, then the checks on the labs."""
     beside = [check for check in checks if check.needs != "lab"]
-    on_labs = {lab: [check for check in checks if check.needs == "lab" and check.lab == lab] for lab in ("", SECOND_LAB)}
-    ups = [Check(f"lab-up{lab and '-'}{lab}", lab_up, needs="lab", lab=lab) for lab, on_lab in on_labs.items() if on_lab]
+    on_labs = [check for check in checks if check.needs == "lab"]
+    ups = [Check(f"lab-up{lab and '-'}{lab}", lab_up, needs="lab", lab=lab) for lab in LABS[: labs_for(on_labs)]]
     # The slow ones first, so that none is left to run alone at the end.
     beside.sort(key=lambda check: (check.name not in ("sanity", "lint"), check.fast))
     with concurrent.futures.ThreadPoolExecutor(max_workers=max(2, os.cpu_count() or 2)) as pool:
-        # The first lab builds the images that both run from.
+        # The first lab builds the images that all run from.
         raised = pool.submit(lambda: [run_check(up) for up in ups])
         outcomes = list(pool.map(run_check, beside))
         outcomes += raised.result()
     down = {outcome.name for outcome in outcomes if outcome.failed}
+    queue = LabQueue(on_labs)
     with concurrent.futures.ThreadPoolExecutor() as pool:
-        for found in pool.map(lambda up: run_on_lab(on_labs[up.lab], up.name not in down), ups):
+        for found in pool.map(lambda up: run_on_lab(queue, up.lab), [up for up in ups if up.name not in down]):
             outcomes += found
+    left = queue.rest()
+    if left:
+        print(f"No lab is up: {', '.join(check.name for check in left)} count as failed.", flush=True)
+        outcomes += [Outcome(check.name, failed=1) for check in left]
     if not keep_lab:
         outcomes += [run_check(dataclasses.replace(up, name=up.name.replace("up", "down"), command=[*LAB, "down"])) for up in reversed(ups)]
     return outcomes
 
 
-def run_on_lab(checks: t.Sequence[Check], is_up: bool) -> list[Outcome]:
-    """The checks of one lab, one at a time; all of them fail when it is not up."""
-    if is_up:
-        return [run_check(check) for check in checks]
-    print(f"The lab is not up: {', '.join(check.name for check in checks)} count as failed.", flush=True)
-    return [Outcome(check.name, failed=1) for check in checks]
+def labs_for(checks: t.Sequence[Check]) -> int:
+    """How many labs these checks are worth: no more than can be used at a time."""
+    molecule = sum(check.name.startswith("molecule-") for check in checks)
+    return min(len(LABS), len(checks) - molecule + min(molecule, 1))
+
+
+class LabQueue:
+    """The checks that wait for a lab. Each lab takes the next one that it may run."""
+
+    def __init__(self, checks: t.Sequence[Check]) -> None:
+        order = {name: number for number, name in enumerate(SLOWEST)}
+        self.waiting = sorted(checks, key=lambda check: (not check.name.startswith("molecule-"), order.get(check.name, len(order))))
+        self.lock = threading.Lock()
+
+    def next(self, lab: str) -> Check | None:
+        """The next check for a lab; None when nothing is left for it."""
+        with self.lock:
+            for check in self.waiting:
+                if lab == LABS[0] or not check.name.startswith("molecule-"):
+                    self.waiting.remove(check)
+                    return dataclasses.replace(check, lab=lab)
+        return None
+
+    def rest(self) -> list[Check]:
+        """What no lab took."""
+        return self.waiting
+
+
+def run_on_lab(queue: LabQueue, lab: str) -> list[Outcome]:
+    """Checks on one lab, one at a time, until there are no more."""
+    outcomes: list[Outcome] = []
+    while True:
+        check = queue.next(lab)
+        if check is None:
+            return outcomes
+        outcomes.append(run_check(check))
 
 
 def choose(names: t.Sequence[str], fast: bool) -> list[Check]:
