@@ -282,7 +282,7 @@ def test_a_crash_between_file_and_record_is_harmless(place: Place, monkeypatch: 
     place.write(THEIRS)
     place.present()
     with monkeypatch.context() as patch:
-        patch.setattr(registry, 'save', lambda *_arguments: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(registry, 'save', lambda *_arguments: (dummy for dummy in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             place.absent()
     assert (place.text(), place.record().ours) == (THEIRS, True)
