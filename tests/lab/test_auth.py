@@ -13,6 +13,7 @@ import pytest
 
 from lab import registries
 from lab.api import Host, Lab, PlaybookRun
+from lab.images import HELPERS
 from lab.registries import ANYBODY, BASIC, LOGINS, OAUTH_USER, OPEN, TOKEN, TOKEN_LOGINS
 
 MODULE = 'registry_auth'
@@ -532,7 +533,7 @@ Expire-Date: 0
 def test_pass_as_a_helper(lab: Lab) -> None:
     """A helper that people use, and Docker's own client beside: either reads what the other one left."""
     host = lab.hosts['lab-forky']
-    host.run('rm -rf /root/.gnupg /root/.password-store')
+    host.run(f'rm -rf /root/.gnupg /root/.password-store; ln -s {HELPERS}/docker-credential-pass /usr/local/bin/')
     uninitialised = one(lab, host, {'registry': BASIC, **ACME, 'helper': 'pass'})
     assert f'docker-credential-pass, named by auths[0].helper, failed to store the login of {BASIC}' in uninitialised['msg']
     assert 'pass init' in uninitialised['msg']
