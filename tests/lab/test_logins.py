@@ -32,7 +32,13 @@ Login = t.Mapping[str, t.Any]
 def site(lab: Lab, auths: t.Sequence[Login], *, mirrors: t.Any = None, extra_vars: t.Mapping[str, t.Any] | None = None, **more: t.Any) -> PlaybookRun:
     """Run site.yml with these logins."""
     given = {'registry_access_mirrors': {'docker.io': mirrors}} if mirrors is not None else {}
-    variables = {'registry_access_auths': list(auths), 'registry_access_probe_deadline': 6, **given, **(extra_vars or {})}
+    variables = {
+        'registry_access_auths': list(auths),
+        'registry_access_engines': ['docker'],
+        'registry_access_probe_deadline': 6,
+        **given,
+        **(extra_vars or {}),
+    }
     return lab.playbook('playbooks/site.yml', extra_vars=variables, **more)
 
 
