@@ -8,7 +8,7 @@
     python tests/run.py sanity docs      the named ones
     python tests/run.py --list           what there is
 
-Checks that need no lab run side by side while the labs are brought up; those on a lab follow, on three labs side by side, on
+Checks that need no lab run side by side while the labs are brought up; those on a lab follow, on two labs side by side, on
 each one at a time. Output goes to .cache/logs/NAME.log; the end of it is shown when a check fails.
 The last line is ``N passed, N failed``: pytest's counts, and one for each other check.
 """
@@ -330,7 +330,7 @@ def pytest_command(name: str, *arguments: str) -> list[str]:
 
 
 # Names of the labs. Molecule knows the first one alone.
-LABS = ("", "second", "third")
+LABS = ("", "second")
 # Those that take longest, longest first: begun early, none is left to run alone at the end.
 SLOWEST = ("lab-site", "lab-engines", "lab-auth", "lab-logins", "lab-apply", "lab-hosts-toml", "lab-probe", "lab-registries-conf")
 
