@@ -31,9 +31,9 @@ def access_candidates(mirrors: t.Any, upstream: str, catalog: t.Any = (), trust:
 
 
 @as_filter
-def access_engines(wanted: t.Any, looked: t.Any) -> dict[str, list[str]]:
+def access_engines(wanted: t.Any, looked: t.Any, state: str = 'present') -> dict[str, list[str]]:
     """Which engines of a host the role configures."""
-    return _access.engines_here(plain(wanted), plain(looked))
+    return _access.engines_here(plain(wanted), plain(looked), str(state))
 
 
 @as_filter
@@ -84,9 +84,13 @@ def access_rules_hold(policy: t.Any, jmespath: str = '') -> bool:
 
 
 @as_filter
-def access_auths_hold(auths: t.Any) -> bool:
+def access_auths_hold(auths: t.Any, state: str = 'present') -> bool:
     """True when the logins can be understood; an error names the item that cannot, before anything is done, and no secret."""
-    _logins.check_items(plain(auths), option='registry_access_auths')
+    items = plain(auths)
+    # With all of them to be gone, nobody has to know a password any more.
+    if str(state) == 'absent' and isinstance(items, list):
+        items = [{**item, 'state': 'absent'} if isinstance(item, dict) else item for item in items]
+    _logins.check_items(items, option='registry_access_auths')
     return True
 
 

@@ -42,17 +42,18 @@ def parts_in_run(run_tags: t.Sequence[str], skip_tags: t.Sequence[str] = ()) -> 
     return [part for part in asked if part not in skip_tags]
 
 
-def engines_here(wanted: t.Any, looked: t.Mapping[str, t.Any]) -> dict[str, list[str]]:
+def engines_here(wanted: t.Any, looked: t.Mapping[str, t.Any], state: str = 'present') -> dict[str, list[str]]:
     """Which engines of a host the role configures.
 
     :param wanted: ``auto``, or names of :data:`ENGINES`. ``auto`` means all that are there, but for a containerd that only Docker uses: nobody pulls
         through it, so it is not worth a restart.
     :param looked: what container_engine_info found, by engine.
+    :param state: with ``absent`` all that are there are looked through, whoever uses them by now.
     :returns: ``configured``, and ``absent``, those that are named and not there.
     :raises ConfigError: for an engine that is not known.
     """
     if wanted == 'auto':
-        there = [name for name in ENGINES if name in looked and not looked[name].get('for_docker_alone')]
+        there = [name for name in ENGINES if name in looked and (state == 'absent' or not looked[name].get('for_docker_alone'))]
         return {'configured': there, 'absent': []}
     named = [wanted] if isinstance(wanted, str) else list(wanted or ())
     unknown = [str(name) for name in named if name not in ENGINES]
@@ -427,6 +428,8 @@ LEFT_BY_ROLE = (
     '__registry_access_config_settings',
     '__registry_access_pending',
     '__registry_access_apply',
+    '__registry_access_docker_none_serves',
+    '__registry_access_docker_unserved',
     '__registry_access_docker_written',
     '__registry_access_containerd_none_serves',
     '__registry_access_containerd_unserved',
@@ -474,13 +477,13 @@ def _host_summary(variables: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
         return {'skipped': 'not reached'}
     docker = looked['engines'].get('docker')
     upstreams = _upstreams_summary(looked['engines'], variables)
-    if docker is None and not upstreams:
-        return {'skipped': 'no engine' if not looked['engines'] else 'no Docker'}
     steps = [variables[name] for name in LEFT_BY_ROLE if name in variables and name != '__registry_access_probes']
     stopped = next((step for step in steps if step.get('failed')), None)
+    if not looked['engines'] and not stopped and '__registry_access_logins' not in variables:
+        return {'skipped': 'no engine'}
     written = [variables.get(name, {}) for name in WRITTEN]
     by_engine = [variables.get(name, {}) for name in _WRITTEN_BY_ENGINE.values()]
-    for_containerd = [variables.get(name, {}) for name in ('__registry_access_containerd_written', '__registry_access_containerd_dropin')]
+    containerd_dropin = variables.get('__registry_access_containerd_dropin', {})
     logins = variables.get('__registry_access_logins', {})
     apply = stopped or variables.get('__registry_access_apply', {})
     before = (docker or {}).get('registry_mirrors') or []
@@ -489,7 +492,7 @@ def _host_summary(variables: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
         'before': before,
         'after': _mirrors_after(before, written, apply),
         'upstreams': upstreams,
-        'plan': as_dict(_together([result['plan'] for result in [*written, *for_containerd] if 'plan' in result])),
+        'plan': as_dict(_together([result['plan'] for result in written if 'plan' in result])),
         'apply': apply,
         'logins': _logins_summary(logins),
         'left_out': [one for result in written for one in result.get('left_out', [])],
@@ -497,9 +500,10 @@ def _host_summary(variables: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
         'warnings': [
             *_said(variables, '__registry_access_kept'),
             *_said(variables, '__registry_access_unusable'),
+            *_said(variables, '__registry_access_docker_unserved'),
             *_said(variables, '__registry_access_containerd_unserved'),
             *_said(variables, '__registry_access_podman_unserved'),
-            *(warning for result in [*written, *by_engine, for_containerd[1], logins] for warning in result.get('warnings', [])),
+            *(warning for result in [*written, *by_engine, containerd_dropin, logins] for warning in result.get('warnings', [])),
             *(_sentence_of(one) for result in by_engine for one in result.get('left_out', [])),
             *_said(variables, '__registry_access_login_waits'),
             *_said(variables, '__registry_access_few_pulls'),
@@ -518,7 +522,7 @@ def _upstreams_summary(engines: t.Mapping[str, t.Any], variables: t.Mapping[str,
         result = variables.get(name, {})
         facts = engines.get(engine) or {}
         apply = variables.get('__registry_access_containerd_apply', {}) if engine == 'containerd' else {}
-        state = 'rolled back' if apply.get('failed') else 'restarted, proved' if apply.get('changed') else ''
+        state = 'FAILED' if apply.get('failed') else 'restarted, proved' if apply.get('proved') else 'a restart' if apply.get('changed') else ''
         by_upstream = {one['upstream']: one for one in result.get('files') or () if one.get('upstream') and one.get('mirrors') is not None}
         for upstream, one in by_upstream.items():
             rows.append({

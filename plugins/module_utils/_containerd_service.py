@@ -37,7 +37,7 @@ class ContainerdService:
     def plan(self) -> Plan:
         found, record = self.look(), _containerd_registry.load(self.state)
         for_files = _containerd_registry.make_plan(found, record.directory, record) if record.ours else Plan()
-        for_proxies = _containerd_registry.proxies_plan(found, self._proxies(found))
+        for_proxies = _containerd_registry.proxies_plan(found, self._proxies(found), record)
         if for_files.action == for_proxies.action:
             keys, reasons = for_files.restart_keys + for_proxies.restart_keys, for_files.reasons + for_proxies.reasons
             return replace(for_files, restart_keys=keys, reasons=reasons)
@@ -77,8 +77,11 @@ class ContainerdService:
     def put_back(self) -> list[str]:
         with _io.locked(self.state):
             record = _containerd_registry.load(self.state)
+            # What was proved before is not what went wrong now.
+            if not record.ours or record.proved:
+                return []
             change = _containerd_registry.plan_back(record, self.look())
-            if not record.ours or not change.changed:
+            if not change.changed:
                 return []
             _containerd_registry.write(self.state, change)
         return [change.file.path]

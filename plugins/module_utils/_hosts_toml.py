@@ -153,7 +153,7 @@ def shown(text: str) -> str:
     for one in reversed(found):
         text = text[: one.end] + _COMMENT.sub('# ***', text[one.end : behind]) + text[behind:]
         behind = one.start
-        if one.key and 'header' in one.path:
+        if one.key and ('header' in one.path or 'header' in one.value):
             text = text[: one.value_start] + quote('***') + text[one.end :]
     return mask_text(_COMMENT.sub('# ***', text[:behind]) + text[behind:])
 

@@ -76,10 +76,15 @@ class Clock:
 
 @dataclass
 class Outcome:
-    """What was done. ``pending``: why a restart has to wait, one sentence each. ``action`` is what was, or in check mode would be, done."""
+    """What was done.
+
+    :ivar action: what was, or in check mode would be, done. ``proved``: the service then came up as wanted.
+    :ivar pending: why a restart has to wait, one sentence each.
+    """
 
     changed: bool = False
     action: str = NONE
+    proved: bool = False
     pending: list[str] = field(default_factory=list)
     plan: Plan = field(default_factory=Plan)
 
@@ -102,6 +107,7 @@ def apply(service: Service, options: Options, *, check_mode: bool = False, clock
     if failures:
         _roll_back(service, options, clock, failures, since)
     service.proved()
+    foreseen.proved = True
     return foreseen
 
 
@@ -150,7 +156,7 @@ def _roll_back(service: Service, options: Options, clock: Clock, failures: list[
     except ConfigError as exc:
         raise ConfigError(f'{what} It could not be put back: {exc}', key=service.unit) from exc
     if not paths:
-        raise ConfigError(f'{what} What is wrong was not written by this collection, so nothing was put back.', key=service.unit)
+        raise ConfigError(f'{what} Nothing was put back, because what this collection wrote was proved before, or is not what is wrong.', key=service.unit)
     before = service.start_id()
     refused = _start(service.unit, clock)
 

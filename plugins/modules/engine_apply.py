@@ -9,14 +9,15 @@ module: engine_apply
 short_description: Restart containerd where that is needed and safe, prove it, and undo it when it fails
 version_added: 0.1.0
 description:
-  - Brings into force what M(quickpull.registry.hosts_toml) wrote into containerd's C(config.toml). Docker has a module of its own,
-    M(quickpull.registry.docker_daemon_apply).
+  - Brings into force what M(quickpull.registry.hosts_toml) wrote into containerd's C(config.toml), and the proxies that
+    M(quickpull.registry.engine_proxy_dropin) gives it. Docker has a module of its own, M(quickpull.registry.docker_daemon_apply).
   - Does nothing where everything is in force already, and leaves a service that is stopped as it is.
   - containerd is restarted, never reloaded, since a SIGHUP ends it. Running containers live through that, as long as the unit has
     C(KillMode=process), which it has by default.
   - The proof is the answer of the CRI, since systemd calls containerd active while its CRI has failed. Up to 1.7 the CRI also tells
     that C(config_path) is in force. Later ones do not tell; there the proof is that it answers and was started after the file was written.
-  - When the service does not come up as wanted, C(config.toml) is put back as it was, and the service is restarted with that. The task then fails.
+  - When the service does not come up as wanted, C(config.toml) is put back as it was, unless what was written into it was proved before, and the
+    service is restarted with that. The task then fails.
 extends_documentation_fragment:
   - quickpull.registry.attributes
 attributes:
@@ -84,6 +85,11 @@ action:
   returned: success
   type: str
   sample: restart
+proved:
+  description: Whether a restart was done, and the service then answered as wanted. Always V(false) in check mode.
+  returned: success
+  type: bool
+  sample: true
 pending:
   description: Why a restart that is needed has to wait, one sentence each. Empty when none waits.
   returned: success

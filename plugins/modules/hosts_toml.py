@@ -333,7 +333,7 @@ def plan_after(work: Work, found: Containerd | None, check_mode: bool, state: St
     if not check_mode:
         found = containerd.inspect(hosts.containerd)
         return _containerd_registry.make_plan(found, work.directory, work.config.record)
-    return _containerd_registry.predicted_plan(found, work.directory) if work.config.record.ours else Plan()
+    return _containerd_registry.predicted_plan(found, work.directory, work.config.record) if work.config.record.ours else Plan()
 
 
 def warnings_for(work: Work, params: t.Mapping[str, t.Any], found: Containerd | None, hosts: Hosts) -> list[str]:
@@ -343,6 +343,18 @@ def warnings_for(work: Work, params: t.Mapping[str, t.Any], found: Containerd | 
         return told
     if found is not None and not found.installed:
         told.append('There is no containerd on this host that would read these files.')
+    told += [
+        f'None of the mirrors of {one.upstream} may say which image a tag means (trust: content), so tags are asked of {one.upstream} itself, '
+        'which has to be reachable for that.'
+        for one in work.targets
+        if one.mirrors and not _hosts_toml.resolves(one.mirrors)
+    ]
+    strangers = sorted({mirror.url for one in work.targets for mirror in one.mirrors if mirror.third_party})
+    if strangers and found is not None and {'kubelet', 'crictl'} & set(found.used_by):
+        told.append(
+            f'A pull secret that a pod gives for an image is handed to the mirrors that serve it, also to those of third parties: {", ".join(strangers)}. '
+            'Leave them out where pods have pull secrets for these registries.'
+        )
     if params['engine'] == 'docker':
         reason = _hosts_toml.docker_reads_not(docker.inspect(with_containers=False, with_logins=False, host=hosts.docker))
         told += [reason] if reason else []

@@ -112,7 +112,8 @@ def test_check_mode_foresees_the_first_run(host: Host, story: dict[str, t.Any]) 
     foreseen, written, again = (story[step][host.name] for step in ('foreseen', 'written', 'again'))
     names = ('changed', 'files', 'left_out', 'hidden_for', 'validated_by', 'diff')
     assert {name: foreseen[name] for name in names} == {name: written[name] for name in names}
-    assert (written['changed'], written['files']) == (True, [{'path': HUB, 'upstream': 'docker.io', 'changed': True}])
+    lab_urls = ['http://good-a.lab:8101', 'http://good-b.lab:8102']
+    assert (written['changed'], written['files']) == (True, [{'path': HUB, 'upstream': 'docker.io', 'mirrors': lab_urls, 'changed': True}])
     assert (again['changed'], again['diff'], again['validated_by']) == (False, [], 'podman')
 
 

@@ -450,7 +450,7 @@ def test_the_report_tells_what_each_engine_has() -> None:
                 'left_out': [{'because': 'This one not.'}],
             },
             '__registry_access_containerd_written': {'files': [{'upstream': 'docker.io', 'mirrors': [CACHE], 'changed': True}], 'left_out': ['Nor that.']},
-            '__registry_access_containerd_apply': {'changed': True},
+            '__registry_access_containerd_apply': {'changed': True, 'proved': True},
             '__registry_access_logins': {'logins': [{'registry': 'quay.io', 'username': 'a', 'user': 'bob', 'state': 'present', 'changed': True}]},
         }
     })['hosts']['a']

@@ -103,7 +103,7 @@ def test_nothing_is_touched(plan: Plan, options: dict[str, t.Any], expected: Out
 def test_restarted_and_proved(plan: Plan, options: dict[str, t.Any]) -> None:
     service = FakeService(plan)
     found = service.apply(**options)
-    assert found == Outcome(True, 'restart', plan=plan)
+    assert found == Outcome(True, 'restart', proved=True, plan=plan)
     assert service.did == [*START, 'proved']
     assert service.time < 102
     plain = json.loads(json.dumps(found.as_dict()))
@@ -146,7 +146,7 @@ def test_without_roll_back() -> None:
 
 def test_nothing_of_ours_to_put_back() -> None:
     service = FakeService(good=False, ours=False)
-    assert failure(service).endswith('was not written by this collection, so nothing was put back.')
+    assert failure(service).endswith('was proved before, or is not what is wrong.')
     assert service.did == [*START, 'put back']
 
 

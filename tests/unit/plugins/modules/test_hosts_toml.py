@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 import typing as t
 from pathlib import Path
 
@@ -71,7 +72,7 @@ class Place:
         return _systemd.Result(0, printed(dump_of(Path(command[2]).read_bytes())))
 
     def running(self, **changes: t.Any) -> None:
-        self.containerd.update(active_state='active', main_pid=7, start_id='boot:1:7', started_at=1.0, **changes)
+        self.containerd.update({'active_state': 'active', 'main_pid': 7, 'start_id': 'boot:1:7', 'started_at': 1.0, **changes})
 
     def run(self, check: bool = False, **params: t.Any) -> dict[str, t.Any]:
         self.module = FakeModule(check, params)
@@ -231,7 +232,9 @@ PLANS: list[tuple[dict[str, t.Any], str, list[str]]] = [
 
 @pytest.mark.parametrize('changes, action, blockers', PLANS)
 def test_plan(place: Place, changes: dict[str, t.Any], action: str, blockers: list[str]) -> None:
-    place.running(**changes)
+    time.sleep(0.05)  # files carry the time of the kernel's last tick
+    place.running(started_at=time.time(), **changes)
+    time.sleep(0.05)
     for check in (True, False, False):
         plan = place.run(check, upstreams=TWO)['plan']
         assert (plan['action'], plan['blockers']) == (action, blockers), 'also when it was written by an earlier run'
