@@ -32,7 +32,6 @@ class Record:
     :ivar owners: who asked for the key. ``directory``: its value.
     :ivar before: the file's text before, None for no file; ``after`` with the key; ``value_before``: the key's source text, None for no key.
     :ivar proved: the start of containerd (boot id and ticks) that was proved to have the key.
-    :ivar unapplied: the start during which somebody else had changed the file before us: a restart brings that into force too.
     """
 
     path: str = ''
@@ -43,7 +42,6 @@ class Record:
     value_before: str | None = None
     made_dirs: tuple[str, ...] = ()
     proved: str = ''
-    unapplied: str = ''
 
     @property
     def ours(self) -> bool:
@@ -142,12 +140,7 @@ def plan_present(state: State, owner: str, found: Containerd, directory: str, ho
     made = tuple(_io.missing_dirs(os.path.dirname(found.config_path)))
     value = _containerd_config.value_before(start, found.config_path)
     owners = tuple(dict.fromkeys([*(record.owners if record.directory == directory else ()), owner]))
-    unapplied = (found.start_id or '') if _newer_than_start(file, found) and not (record.ours and text == record.after) else ''
-    return Change(file, after, Record(found.config_path, owners, directory, text, after, value, made, unapplied=unapplied))
-
-
-def _newer_than_start(file: FileState, found: Containerd) -> bool:
-    return file.file_id is not None and found.started_at is not None and file.file_id.ctime_ns > found.started_at * 1e9
+    return Change(file, after, Record(found.config_path, owners, directory, text, after, value, made))
 
 
 def plan_absent(state: State, owner: str, found: Containerd, host: Host | None = None) -> Change:
@@ -258,21 +251,21 @@ def make_plan(found: Containerd, directory: str, record: Record) -> Plan:
         return Plan()  # of what others wrote nobody can say whether it is in force, and that is no reason to restart
     if in_force(found, directory, record) and not found.cri_error:
         return Plan()
-    return predicted_plan(found, directory, record)
+    return predicted_plan(found, directory)
 
 
-def predicted_plan(found: Containerd, directory: str, record: Record) -> Plan:
+def predicted_plan(found: Containerd, directory: str) -> Plan:
     """What a running containerd needs once config_path is in its file, but not in force."""
     if not found.running or directory in directories(found.cri_config_path):
         return Plan()
-    blocked = blockers(found, record)
+    blocked = blockers(found)
     reason = f'containerd reads {KEY} only when it starts.'
     if found.cri_error:
         reason = f'{found.cri_error} {reason}'
     return Plan(action=RESTART, restart_keys=(KEY,), reasons=(reason,), blockers=tuple(blocked), blocked_because=tuple(blocked.values()))
 
 
-def proxies_plan(found: Containerd, expected: t.Mapping[str, str], record: Record) -> Plan:
+def proxies_plan(found: Containerd, expected: t.Mapping[str, str]) -> Plan:
     """What a running containerd needs for the proxies of a systemd drop-in to be in force.
 
     :param expected: what its environment must then hold, see :func:`_dropin.expected_environ`.
@@ -280,11 +273,11 @@ def proxies_plan(found: Containerd, expected: t.Mapping[str, str], record: Recor
     reasons = _dropin.restart_reasons(expected, found) if found.running else []
     if not reasons:
         return Plan()
-    blocked = blockers(found, record)
+    blocked = blockers(found)
     return Plan(action=RESTART, restart_keys=(DROPIN,), reasons=tuple(reasons), blockers=tuple(blocked), blocked_because=tuple(blocked.values()))
 
 
-def blockers(found: Containerd, record: Record) -> dict[str, str]:
+def blockers(found: Containerd) -> dict[str, str]:
     """Why a restart of containerd is not safe: a sentence for each reason."""
     why: dict[str, str] = {}
     if found.dependents:
@@ -293,8 +286,6 @@ def blockers(found: Containerd, record: Record) -> dict[str, str]:
         why['binary_replaced'] = 'The containerd on disk is not the one that runs: a restart would be an upgrade.'
     if found.kill_mode != 'process':
         why['kill_mode'] = f'{found.unit} has KillMode={found.kill_mode}: a restart would stop the containers. With KillMode=process it would not.'
-    if record.unapplied and record.unapplied == found.start_id:
-        why['unapplied'] = f'Somebody else changed {found.config_path} and did not restart containerd: a restart brings that into force too.'
     if not found.unit:
         why['no_unit'] = 'containerd is not run by a unit of its own, so it is for whoever runs it to restart it.'
     return why

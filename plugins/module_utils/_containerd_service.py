@@ -37,7 +37,7 @@ class ContainerdService:
     def plan(self) -> Plan:
         found, record = self.look(), _containerd_registry.load(self.state)
         for_files = _containerd_registry.make_plan(found, record.directory, record) if record.ours else Plan()
-        for_proxies = _containerd_registry.proxies_plan(found, self._proxies(found), record)
+        for_proxies = _containerd_registry.proxies_plan(found, self._proxies(found))
         if for_files.action == for_proxies.action:
             keys, reasons = for_files.restart_keys + for_proxies.restart_keys, for_files.reasons + for_proxies.reasons
             return replace(for_files, restart_keys=keys, reasons=reasons)

@@ -361,7 +361,7 @@ def run(module: AnsibleModule, hosts: Hosts, state: State) -> dict[str, t.Any]:
     if isinstance(service, docker.DockerDaemon):
         plan = make_plan(expected, service, state)
     else:
-        plan = _containerd_registry.proxies_plan(service, expected, _containerd_registry.load(state))
+        plan = _containerd_registry.proxies_plan(service, expected)
     return {
         'changed': change.changed,
         'path': path,

@@ -333,7 +333,7 @@ def plan_after(work: Work, found: Containerd | None, check_mode: bool, state: St
     if not check_mode:
         found = containerd.inspect(hosts.containerd)
         return _containerd_registry.make_plan(found, work.directory, work.config.record)
-    return _containerd_registry.predicted_plan(found, work.directory, work.config.record) if work.config.record.ours else Plan()
+    return _containerd_registry.predicted_plan(found, work.directory) if work.config.record.ours else Plan()
 
 
 def warnings_for(work: Work, params: t.Mapping[str, t.Any], found: Containerd | None, hosts: Hosts) -> list[str]:

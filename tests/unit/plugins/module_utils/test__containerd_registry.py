@@ -358,13 +358,13 @@ def test_plan(place: Place, found: dict[str, t.Any], record: Record, action: str
     if action == 'restart':
         assert plan.restart_keys == ('config_path',)
         assert plan.reasons[0].startswith(found.get('cri_error', '')) and plan.reasons[0].endswith('only when it starts.')
-        assert plan == registry.predicted_plan(place.found(**found), DIRECTORY, record)
+        assert plan == registry.predicted_plan(place.found(**found), DIRECTORY)
 
 
 def test_foreseen_for_a_key_that_is_not_written_yet(place: Place) -> None:
-    assert registry.predicted_plan(place.found(), DIRECTORY, Record()) == Plan()
-    assert registry.predicted_plan(place.found(**RUNS, cri_config_path=DIRECTORY), DIRECTORY, Record()) == Plan()
-    assert registry.predicted_plan(place.found(**RUNS, cri_config_path=''), DIRECTORY, Record()).action == 'restart'
+    assert registry.predicted_plan(place.found(), DIRECTORY) == Plan()
+    assert registry.predicted_plan(place.found(**RUNS, cri_config_path=DIRECTORY), DIRECTORY) == Plan()
+    assert registry.predicted_plan(place.found(**RUNS, cri_config_path=''), DIRECTORY).action == 'restart'
 
 
 BLOCKED: list[tuple[dict[str, t.Any], list[str]]] = [
@@ -378,7 +378,7 @@ BLOCKED: list[tuple[dict[str, t.Any], list[str]]] = [
 
 @pytest.mark.parametrize('changes, names', BLOCKED)
 def test_blockers(place: Place, changes: dict[str, t.Any], names: list[str]) -> None:
-    found = registry.blockers(place.found(**{**RUNS, **changes}), Record())
+    found = registry.blockers(place.found(**{**RUNS, **changes}))
     assert list(found) == names
     assert all(text.endswith('.') for text in found.values())
 
@@ -399,12 +399,3 @@ def test_whoever_comes_and_goes_in_whatever_order(tmp_path_factory: pytest.TempP
         assert (place.in_file() == DIRECTORY) is bool(owners)
         if not owners:
             assert place.text() == THEIRS
-
-
-def test_what_others_changed_and_never_applied_makes_a_restart_wait(place: Place) -> None:
-    found = place.found(**RUNS)
-    started = found.started_at or 0
-    written = Record(owners=('a',), unapplied=found.start_id or 'x')
-    assert 'unapplied' in registry.blockers(dataclasses.replace(found, start_id=written.unapplied), written)
-    assert 'unapplied' not in registry.blockers(dataclasses.replace(found, start_id='later'), written)
-    assert started >= 0
