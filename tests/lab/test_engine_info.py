@@ -98,7 +98,7 @@ def test_flags_and_where_they_come_from(host: Host, busy: tuple[Found, Found]) -
 def test_the_engine(host: Host, busy: tuple[Found, Found]) -> None:
     found = busy[0][host.name]
     docker = found['engines']['docker']
-    assert (found['installed'], found['notes'], docker['flavour']) == (['docker'], [], 'native')
+    assert (found['installed'], found['notes'], docker['flavour']) == (['containerd', 'docker', 'podman'], [], 'native')
     assert docker['version'] == docker['binary_version'] == host.out("docker version --format '{{.Server.Version}}'")
     assert (docker['binary'], docker['binary_replaced'], docker['live_restore'], docker['swarm_active']) == ('/usr/sbin/dockerd', False, True, False)
     assert docker['service']['main_pid'] == host.dockerd_pid()
@@ -197,14 +197,14 @@ def test_a_masked_unit(lab: Lab, busy: tuple[Found, Found]) -> None:
     engine, _daemon = look(lab)
     for name in lab.hosts:
         assert engine[name]['engines']['docker']['service']['unit_file_state'] == 'masked', name
-        assert engine[name]['installed'] == ['docker'], name
+        assert 'docker' in engine[name]['installed'], name
 
 
 def test_docker_removed_and_podmans_stand_in(lab: Lab, busy: tuple[Found, Found]) -> None:
     lab.everywhere(lambda host: host.run('systemctl unmask -q docker.service; dpkg --force-depends --purge docker.io; systemctl daemon-reload'))
     engine, daemon = look(lab)
     for name in lab.hosts:
-        assert (engine[name]['installed'], engine[name]['engines'], engine[name]['notes']) == ([], {}, []), name
+        assert (engine[name]['installed'], engine[name]['notes']) == (['containerd', 'podman'], []), name
         assert (daemon[name]['installed'], daemon[name]['running']) == (False, False), name
     shim = '#!/bin/sh\nexec /usr/bin/podman "$@"\n'
     lab.everywhere(lambda host: host.put('/usr/bin/docker', shim, 0o755))
