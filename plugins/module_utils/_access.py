@@ -14,10 +14,9 @@ from ansible_collections.quickpull.registry.plugins.module_utils._errors import 
 from ansible_collections.quickpull.registry.plugins.module_utils._hub_logins import is_hub
 from ansible_collections.quickpull.registry.plugins.module_utils._mirror import host_of, normalise_url, parse_mirrors, place_of
 from ansible_collections.quickpull.registry.plugins.module_utils._plan import NONE, RELOAD, RESTART, Plan, as_dict, restart_allowed
+from ansible_collections.quickpull.registry.plugins.module_utils._registry import DOCKER_HUB, split_image
 from ansible_collections.quickpull.registry.plugins.module_utils._select import parse_policy, select
 from ansible_collections.quickpull.registry.plugins.module_utils._sharing import direct_no_proxy, mirror_urls, mirrors_for_daemon
-
-DOCKER_HUB = 'docker.io'
 
 # Tags that narrow what a run configures. A run with none of them configures everything. The first three are of the daemon's files.
 DAEMON_PARTS = ('mirrors', 'proxies', 'settings')
@@ -155,18 +154,8 @@ def is_managed(mirrors: t.Mapping[str, t.Any] | None, listed: t.Sequence[t.Any],
 
 
 def images_of(images: t.Sequence[str], upstream: str) -> list[str]:
-    """The images to ask of an upstream's mirrors, without the upstream's name.
-
-    A name whose first part holds a dot or a colon, or is ``localhost``, names its upstream; any other is Docker Hub's
-    (distribution/reference, splitDockerDomain).
-    """
-    found = []
-    for image in images:
-        first, slash, rest = image.partition('/')
-        named = bool(slash) and ('.' in first or ':' in first or first == 'localhost')
-        if (first if named else DOCKER_HUB) == upstream:
-            found.append(rest if named else image)
-    return found
+    """The images to ask of an upstream's mirrors, without the upstream's name."""
+    return [name for registry, name in map(split_image, images) if registry == upstream]
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from ansible_collections.quickpull.registry.plugins.module_utils._docker_flags i
 from ansible_collections.quickpull.registry.plugins.module_utils._engines.docker import PROXY_NAMES, DockerDaemon
 from ansible_collections.quickpull.registry.plugins.module_utils._mask import MASKED_SECRET, mask_url
 from ansible_collections.quickpull.registry.plugins.module_utils._mirror import DOCKER_MIRROR_PATH_SINCE
+from ansible_collections.quickpull.registry.plugins.module_utils._root import below
 from ansible_collections.quickpull.registry.plugins.module_utils._systemd import read_small
 
 _NOTES = {
@@ -82,7 +83,7 @@ def engine(daemon: DockerDaemon, root: str = '/', strangers: t.Iterable[str] = (
         'mirror_paths': daemon.version_tuple is None or daemon.version_tuple[:2] >= DOCKER_MIRROR_PATH_SINCE,
         'registry_mirrors': list(said.mirrors) if said else [],
         'reads_hosts_toml': not _hosts_toml.docker_reads_not(daemon),
-        'mirrors': _hosts_toml.mirrors_in(_below(root, _hosts_toml.DIRECTORIES[_hosts_toml.DOCKER])),
+        'mirrors': _hosts_toml.mirrors_in(below(root, _hosts_toml.DIRECTORIES[_hosts_toml.DOCKER])),
         'third_party_mirrors': list(strangers),
         'flags': flags(daemon.flags),
         'flags_at_next_start': flags(daemon.unit_flags),
@@ -95,10 +96,6 @@ def engine(daemon: DockerDaemon, root: str = '/', strangers: t.Iterable[str] = (
         'hub_logins': list(daemon.hub_logins),
         'via': daemon.via,
     }
-
-
-def _below(root: str, path: str) -> str:
-    return path if root in ('', '/') else root.rstrip('/') + path
 
 
 def daemon_info(daemon: DockerDaemon, root: str = '/') -> t.Dict[str, t.Any]:
@@ -128,7 +125,7 @@ def daemon_info(daemon: DockerDaemon, root: str = '/') -> t.Dict[str, t.Any]:
 
 def read_config(path: str, root: str = '/') -> t.Optional[t.Dict[str, t.Any]]:
     """Return daemon.json with secrets masked; empty where there is none, None where it is no JSON object."""
-    text = read_small(_below(root, path))
+    text = read_small(below(root, path))
     try:
         config = json.loads((text or '').lstrip('\ufeff').strip() or '{}')
     except (ValueError, RecursionError):

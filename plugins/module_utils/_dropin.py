@@ -22,6 +22,7 @@ from ansible_collections.quickpull.registry.plugins.module_utils._errors import 
 from ansible_collections.quickpull.registry.plugins.module_utils._io import read_text
 from ansible_collections.quickpull.registry.plugins.module_utils._mask import mask_url
 from ansible_collections.quickpull.registry.plugins.module_utils._no_proxy import check_proxy, join_no_proxy
+from ansible_collections.quickpull.registry.plugins.module_utils._root import below
 from ansible_collections.quickpull.registry.plugins.module_utils._systemd import (
     UnitFiles,
     Variable,
@@ -229,8 +230,7 @@ def dropin_environ(path: str, daemon: Engine, root: str = '/') -> t.Dict[str, st
 
     Raises ConfigError when the file cannot be read or is somebody else's.
     """
-    full = path if root in ('', '/') else root.rstrip('/') + path
-    return expected_environ(parse(read(full)), daemon, others(path, daemon, root))
+    return expected_environ(parse(read(below(root, path))), daemon, others(path, daemon, root))
 
 
 def restart_reasons(expected: t.Mapping[str, str], daemon: Engine) -> t.List[str]:
@@ -270,6 +270,6 @@ def found_at(unit: str = UNIT, root: str = '/') -> str:
     """Return the path of a service's drop-in below ``root`` where there is one of ours, else an empty text."""
     path = default_path(unit)
     try:
-        return path if read(path if root in ('', '/') else root.rstrip('/') + path) else ''
+        return path if read(below(root, path)) else ''
     except ConfigError:  # somebody else's
         return ''

@@ -15,6 +15,7 @@ import os
 import stat
 import typing as t
 
+from ansible_collections.quickpull.registry.plugins.module_utils._root import below
 from ansible_collections.quickpull.registry.plugins.module_utils._systemd import read_environment_file, read_small
 
 _HUB_HOSTS = frozenset(('docker.io', 'index.docker.io', 'registry-1.docker.io', 'registry.docker.io', 'hub.docker.com', 'registry.hub.docker.com'))
@@ -64,7 +65,7 @@ def find_hub_logins(root: str = '/', docker_config: t.Optional[str] = None) -> t
     """
     found = []
     for path in sorted(set(_candidates(root, docker_config))):
-        data = read_regular(_below(root, path))
+        data = read_regular(below(root, path))
         if data is not None and has_hub_login(_decode(data)):
             found.append(path)
     return found
@@ -74,7 +75,7 @@ def _candidates(root: str, docker_config: t.Optional[str]) -> t.Iterator[str]:
     for home in homes(root):
         yield f'{home}/.docker/config.json'
         yield f'{home}/snap/docker/current/.docker/config.json'
-    everyone = read_environment_file(read_small(_below(root, '/etc/environment')) or '').get('DOCKER_CONFIG')
+    everyone = read_environment_file(read_small(below(root, '/etc/environment')) or '').get('DOCKER_CONFIG')
     for folder in (docker_config, everyone):
         if folder and folder.startswith('/'):
             yield os.path.join(folder, 'config.json')
@@ -83,17 +84,13 @@ def _candidates(root: str, docker_config: t.Optional[str]) -> t.Iterator[str]:
 def homes(root: str = '/') -> t.List[str]:
     """Return the home directories on this host, /root first, each once."""
     found = ['/root']
-    for line in (read_small(_below(root, '/etc/passwd')) or '').splitlines():
+    for line in (read_small(below(root, '/etc/passwd')) or '').splitlines():
         fields = line.split(':')
         if len(fields) >= 7 and fields[5].startswith('/'):
             found.append(fields[5].rstrip('/'))
-    prefix = _below(root, '/home')
+    prefix = below(root, '/home')
     found.extend('/home' + path[len(prefix):] for path in sorted(glob.glob(f'{glob.escape(prefix)}/*')))
     return [home for home in dict.fromkeys(found) if home not in _NO_HOMES]
-
-
-def _below(root: str, path: str) -> str:
-    return path if root in ('', '/') else root.rstrip('/') + path
 
 
 def read_regular(path: str) -> t.Optional[bytes]:

@@ -203,6 +203,18 @@ def place_of(url: str) -> Place:
     return Place(base, f'/{path}' if path else '')
 
 
+def host_in_image(url: str) -> str:
+    """The mirror's host as it stands in the name of an image that is pulled from the mirror itself.
+
+    Engines take a first part without dot and port for a user of Docker Hub, and try port 443 first where none is given: so the port that was
+    meant is named.
+    """
+    scheme, _colon, host = place_of(url).base.partition('://')
+    if re.search(r':\d+\Z', host) or (scheme == 'https' and ('.' in host or host.startswith('['))):
+        return host
+    return f'{host}:{_DEFAULT_PORTS.get(scheme, 443)}'
+
+
 def check_url(url: t.Any, *, key: str = 'mirror') -> None:
     """Refuse a URL that no engine takes as a mirror.
 

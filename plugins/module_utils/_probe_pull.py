@@ -14,7 +14,7 @@ import typing as t
 from ansible_collections.quickpull.registry.plugins.module_utils._docker_api import DockerApiError, DockerUnavailable, PullTimeout
 from ansible_collections.quickpull.registry.plugins.module_utils._http import Deadline, host_port, origin_of
 from ansible_collections.quickpull.registry.plugins.module_utils._mask import mask_text
-from ansible_collections.quickpull.registry.plugins.module_utils._mirror import Mirror, has_path
+from ansible_collections.quickpull.registry.plugins.module_utils._mirror import Mirror, has_path, host_in_image
 from ansible_collections.quickpull.registry.plugins.module_utils._no_proxy import parse_ip
 from ansible_collections.quickpull.registry.plugins.module_utils._registry import Image
 
@@ -90,12 +90,8 @@ class Puller:
 
 
 def reference(mirror: Mirror, image: Image) -> str:
-    """The image's name as it is pulled from the mirror itself. A host without a dot needs a port, else it would be read as a user of the Hub."""
-    scheme, host, port = origin_of(mirror.url)
-    plain = port == {'http': 80, 'https': 443}[scheme]
-    # Without TLS the daemon tries port 443 first where no port is given; naming the port asks for the one that was probed.
-    where = host if plain and scheme == 'https' and '.' in host else host_port(host, port)
-    return f'{where}/{image.repository}' + (f'@{image.digest}' if image.digest else f':{image.tag}')
+    """The image's name as it is pulled from the mirror itself."""
+    return f'{host_in_image(mirror.url)}/{image.repository}' + (f'@{image.digest}' if image.digest else f':{image.tag}')
 
 
 def obstacle(mirror: Mirror, insecure_registries: t.Sequence[str]) -> str:

@@ -10,6 +10,8 @@ import re
 import time
 import typing as t
 
+from ansible_collections.quickpull.registry.plugins.module_utils._root import below
+
 _MAX_FILE = 4 * 1024 * 1024
 _SYSTEMD_TIME = re.compile(r'(\d{4})-(\d\d)-(\d\d) (\d\d):(\d\d):(\d\d)(\.\d+)? UTC\Z')
 
@@ -55,7 +57,7 @@ def executable(pid: int, root: str = '/') -> t.Tuple[str, bool]:
         return '', True
     if path.endswith(' (deleted)'):
         return path[:-len(' (deleted)')], False
-    return path, same_file(link, _below(root, path))
+    return path, same_file(link, below(root, path))
 
 
 def same_file(one: str, other: str) -> bool:
@@ -65,10 +67,6 @@ def same_file(one: str, other: str) -> bool:
     except OSError:
         return False
     return (first.st_dev, first.st_ino) == (second.st_dev, second.st_ino)
-
-
-def _below(root: str, path: str) -> str:
-    return path if root in ('', '/') else root.rstrip('/') + path
 
 
 def start_ticks(pid: int, root: str = '/') -> t.Optional[int]:

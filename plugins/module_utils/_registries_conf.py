@@ -16,7 +16,7 @@ import urllib.parse
 from dataclasses import dataclass
 
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
-from ansible_collections.quickpull.registry.plugins.module_utils._mirror import Mirror, hostport_of, shown_url
+from ansible_collections.quickpull.registry.plugins.module_utils._mirror import Mirror, host_in_image, shown_url
 from ansible_collections.quickpull.registry.plugins.module_utils._owned_files import FIRST_LINE
 from ansible_collections.quickpull.registry.plugins.module_utils._toml import NotUnderstoodError, loads, quote
 
@@ -105,11 +105,8 @@ def mirror_entry(mirror: Mirror) -> MirrorEntry:
     shown = shown_url(mirror.url)
     if mirror.headers:
         raise ConfigError(f'{shown} wants headers, which registries.conf cannot send; it is left out.')
-    host, path = hostport_of(mirror.url), _repository_path(mirror.url)
+    host, path = host_in_image(mirror.url), _repository_path(mirror.url)
     plain = mirror.url.lower().startswith('http://')
-    if ':' not in host and (plain or '.' not in host):
-        # Without a port the client tries 443 first, and a name without dot and port it takes for a part of an image's name.
-        host += ':80' if plain else ':443'
     if not _HOST.match(host):
         raise ConfigError(f'{shown} has the host {host}, which cannot stand in the name of an image and would fail every pull; it is left out.')
     if path is None:

@@ -19,6 +19,7 @@ from ansible_collections.quickpull.registry.plugins.module_utils._errors import 
 from ansible_collections.quickpull.registry.plugins.module_utils._mirror import Mirror, shown_url
 from ansible_collections.quickpull.registry.plugins.module_utils._owned_files import Content, Record
 from ansible_collections.quickpull.registry.plugins.module_utils._registries_conf import Conf, MirrorEntry
+from ansible_collections.quickpull.registry.plugins.module_utils._root import below
 from ansible_collections.quickpull.registry.plugins.module_utils._systemd import read_small
 
 KIND = 'registries_conf'
@@ -305,7 +306,7 @@ def hidden_for(upstreams: t.Collection[str], root: str = '/') -> t.List[Hidden]:
     """Users for whom ours do not count: whose own registries.conf hides the system's, or whose own drop-in has an entry for the same upstream."""
     found = []
     for home in _hub_logins.homes(root):
-        folder = _below(root, f'{home}/{_USER_CONFIG}')
+        folder = below(root, f'{home}/{_USER_CONFIG}')
         paths = [os.path.join(folder, conf.MAIN_FILE)]
         try:
             paths += sorted(os.path.join(folder, conf.DROPIN_DIR, name) for name in os.listdir(os.path.join(folder, conf.DROPIN_DIR)))
@@ -325,12 +326,8 @@ def _hides(path: str, upstreams: t.Collection[str]) -> bool:
 
 
 def _user(home: str, root: str) -> str:
-    for line in (read_small(_below(root, '/etc/passwd')) or '').splitlines():
+    for line in (read_small(below(root, '/etc/passwd')) or '').splitlines():
         fields = line.split(':')
         if len(fields) >= 7 and fields[5].rstrip('/') == home:
             return fields[0]
     return os.path.basename(home)
-
-
-def _below(root: str, path: str) -> str:
-    return path if root in ('', '/') else root.rstrip('/') + path

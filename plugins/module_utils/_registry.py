@@ -30,7 +30,8 @@ MAX_MANIFEST_BYTES = 2 * 1024 * 1024
 MAX_TOKEN_BYTES = 64 * 1024
 
 UPSTREAM_URLS = {'docker.io': 'https://registry-1.docker.io'}
-_HUB_NAMES = ('docker.io', 'index.docker.io', 'registry-1.docker.io')
+DOCKER_HUB = 'docker.io'
+_HUB_NAMES = (DOCKER_HUB, 'index.docker.io', 'registry-1.docker.io')
 
 _COMPONENT = r'[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*'
 _REPOSITORY = re.compile(rf'^{_COMPONENT}(?:/{_COMPONENT})*$')
@@ -112,6 +113,18 @@ class Challenge:
 def upstream_url(upstream: str) -> str:
     """Where an upstream's own registry answers."""
     return UPSTREAM_URLS.get(upstream, f'https://{upstream}')
+
+
+def split_image(image: str) -> tuple[str, str]:
+    """Which registry an image belongs to, and its name there, from the name as it is pulled.
+
+    A name whose first part holds a dot or a colon, or is ``localhost``, names its registry; any other is Docker Hub's
+    (distribution/reference, splitDockerDomain).
+    """
+    first, slash, rest = image.partition('/')
+    if not slash or not ('.' in first or ':' in first or first == 'localhost'):
+        return DOCKER_HUB, image
+    return (DOCKER_HUB if first in _HUB_NAMES else first), rest
 
 
 def parse_image(text: str, upstream: str) -> Image:

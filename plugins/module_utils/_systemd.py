@@ -15,6 +15,8 @@ import re
 import subprocess
 import typing as t
 
+from ansible_collections.quickpull.registry.plugins.module_utils._root import below
+
 #: Exit codes of our own, as the shell has them: no such command, time over.
 RC_ABSENT = 127
 RC_TIMEOUT = 124
@@ -321,10 +323,6 @@ class _EnvironmentFile:
         return self._before_key if char == '\n' else self._in_comment
 
 
-def _under(root: str, path: str) -> str:
-    return path if root in ('', '/') else root.rstrip('/') + path
-
-
 def read_small(path: str) -> t.Optional[str]:
     """Return the text of a regular file, at most 1 MiB of it; None when it cannot be read."""
     try:
@@ -392,7 +390,7 @@ def unit_files(unit: str, *, fragment: str = '', drop_ins: t.Iterable[str] = (),
     ``ignore`` is a drop-in that is treated as if it were not there.
     """
     masked = _is_masked(unit, root)
-    if not fragment or not os.path.exists(_under(root, fragment)):
+    if not fragment or not os.path.exists(below(root, fragment)):
         fragment = _find_fragment(unit, root)
     names = [path for path in _find_drop_ins(unit, drop_ins, root) if path != ignore]
     reading = _Reading(unit, root)
@@ -413,7 +411,7 @@ def unit_files(unit: str, *, fragment: str = '', drop_ins: t.Iterable[str] = (),
 
 def _is_masked(unit: str, root: str) -> bool:
     for folder in UNIT_DIRS:
-        path = _under(root, f'{folder}/{unit}')
+        path = below(root, f'{folder}/{unit}')
         if os.path.lexists(path):
             return os.path.islink(path) and os.readlink(path) == '/dev/null'
     return False
@@ -421,7 +419,7 @@ def _is_masked(unit: str, root: str) -> bool:
 
 def _find_fragment(unit: str, root: str) -> str:
     for folder in UNIT_DIRS:
-        if os.path.isfile(_under(root, f'{folder}/{unit}')):
+        if os.path.isfile(below(root, f'{folder}/{unit}')):
             return f'{folder}/{unit}'
     return ''
 
@@ -435,16 +433,16 @@ def _find_drop_ins(unit: str, loaded: t.Iterable[str], root: str) -> t.List[str]
     folders = [f'{folder}/{unit}.d' for folder in UNIT_DIRS] + [f'{folder}/service.d' for folder in UNIT_DIRS]
     for folder in folders:
         try:
-            names = os.listdir(_under(root, folder))
+            names = os.listdir(below(root, folder))
         except OSError:
             continue
         for name in names:
             if name.endswith('.conf') and not name.startswith('.'):
                 by_name.setdefault(name, f'{folder}/{name}')
     for path in loaded:
-        if path.startswith('/') and os.path.exists(_under(root, path)):
+        if path.startswith('/') and os.path.exists(below(root, path)):
             by_name.setdefault(os.path.basename(path), path)
-    return [by_name[name] for name in sorted(by_name) if os.path.isfile(_under(root, by_name[name]))]
+    return [by_name[name] for name in sorted(by_name) if os.path.isfile(below(root, by_name[name]))]
 
 
 class _Reading:
@@ -460,7 +458,7 @@ class _Reading:
         self.resets: t.List[str] = []
 
     def read(self, origin: Origin) -> None:
-        text = read_small(_under(self._root, origin.path))
+        text = read_small(below(self._root, origin.path))
         for section, key, value in read_unit(text or ''):
             if section == 'Service':
                 self._take(key, value, origin)
@@ -491,7 +489,7 @@ class _Reading:
         found = dict(self._environment)
         for pattern, _origin in self._files:
             path = expand_specifiers(pattern.lstrip('-'), self._unit)
-            for name in sorted(glob.glob(_under(self._root, path))):
+            for name in sorted(glob.glob(below(self._root, path))):
                 own = name if self._root in ('', '/') else name[len(self._root.rstrip('/')):]
                 for key, value in read_environment_file(read_small(name) or '').items():
                     found[key] = Variable(value, Origin('EnvironmentFile', own))

@@ -8,17 +8,8 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.quickpull.registry.plugins.module_utils._mirror import Mirror, parse_mirrors, place_of
-from ansible_collections.quickpull.registry.plugins.module_utils._registry import parse_image
-
-DOCKER_HUB = 'docker.io'
-
-
-def upstream_of(image: str) -> str:
-    """Which registry an image belongs to (distribution/reference, splitDockerDomain)."""
-    first, slash, _rest = image.partition('/')
-    named = bool(slash) and ('.' in first or ':' in first or first == 'localhost')
-    return DOCKER_HUB if not named or first in ('index.docker.io', 'registry-1.docker.io') else first
+from ansible_collections.quickpull.registry.plugins.module_utils._mirror import Mirror, host_in_image, parse_mirrors, place_of
+from ansible_collections.quickpull.registry.plugins.module_utils._registry import parse_image, split_image
 
 
 def via_mirror(image: str, mirrors: t.Any) -> str:
@@ -28,7 +19,7 @@ def via_mirror(image: str, mirrors: t.Any) -> str:
     :raises ConfigError: for what is no image, or no mirror.
     """
     text = image.strip()
-    upstream = upstream_of(text)
+    upstream, _name = split_image(text)
     listed = (mirrors or {}).get(upstream) if isinstance(mirrors, t.Mapping) or mirrors is None else mirrors
     found = parse_image(text, upstream)
     for mirror in parse_mirrors(listed, key=f"mirrors['{upstream}']"):
@@ -40,11 +31,7 @@ def via_mirror(image: str, mirrors: t.Any) -> str:
 
 def _host(mirror: Mirror) -> str:
     """What stands before the repository's name; empty for a mirror that has none, because its API begins below a path."""
-    place = place_of(mirror.url)
-    scheme, _colon, host = place.base.partition('://')
+    place, host = place_of(mirror.url), host_in_image(mirror.url)
     if place.path or host.startswith('['):
         return ''
-    # Without a port, engines try 443 first, and a name without a dot is read as a user of Docker Hub.
-    if ':' not in host and (scheme == 'http' or '.' not in host):
-        host += ':80' if scheme == 'http' else ':443'
     return f'{host}/{place.namespace}' if place.namespace else host

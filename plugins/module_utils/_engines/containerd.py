@@ -14,6 +14,7 @@ from ansible_collections.quickpull.registry.plugins.module_utils import _contain
 from ansible_collections.quickpull.registry.plugins.module_utils._containerd_config import CONFIG_PATH, Registry
 from ansible_collections.quickpull.registry.plugins.module_utils._engines.docker import DROPIN_MARKER, PROXY_NAMES
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
+from ansible_collections.quickpull.registry.plugins.module_utils._root import below
 from ansible_collections.quickpull.registry.plugins.module_utils._version import parse_version
 
 UNIT = 'containerd.service'
@@ -47,7 +48,7 @@ class Host:
 
     def path(self, path: str) -> str:
         """Return where ``path`` of the host lies for this process."""
-        return path if self.root in ('', '/') else self.root.rstrip('/') + path
+        return below(self.root, path)
 
 
 @dataclass(frozen=True)

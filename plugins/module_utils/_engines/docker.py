@@ -12,6 +12,7 @@ import typing as t
 from ansible_collections.quickpull.registry.plugins.module_utils import _docker_api, _docker_flags, _hub_logins, _procfs, _systemd
 from ansible_collections.quickpull.registry.plugins.module_utils._docker_flags import Flag
 from ansible_collections.quickpull.registry.plugins.module_utils._mask import mask_url
+from ansible_collections.quickpull.registry.plugins.module_utils._root import below
 from ansible_collections.quickpull.registry.plugins.module_utils._version import parse_version
 
 UNIT = 'docker.service'
@@ -52,7 +53,7 @@ class Host:
 
     def path(self, path: str) -> str:
         """Return where ``path`` of the host lies for this process."""
-        return path if self.root in ('', '/') else self.root.rstrip('/') + path
+        return below(self.root, path)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,6 +12,7 @@ import typing as t
 
 from ansible_collections.quickpull.registry.plugins.module_utils import _systemd
 from ansible_collections.quickpull.registry.plugins.module_utils._registries_conf import DROPIN_DIR, MirrorEntry
+from ansible_collections.quickpull.registry.plugins.module_utils._root import below
 from ansible_collections.quickpull.registry.plugins.module_utils._version import parse_version
 
 #: The only folder of drop-ins that Podman reads for everybody on the host.
@@ -31,7 +32,7 @@ class Host:
 
     def path(self, path: str) -> str:
         """Return where ``path`` of the host lies for this process."""
-        return path if self.root in ('', '/') else self.root.rstrip('/') + path
+        return below(self.root, path)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,7 +12,6 @@ import typing as t
 from pathlib import Path
 
 import pytest
-import tomllib
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -24,26 +23,12 @@ from ansible_collections.quickpull.registry.plugins.module_utils._engines.contai
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ChangedMeanwhileError, ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._plan import Plan
 from ansible_collections.quickpull.registry.plugins.module_utils._state import State
+from ansible_collections.quickpull.registry.tests.unit.plugins.small_containerd import dump_of, printed
 
 DIRECTORY = '/etc/containerd/certs.d'
 TABLE = 'plugins."io.containerd.grpc.v1.cri".registry'
 THEIRS = 'version = 2 # ours is here\n[plugins."io.containerd.grpc.v1.cri"]\n  sandbox_image = "pause"\n'
 LATER, EARLIER = 4_000_000_000.0, 1.0
-
-
-def dump_of(data: bytes) -> dict[str, t.Any]:
-    """What a containerd 1.x makes of a file: the first version's names are renamed, and defaults are put in."""
-    dump: dict[str, t.Any] = {**tomllib.loads(data.decode().replace('\r\n', '\n')), 'version': 2}
-    plugins = dump.setdefault('plugins', {})
-    plugins.setdefault('io.containerd.grpc.v1.cri', {}).update(plugins.pop('cri', {}))
-    plugins['io.containerd.grpc.v1.cri'].setdefault('registry', {}).setdefault('config_path', '')
-    return dump
-
-
-def printed(table: t.Mapping[str, t.Any], name: str = '') -> str:
-    keys = ''.join(f'{key} = {json.dumps(value)}\n' for key, value in table.items() if not isinstance(value, dict))
-    inner = ((name + json.dumps(key), value) for key, value in table.items() if isinstance(value, dict))
-    return keys + ''.join(f'[{path}]\n{printed(value, path + ".")}' for path, value in inner)
 
 
 class Place:

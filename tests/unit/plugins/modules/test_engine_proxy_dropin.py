@@ -17,22 +17,13 @@ from ansible_collections.quickpull.registry.plugins.module_utils._errors import 
 from ansible_collections.quickpull.registry.plugins.module_utils._plan import DROPIN, Plan, as_dict
 from ansible_collections.quickpull.registry.plugins.module_utils._state import State
 from ansible_collections.quickpull.registry.plugins.modules import engine_proxy_dropin
+from ansible_collections.quickpull.registry.tests.unit.plugins.fake_module import FakeModule
 
 LATER = 4_000_000_000.0
 PROXY = 'http://user:s3cret@proxy.lan:3128'
 
 
-class FakeModule:
-    """What ``run`` needs of an AnsibleModule."""
-
-    def __init__(self, check: bool, params: dict[str, t.Any]) -> None:
-        self.params = {'engine': 'docker', 'path': None, 'proxies': None, 'state': 'present', **params}
-        self.check_mode = check
-        self.no_log_values: set[str] = set()
-        self.warnings: list[str] = []
-
-    def warn(self, text: str) -> None:
-        self.warnings.append(text)
+DEFAULTS: dict[str, t.Any] = {'engine': 'docker', 'path': None, 'proxies': None, 'state': 'present'}
 
 
 class Place:
@@ -50,7 +41,7 @@ class Place:
         monkeypatch.setattr(docker, 'inspect', lambda **_options: self.daemon)
 
     def run(self, check: bool = False, **params: t.Any) -> dict[str, t.Any]:
-        module = FakeModule(check, {'path': str(self.path), **params})
+        module = FakeModule(check, {**DEFAULTS, 'path': str(self.path), **params})
         result = engine_proxy_dropin.run(t.cast(t.Any, module), engine_proxy_dropin.Hosts(docker=self.host), self.state)
         self.warnings = module.warnings
         self.no_log = module.no_log_values

@@ -20,6 +20,7 @@ from ansible_collections.quickpull.registry.plugins.module_utils._engines.contai
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._state import State
 from ansible_collections.quickpull.registry.plugins.modules import hosts_toml
+from ansible_collections.quickpull.registry.tests.unit.plugins.fake_module import FakeModule
 from ansible_collections.quickpull.registry.tests.unit.plugins.small_containerd import dump_of, printed
 
 MIRROR = 'http://cache.lan:5000'
@@ -29,19 +30,6 @@ DEFAULTS: dict[str, t.Any] = {
     'engine': 'containerd', 'upstreams': None, 'owner': 'registry_access', 'state': 'present', 'directory': None, 'overwrite': False,
     'set_config_path': True, 'dial_timeout': 5.0,
 }  # fmt: skip
-
-
-class FakeModule:
-    """What ``run`` needs of an AnsibleModule."""
-
-    def __init__(self, check: bool, params: dict[str, t.Any]) -> None:
-        self.params = {**DEFAULTS, **params}
-        self.check_mode = check
-        self.no_log_values: set[str] = set()
-        self.warnings: list[str] = []
-
-    def warn(self, text: str) -> None:
-        self.warnings.append(text)
 
 
 class Place:
@@ -57,7 +45,7 @@ class Place:
         self.containerd: dict[str, t.Any] = {'version': '2.1.4', 'unit': 'containerd.service', 'kill_mode': 'process'}
         self.docker = docker.DockerDaemon(installed=True, version='28.5.2')
         self.hosts = hosts_toml.Hosts(containerd.Host(run=self.dump), docker.Host(root=str(root)))
-        self.module = FakeModule(False, {})
+        self.module = FakeModule(False, DEFAULTS)
         monkeypatch.setattr(containerd, 'inspect', lambda _host: self.found())
         monkeypatch.setattr(docker, 'inspect', lambda **_options: self.docker)
         monkeypatch.setitem(hosts_toml.DIRECTORIES, 'containerd', str(self.certs))
@@ -75,7 +63,7 @@ class Place:
         self.containerd.update({'active_state': 'active', 'main_pid': 7, 'start_id': 'boot:1:7', 'started_at': 1.0, **changes})
 
     def run(self, check: bool = False, **params: t.Any) -> dict[str, t.Any]:
-        self.module = FakeModule(check, params)
+        self.module = FakeModule(check, {**DEFAULTS, **params})
         return hosts_toml.run(t.cast(t.Any, self.module), self.state, self.hosts)
 
     def tree(self) -> dict[str, tuple[bytes, int]]:

@@ -17,6 +17,7 @@ from ansible_collections.quickpull.registry.plugins.module_utils._owned_files im
 from ansible_collections.quickpull.registry.plugins.module_utils._state import State
 from ansible_collections.quickpull.registry.plugins.module_utils._systemd import Result
 from ansible_collections.quickpull.registry.plugins.modules import registries_conf
+from ansible_collections.quickpull.registry.tests.unit.plugins.fake_module import FakeModule
 
 HUB = '500-quickpull-docker.io.conf'
 HUB_LAST = 'zz-quickpull-docker.io.conf'
@@ -27,17 +28,7 @@ ONE = {'docker.io': ['http://a.lan:5000']}
 MIRRORS = ONE['docker.io']
 
 
-class FakeModule:
-    """What ``run`` needs of an AnsibleModule."""
-
-    def __init__(self, check: bool, params: dict[str, t.Any]) -> None:
-        self.params = {'upstreams': None, 'owner': 'registry_access', 'overwrite': False, 'state': 'present', 'validate': 'auto', **params}
-        self.check_mode = check
-        self.no_log_values: set[str] = set()
-        self.warnings: list[str] = []
-
-    def warn(self, text: str) -> None:
-        self.warnings.append(text)
+DEFAULTS: dict[str, t.Any] = {'upstreams': None, 'owner': 'registry_access', 'overwrite': False, 'state': 'present', 'validate': 'auto'}
 
 
 class Place:
@@ -63,7 +54,7 @@ class Place:
         self.answers += answers
 
     def run(self, upstreams: t.Any = None, *, check: bool = False, **params: t.Any) -> dict[str, t.Any]:
-        module = FakeModule(check, {'upstreams': upstreams, 'directory': str(self.dropins), **params})
+        module = FakeModule(check, {**DEFAULTS, 'upstreams': upstreams, 'directory': str(self.dropins), **params})
         host = podman.Host(str(self.root), self.runner)
         try:
             return registries_conf.run(t.cast(t.Any, module), host, self.state)

@@ -106,7 +106,7 @@ class FakeHost:
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeHost:
     # The link in the fake /proc holds a path of this machine; the code would look for it below the root.
-    monkeypatch.setattr('ansible_collections.quickpull.registry.plugins.module_utils._procfs._below', lambda _root, path: path)
+    monkeypatch.setattr('ansible_collections.quickpull.registry.plugins.module_utils._procfs.below', lambda _root, path: path)
     return FakeHost(tmp_path)
 
 
