@@ -56,11 +56,18 @@ def access_other_upstreams(candidates: t.Any, engines: t.Any, docker: t.Any = No
 
 @as_filter
 def access_upstreams(
-    candidates: t.Any, probed: t.Any = None, current: t.Any = None, probing: bool = True, policy: t.Any = None, jmespath: str = '', without: t.Any = ()
+    candidates: t.Any,
+    probed: t.Any = None,
+    current: t.Any = None,
+    probing: bool = True,
+    policy: t.Any = None,
+    jmespath: str = '',
+    without: t.Any = (),
+    engine: str = '',
 ) -> dict[str, t.Any]:
     """What to configure of each upstream."""
     results = {name: apply_jmespath(probe.get('results', []), str(jmespath), _QUERY) for name, probe in plain(probed).items()} if probing else None
-    return _access.choose_upstreams(plain(candidates), results, plain(current), plain(policy), plain(without))
+    return _access.choose_upstreams(plain(candidates), results, plain(current), plain(policy), plain(without), str(engine))
 
 
 @as_filter

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from ansible_collections.quickpull.registry.plugins.module_utils import _catalog, _leak_guard
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._hub_logins import is_hub
-from ansible_collections.quickpull.registry.plugins.module_utils._mirror import host_of, normalise_url, parse_mirrors, place_of
+from ansible_collections.quickpull.registry.plugins.module_utils._mirror import Mirror, host_of, normalise_url, parse_mirrors, place_of
 from ansible_collections.quickpull.registry.plugins.module_utils._plan import NONE, RELOAD, RESTART, Plan, as_dict, restart_allowed
+from ansible_collections.quickpull.registry.plugins.module_utils._registries_conf import mirror_entry
 from ansible_collections.quickpull.registry.plugins.module_utils._registry import DOCKER_HUB, split_image
 from ansible_collections.quickpull.registry.plugins.module_utils._select import parse_policy, select
 from ansible_collections.quickpull.registry.plugins.module_utils._sharing import direct_no_proxy, mirror_urls, mirrors_for_daemon
@@ -98,13 +99,18 @@ def choose_upstreams(
     current: t.Mapping[str, t.Sequence[str]] | None = None,
     policy: t.Mapping[str, t.Any] | None = None,
     without: t.Collection[str] = (),
+    engine: str = '',
 ) -> dict[str, t.Any]:
     """What to configure of each upstream, for an engine that takes mirrors of any.
+
+    What Podman cannot use is sorted out before anything is chosen: otherwise a mirror that is never written could take the place of one that
+    serves. It is handed on all the same, behind the chosen ones; registries_conf leaves it out again and says why.
 
     :param listed: the candidates by upstream; None where mirrors are not this run's business.
     :param results: of the probes, by upstream; None when nothing was probed on purpose: then the lists are taken as they are.
     :param current: mirrors that the engine has, by upstream.
     :param without: upstreams that the engine has its mirrors of in another way.
+    :param engine: ``podman`` where only some mirrors can be used, and are known by their location alone.
     :returns: ``write`` (whether there is anything to write), ``upstreams`` (mirrors by upstream, in the order to write; an empty list takes ours away;
         an upstream that none of its mirrors serves is missing, so that it stays as it is), ``unserved`` (those) and ``reasons`` (a sentence for
         each candidate that was not chosen).
@@ -120,13 +126,30 @@ def choose_upstreams(
         if results is None or not mirrors:
             chosen[name] = mirrors_for_daemon(mirrors, mirror_urls(mirrors))
             continue
-        selection = select(list(results.get(name) or ()), (current or {}).get(name) or [], policed, by_list=True)
+        places = {mirror.url: _location(mirror) if engine == 'podman' else normalise_url(mirror.url) for mirror in parse_mirrors(mirrors)}
+        urls = {normalise_url(url): url for url, place in places.items() if place}
+        now = [url for old in (current or {}).get(name) or [] for url, place in places.items() if place and place == _same_place(old, engine)]
+        selection = select([one for one in results.get(name) or () if normalise_url(one['url']) in urls], now, policed, by_list=True)
         reasons += [f'{name}: {one.url}: {one.reason}' for one in selection.left_out]
         if selection.chosen:
-            chosen[name] = mirrors_for_daemon(mirrors, [choice.url for choice in selection.chosen])
+            unusable = [url for url, place in places.items() if not place]
+            chosen[name] = mirrors_for_daemon(mirrors, [*(choice.url for choice in selection.chosen), *unusable])
         else:
             unserved.append(name)
     return {'write': bool(chosen) or not listed, 'upstreams': chosen, 'unserved': unserved, 'reasons': reasons}
+
+
+def _location(mirror: Mirror) -> str:
+    """Where Podman and its kin find a mirror; empty for one that they cannot use."""
+    try:
+        return mirror_entry(mirror).location
+    except ConfigError:
+        return ''
+
+
+def _same_place(url: str, engine: str) -> str:
+    """What a mirror in force is compared by. Podman's own files tell no scheme."""
+    return _location(Mirror(url)) if engine == 'podman' else normalise_url(url)
 
 
 def candidates(mirrors: t.Mapping[str, t.Any] | None, upstream: str, catalog: t.Sequence[t.Mapping[str, t.Any]] = (), trust: str = 'content') -> list[t.Any]:

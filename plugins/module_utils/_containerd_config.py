@@ -4,8 +4,8 @@
 
 """containerd's config.toml, as far as it is about registries: what it says, and `config_path` put in with all else left as it is.
 
-An imported file would be the gentler way, but until containerd 2.1 an import that speaks of a plugin replaces all that the main file says of it
-(cmd/containerd/server/config, mergeConfig), such as the CRI's sandbox image. So one key is written into the file itself, and containerd is asked
+An imported file would be the gentler way, but before containerd 2.0 an import that speaks of a plugin replaces all that the main file says of it
+(mergeConfig; 1.6.20 and 1.7.24 were seen to lose the CRI's sandbox image, 2.1.9 not). So one key is written into the file itself, and containerd is asked
 before and after what it makes of it (`containerd config dump`): nothing but that key may differ.
 """
 

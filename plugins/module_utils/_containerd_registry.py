@@ -99,13 +99,19 @@ def directory_of(found: Containerd, default: str) -> str:
     return default if default in known or not known else known[0]
 
 
-def why_not(found: Containerd, directory: str) -> str:
-    """Why the key cannot be set to a directory here, in a sentence; empty where it can, or need not."""
+def why_not(found: Containerd, directory: str, ours: bool) -> str:
+    """Why the key cannot be set to a directory here, in a sentence; empty where it can, or need not.
+
+    :param ours: the key is there, and by this collection.
+    """
     registry = found.registry
     if registry is None:
         return found.config_error
     if not registry.enabled:
         return f'{found.config_path} disables the CRI plugin, so nobody pulls through it and config_path is left out.'
+    if found.cri_error and not ours:
+        # A restart would prove nothing, and be done, and undone, in each run.
+        return f'{found.cri_error} config_path is left out until it answers.'
     if registry.config_path:
         if directory in directories(registry.config_path):
             return ''
@@ -183,7 +189,8 @@ def check(found: Containerd, text: str, directory: str, host: Host | None = None
     target = host.path(found.config_path)
     if not os.path.isdir(os.path.dirname(target)):
         return  # nothing is there that could be lost
-    # Beside the file, since imports may be relative to it.
+    # Beside the file, since imports may be relative to it. A run that was killed here may have left one, with all that is in the file.
+    _io.clean_temps(target)
     try:
         fd, temp = _io.make_temp(target)
     except OSError as exc:

@@ -22,9 +22,8 @@ _SAID = ('failed to load plugin', 'invalid plugin config', 'failed to load toml'
 class ContainerdService:
     """Implements :class:`_service_apply.Service`."""
 
-    def __init__(self, state: State, owner: str = '', host: Host | None = None) -> None:
+    def __init__(self, state: State, host: Host | None = None) -> None:
         self.state = state
-        self.owner = owner
         self.host = host or Host()
 
     @property

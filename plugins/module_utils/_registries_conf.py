@@ -147,9 +147,9 @@ def mirrors_of(text: str) -> list[str]:
 
 
 def url_of(location: str, insecure: bool) -> str:
-    """The URL of a mirror as an operator writes it."""
+    """The URL of a mirror as an operator writes it, as far as a drop-in tells: an insecure one with a port may have TLS or none."""
     host, slash, path = location.partition('/')
-    return f'http{"" if insecure else "s"}://{host}' + (f'{_API}/{path}' if slash else '')
+    return f'http{"" if insecure and ":" in host else "s"}://{host}' + (f'{_API}/{path}' if slash else '')
 
 
 def file_name(upstream: str, *, last: bool = False) -> str:

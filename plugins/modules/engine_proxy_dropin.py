@@ -37,6 +37,7 @@ options:
       - By default this is C(00-quickpull-proxy.conf) in the service's directory below C(/etc/systemd/system). The name sorts to the
         front, so that a drop-in that somebody adds later wins.
       - A file there that this module did not write is left alone, and is an error.
+      - For containerd it cannot be chosen, because M(quickpull.registry.engine_apply) looks in that place alone.
     type: path
   proxies:
     description:
@@ -347,6 +348,8 @@ def run(module: AnsibleModule, hosts: Hosts, state: State) -> dict[str, t.Any]:
         service, root, unit = containerd.inspect(hosts.containerd), hosts.containerd.root, containerd.UNIT
     else:
         service, root, unit = docker.inspect(with_logins=False, host=hosts.docker), hosts.docker.root, docker.UNIT
+    if isinstance(service, containerd.Containerd) and module.params['path']:
+        raise ConfigError('path: engine_apply looks for the drop-in of containerd in its own place alone; leave path out.', key='path')
     if not service.unit:
         service = dataclasses.replace(service, unit=unit)
     path = module.params['path'] or _dropin.default_path(service.unit)

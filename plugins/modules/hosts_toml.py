@@ -309,12 +309,16 @@ def plan_work(params: t.Mapping[str, t.Any], state: State, found: Containerd | N
     if found is None or not found.installed or not params['set_config_path']:
         return work
     needed = any(entry.owner == owner for entry in files.record.values())
-    because = _containerd_registry.why_not(found, directory) if needed else ''
-    if because:
-        return dataclasses.replace(work, because=because)
-    if needed:
-        return dataclasses.replace(work, config=_containerd_registry.plan_present(state, owner, found, directory, hosts.containerd))
-    return dataclasses.replace(work, config=_containerd_registry.plan_absent(state, owner, found, hosts.containerd))
+    try:
+        because = _containerd_registry.why_not(found, directory, _containerd_registry.load(state).ours) if needed else ''
+        if because:
+            return dataclasses.replace(work, because=because)
+        if needed:
+            return dataclasses.replace(work, config=_containerd_registry.plan_present(state, owner, found, directory, hosts.containerd))
+        return dataclasses.replace(work, config=_containerd_registry.plan_absent(state, owner, found, hosts.containerd))
+    except ConfigError as exc:
+        # What is wrong with config.toml keeps no hosts.toml from coming or going: ctr and nerdctl read those without it.
+        return dataclasses.replace(work, because=str(exc))
 
 
 def write(work: Work, state: State) -> None:
@@ -349,6 +353,10 @@ def warnings_for(work: Work, params: t.Mapping[str, t.Any], found: Containerd | 
         for one in work.targets
         if one.mirrors and not _hosts_toml.resolves(one.mirrors)
     ]
+    default = os.path.join(work.directory, '_default', _hosts_toml.FILE_NAME)
+    new = sorted(os.path.basename(os.path.dirname(change.path)) for change in work.files.changes if not change.before.exists)
+    if new and os.path.exists(default):
+        told.append(f'{default} no longer counts for {", ".join(new)}, which have files of their own now.')
     strangers = sorted({mirror.url for one in work.targets for mirror in one.mirrors if mirror.third_party})
     if strangers and found is not None and {'kubelet', 'crictl'} & set(found.used_by):
         told.append(

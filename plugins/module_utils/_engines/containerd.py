@@ -143,7 +143,7 @@ def inspect(host: Host | None = None, *, briefly_for_docker: bool = False) -> Co
         need_daemon_reload=says.get('NeedDaemonReload') == 'yes',
     )
     if briefly_for_docker and found.for_docker_alone:
-        return _addressed(found)
+        return _addressed(_started(found, host, says))
     return _asked(_addressed(_configured(_started(found, host, says), host)), host)
 
 

@@ -474,3 +474,22 @@ def test_where_only_strangers_serve_the_ways_out_are_told() -> None:
     found = _access.choose([STRANGER], [serves(STRANGER['url'])], limits=limits)
     assert not found['alive']
     assert any('Three ways out' in reason for reason in found['reasons'])
+
+
+def test_what_podman_cannot_use_takes_no_place_of_what_serves() -> None:
+    """Those with a path or headers are handed on behind, for the module to say why they are left out."""
+    below = 'https://fast.example/hub'
+    headed: dict[str, t.Any] = {'url': 'https://faster.example', 'headers': {'a': 'b'}}
+    listed = {'quay.io': [below, headed, FAR, CACHE]}
+    results = {'quay.io': [serves(below, 1), serves(headed['url'], 1), serves(FAR, 50), serves(CACHE, 60)]}
+    found = _access.choose_upstreams(listed, results, policy={'max': 2}, engine='podman')
+    assert [one['url'] for one in found['upstreams']['quay.io']] == [FAR, CACHE, below, headed['url']]
+    assert _access.choose_upstreams({'quay.io': [below]}, {'quay.io': [serves(below)]}, engine='podman')['unserved'] == ['quay.io']
+    assert [one['url'] for one in _access.choose_upstreams(listed, results, policy={'max': 1})['upstreams']['quay.io']] == [below]
+
+
+def test_podman_knows_a_mirror_by_its_location() -> None:
+    insecure: dict[str, t.Any] = {'url': 'https://self-signed.example:8443', 'insecure': True}
+    results = {'quay.io': [serves(FAR, 10), serves(insecure['url'], 9)]}
+    found = _access.choose_upstreams({'quay.io': [FAR, insecure]}, results, {'quay.io': ['http://self-signed.example:8443', FAR]}, engine='podman')
+    assert [one['url'] for one in found['upstreams']['quay.io']] == [insecure['url'], FAR]

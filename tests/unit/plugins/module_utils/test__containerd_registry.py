@@ -145,7 +145,7 @@ def test_owners_are_not_forgotten_when_somebody_took_the_key_out(place: Place) -
 def test_a_key_of_others_that_names_the_directory_stays(place: Place, value: str) -> None:
     text = f'version = 2\n[{TABLE}]\nconfig_path = "{value}"\n'
     place.write(text)
-    assert registry.why_not(place.found(), DIRECTORY) == ''
+    assert registry.why_not(place.found(), DIRECTORY, ours=False) == ''
     assert not place.present()
     assert not place.absent()
     assert (place.text(), place.record()) == (text, Record())
@@ -180,7 +180,7 @@ REASONS: list[tuple[Registry | None, str]] = [
 
 @pytest.mark.parametrize('known, because', REASONS)
 def test_why_not(place: Place, known: Registry | None, because: str) -> None:
-    told = registry.why_not(place.found(registry=known, config_error='it says no' if known is None else ''), DIRECTORY)
+    told = registry.why_not(place.found(registry=known, config_error='it says no' if known is None else ''), DIRECTORY, ours=False)
     assert because in told
     assert bool(told) is bool(because)
 
@@ -384,3 +384,17 @@ def test_whoever_comes_and_goes_in_whatever_order(tmp_path_factory: pytest.TempP
         assert (place.in_file() == DIRECTORY) is bool(owners)
         if not owners:
             assert place.text() == THEIRS
+
+
+def test_nothing_is_restarted_for_a_cri_that_is_dead_already(place: Place) -> None:
+    found = place.found(**RUNS, cri_error='It has no CRI.')
+    assert registry.why_not(found, DIRECTORY, ours=False) == 'It has no CRI. config_path is left out until it answers.'
+    assert registry.why_not(found, DIRECTORY, ours=True) == ''
+
+
+def test_what_a_killed_run_left_beside_the_file_goes(place: Place) -> None:
+    place.write(THEIRS)
+    left = place.path.parent / '.config.toml.quickpull-999999999-x~'
+    left.write_text('password')
+    place.present()
+    assert not left.exists()

@@ -233,6 +233,6 @@ def test_the_old_format() -> None:
 
 def test_the_mirrors_of_a_dropin_are_told_as_they_were_given() -> None:
     urls = ['http://a.lan:5000', 'https://b.lan/v2/hub', 'https://c.lan']
-    text = render('docker.io', [mirror_entry(Mirror(url)) for url in urls])
+    text = render('docker.io', [mirror_entry(Mirror(url, insecure=url.endswith('c.lan'))) for url in urls])
     assert [url.replace(':443', '') for url in mirrors_of(text)] == urls
     assert mirrors_of('[') == mirrors_of('registry = 1') == mirrors_of('') == []

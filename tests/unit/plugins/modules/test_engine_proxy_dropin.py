@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from ansible_collections.quickpull.registry.plugins.module_utils import _dropin, _in_force, _snapshot, _systemd
-from ansible_collections.quickpull.registry.plugins.module_utils._engines import docker
+from ansible_collections.quickpull.registry.plugins.module_utils._engines import containerd, docker
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._plan import DROPIN, Plan, as_dict
 from ansible_collections.quickpull.registry.plugins.module_utils._state import State
@@ -282,3 +282,10 @@ def test_a_file_of_somebody_else_is_an_error(place: Place, text: str) -> None:
     with pytest.raises(ConfigError, match=_dropin.FILE_NAME):
         place.run(proxies=proxies(https='http://p:1'))
     assert place.path.read_bytes() == text.encode('latin-1')
+
+
+def test_the_place_of_containerds_cannot_be_chosen(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(containerd, 'inspect', lambda _host: containerd.Containerd(installed=True))
+    with pytest.raises(ConfigError, match='leave path out'):
+        place.run(engine='containerd', proxies=proxies(https='http://p:1'))
+    assert not place.path.exists()

@@ -52,7 +52,7 @@ class Place:
         monkeypatch.setitem(hosts_toml.DIRECTORIES, 'docker', str(root / 'docker' / 'certs.d'))
 
     def found(self) -> Containerd:
-        dump = dump_of(self.config.read_bytes() if self.config.exists() else b'')
+        dump = dump_of(self.config.read_bytes().replace(b'\xff', b'') if self.config.exists() else b'')
         known = {'installed': True, 'binary': '/usr/bin/containerd', 'config_path': str(self.config), 'dump': dump}
         return Containerd(**{**known, 'registry': _containerd_config.registry_of(dump), **self.containerd})
 
@@ -229,6 +229,41 @@ def test_plan(place: Place, changes: dict[str, t.Any], action: str, blockers: li
     place.running(cri_config_path=str(place.certs))
     assert place.run(upstreams={'quay.io': [MIRROR]})['plan']['action'] == 'none', 'mirrors alone need no restart'
     assert place.run(state='absent')['plan']['action'] == 'none'
+
+
+ONE_LINE = 'version = 2\n[plugins."io.containerd.grpc.v1.cri"]\nregistry = {headers = {}}\n'
+
+
+def test_a_config_that_cannot_be_changed_keeps_no_hosts_toml_from_coming_or_going(place: Place) -> None:
+    place.config.write_text(ONE_LINE)
+    found = place.run(upstreams=TWO)
+    assert 'in one line' in found['config']['because']
+    assert (place.hosts_of('docker.io'), place.config.read_text()) == ([MIRROR], ONE_LINE)
+    place.config.write_text('version = 2\n')
+    place.run(upstreams=TWO)
+    place.config.write_bytes(place.config.read_bytes() + b'\xff\n')
+    place.containerd['registry'] = None
+    assert 'not UTF-8' in place.run(state='absent')['config']['because']
+    assert not place.certs.exists()
+
+
+def test_a_cri_that_is_dead_already_is_told_and_left(place: Place) -> None:
+    text = place.config.read_text()
+    place.running(cri_error='It has no CRI.')
+    for _turn in range(2):
+        found = place.run(upstreams=TWO)
+        assert (found['plan']['action'], found['config']['because']) == ('none', 'It has no CRI. config_path is left out until it answers.')
+    assert place.config.read_text() == text
+
+
+def test_a_default_that_counts_no_longer_is_told_once(place: Place) -> None:
+    default = place.certs / '_default' / 'hosts.toml'
+    default.parent.mkdir(parents=True)
+    default.write_text('# theirs\n')
+    place.run(upstreams=TWO)
+    assert f'{default} no longer counts for docker.io, quay.io, which have files of their own now.' in place.module.warnings
+    place.run(upstreams=TWO)
+    assert place.module.warnings == []
 
 
 TIMES: list[tuple[str | None, float, str]] = [

@@ -262,6 +262,7 @@ def test_briefly_where_it_is_there_for_docker_alone(host: FakeHost, files: list[
     found = host.inspect(briefly_for_docker=True)
     assert (found.running, found.address, found.registry is None) == (True, SOCKET, briefly)
     assert (bool(host.asked), bool(host.dumped())) == (not briefly, not briefly)
+    assert found.start_id, 'how it was started is looked at all the same, for what it has of proxies'
 
 
 def test_dependents_that_are_active(host: FakeHost) -> None:
