@@ -83,6 +83,12 @@ def access_images(images: t.Any, upstream: str) -> list[str]:
 
 
 @as_filter
+def access_registries(images: t.Any) -> list[str]:
+    """The registries that images are of."""
+    return _access.registries_of(plain(images))
+
+
+@as_filter
 def access_rules_hold(policy: t.Any, jmespath: str = '') -> bool:
     """True when the rules of the choice make sense; an error says what does not, before any mirror is asked."""
     parse_policy(plain(policy), key='registry_access_mirror_policy')
@@ -210,6 +216,7 @@ class FilterModule:
             'access_other_upstreams': access_other_upstreams,
             'access_parts': access_parts,
             'access_proxies': access_proxies,
+            'access_registries': access_registries,
             'access_rules_hold': access_rules_hold,
             'access_step': access_step,
             'access_summary': access_summary,

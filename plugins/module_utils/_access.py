@@ -181,6 +181,11 @@ def images_of(images: t.Sequence[str], upstream: str) -> list[str]:
     return [name for registry, name in map(split_image, images) if registry == upstream]
 
 
+def registries_of(images: t.Sequence[str]) -> list[str]:
+    """The registries that these images are of, each once."""
+    return list(dict.fromkeys(registry for registry, _name in map(split_image, images)))
+
+
 @dataclass(frozen=True)
 class Limits:
     """What the Docker of a host cannot take as a mirror, whoever serves well.

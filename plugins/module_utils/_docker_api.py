@@ -251,16 +251,26 @@ class DockerApi:
             pid=int((data.get('State') or {}).get('Pid') or 0),
         )
 
-    def image_exists(self, ref: str) -> bool:
-        """Whether the daemon has the image ``ref`` (name with tag or digest)."""
+    def image_id(self, ref: str) -> str:
+        """The id of the image ``ref`` (name with tag or digest), empty when the daemon has none of that name."""
         path = f'/images/{quote(_full(ref), safe="/:@")}/json'
         try:
-            self._ask(lambda sdk: sdk.inspect_image(_full(ref)), lambda over: over.json('GET', path))
+            found = self._ask(lambda sdk: sdk.inspect_image(_full(ref)), lambda over: over.json('GET', path))
         except DockerApiError as exc:
             if exc.status == 404:
-                return False
+                return ''
             raise
-        return True
+        return str(_as_dict(found, path).get('Id') or 'unknown')
+
+    def image_exists(self, ref: str) -> bool:
+        """Whether the daemon has the image ``ref`` (name with tag or digest)."""
+        return bool(self.image_id(ref))
+
+    def tag(self, ref: str, name: str) -> None:
+        """Give the image ``ref`` another name as well, with a tag."""
+        repository, tag = split_ref(name)
+        path = f'/images/{quote(_full(ref), safe="/:@")}/tag?{urlencode({"repo": repository, "tag": tag})}'
+        self._ask(lambda sdk: sdk.tag(_full(ref), repository, tag), lambda over: over.json('POST', path))
 
     def remove_image(self, ref: str) -> None:
         """Remove the image's name, and its layers where no other image holds them. An image that is not there is no error."""
@@ -271,8 +281,11 @@ class DockerApi:
             if exc.status != 404:
                 raise
 
-    def pull(self, ref: str, deadline: float) -> None:
-        """Pull ``ref`` as ``docker pull`` does, without any credentials, within ``deadline`` seconds from now.
+    def pull(self, ref: str, deadline: float, login: t.Optional[t.Mapping[str, str]] = None) -> None:
+        """Pull ``ref`` as ``docker pull`` does, within ``deadline`` seconds from now.
+
+        ``login`` is handed to the daemon for the image's registry, as the client does (moby, ``api/types/registry/authconfig.go``):
+        ``username`` and ``password``, or ``identitytoken``. Without it, none is.
 
         Raises DockerApiError with the daemon's own words when it fails, PullTimeout when the time is over (the connection is
         closed, upon which the daemon breaks the pull off) and DockerUnavailable when the daemon does not answer.
@@ -280,12 +293,12 @@ class DockerApi:
         name, tag = split_ref(ref)
         if self._sdk is not None:
             end = time.monotonic() + deadline
-            if _sdk_pull(self._sdk, name, tag, deadline):
+            if _sdk_pull(self._sdk, name, tag, deadline, dict(login or {})):
                 return
             self._sdk = None
             deadline = max(0.1, end - time.monotonic())
         query = urlencode({'fromImage': name, 'tag': tag})
-        headers = {'X-Registry-Auth': base64.urlsafe_b64encode(b'{}').decode('ascii')}
+        headers = {'X-Registry-Auth': base64.urlsafe_b64encode(json.dumps(dict(login or {})).encode()).decode('ascii')}
         for event in self._http.stream('POST', f'/images/create?{query}', headers, deadline):
             _raise_event(event)
 
@@ -320,17 +333,17 @@ def _answer_of(error: Exception) -> t.Optional[DockerApiError]:
     return DockerApiError(str(getattr(error, 'explanation', None) or error), status=status)
 
 
-def _sdk_pull(sdk: t.Any, name: str, tag: str, seconds: float) -> bool:
+def _sdk_pull(sdk: t.Any, name: str, tag: str, seconds: float, login: t.Mapping[str, str]) -> bool:
     """Pull with the SDK. True: done; False: the SDK is in trouble. Raises DockerApiError, PullTimeout.
 
     The SDK gives a pull no time limit at all, so it runs in a thread that is left behind when the time is over; that the process
-    ends then closes its connection. An empty ``auth_config`` keeps the SDK from sending what is in root's client config.
+    ends then closes its connection. An ``auth_config``, also an empty one, keeps the SDK from sending what is in root's client config.
     """
     outcome: t.List[t.Any] = []
 
     def run() -> None:
         try:
-            for event in sdk.pull(name, tag=tag, stream=True, decode=True, auth_config={}):
+            for event in sdk.pull(name, tag=tag, stream=True, decode=True, auth_config=dict(login)):
                 _raise_event(event)
             outcome.append(None)
         except Exception as exc:  # noqa: BLE001  # pylint: disable=broad-except

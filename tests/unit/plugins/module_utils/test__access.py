@@ -68,6 +68,7 @@ def test_images_belong_to_their_upstream() -> None:
     images = ['nginx', 'library/busybox:1', 'quay.io/prometheus/busybox:latest', 'docker.io/library/alpine', 'localhost/x', 'cache.lan:5000/y']
     assert _access.images_of(images, 'docker.io') == ['nginx', 'library/busybox:1', 'library/alpine']
     assert _access.images_of(images, 'quay.io') == ['prometheus/busybox:latest']
+    assert _access.registries_of(images) == ['docker.io', 'quay.io', 'localhost', 'cache.lan:5000']
 
 
 GOOD = {'url': 'https://good.example', 'ok': True, 'state': 'ok', 'latency_ms': 10, 'throughput_bps': 1e7}

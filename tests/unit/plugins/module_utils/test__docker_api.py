@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import base64
 import http.server
 import json
 import socketserver
@@ -34,6 +35,8 @@ ROUTES: dict[str, Answer] = {
     'GET /containers/a1/json': (200, b'{"Name": "/web", "HostConfig": {"RestartPolicy": {"Name": "always"}}, "State": {"Pid": 7}}'),
     'GET /containers/b1/json': (200, b'{"Name": "/job", "HostConfig": {"RestartPolicy": {"Name": ""}, "AutoRemove": true}, "State": {}}'),
     'GET /images/busybox:latest/json': (200, b'{}'),
+    'GET /images/quay.io/a/b:1/json': (200, b'{"Id": "sha256:7"}'),
+    'POST /images/quay.io/a/b:1/tag?repo=a%2Fc&tag=2': (201, b''),
     'DELETE /images/busybox:latest': (200, b'[]'),
     'GET /images/broken:latest/json': (500, b'{"message": "driver failed"}'),
     'POST /images/create?fromImage=busybox&tag=latest': (200, b'{"status": "Pulling"}\r\n{"status": "Done"}\r\n'),
@@ -136,6 +139,19 @@ def test_images(api: DockerApi, server: Server) -> None:
     with pytest.raises(DockerApiError, match='driver failed') as caught:
         api.image_exists('broken')
     assert caught.value.status == 500
+
+
+def test_an_image_gets_another_name(api: DockerApi, server: Server) -> None:
+    assert (api.image_id('quay.io/a/b:1'), api.image_id('none')) == ('sha256:7', '')
+    api.tag('quay.io/a/b:1', 'a/c:2')
+    assert server.seen[-1] == 'POST /images/quay.io/a/b:1/tag?repo=a%2Fc&tag=2'
+    with pytest.raises(DockerApiError, match='page not found'):
+        api.tag('none', 'a/c:2')
+
+
+def test_a_pull_with_a_login_hands_it_over(api: DockerApi, server: Server) -> None:
+    api.pull('busybox', 5, {'username': 'acme', 'password': 'pÄss'})
+    assert json.loads(base64.urlsafe_b64decode(server.auth[0])) == {'username': 'acme', 'password': 'pÄss'}
 
 
 def test_a_pull_sends_no_credentials(api: DockerApi, server: Server) -> None:

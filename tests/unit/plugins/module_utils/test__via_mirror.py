@@ -9,7 +9,7 @@ import typing as t
 import pytest
 
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
-from ansible_collections.quickpull.registry.plugins.module_utils._via_mirror import via_mirror
+from ansible_collections.quickpull.registry.plugins.module_utils._via_mirror import Way, via_mirror, ways_to
 
 DIGEST = 'sha256:' + 'a' * 64
 MIRRORS: dict[str, t.Any] = {
@@ -48,3 +48,27 @@ def test_a_list_is_of_the_images_own_upstream() -> None:
 def test_what_makes_no_sense(image: str, mirrors: t.Any) -> None:
     with pytest.raises(ConfigError):
         via_mirror(image, mirrors)
+
+
+def test_the_ways_to_an_image_end_at_its_registry() -> None:
+    found = ways_to('quay.io/x/y', MIRRORS)
+    assert found.image == 'quay.io/x/y:latest'
+    assert found.ways == (Way('harbor.lan', 'harbor.lan/quay/x/y:latest', 'https://harbor.lan/v2/quay'), Way('quay.io', 'quay.io/x/y:latest'))
+    assert [text.partition(': ')[0] for text in found.passed_over] == ['https://far.example/hub']
+    assert ways_to('nginx', MIRRORS, upstream_too=False).ways[-1] == Way('other.example', 'other.example/library/nginx:latest', 'https://other.example')
+    assert ways_to('nginx', {}).ways == (Way('docker.io', 'docker.io/library/nginx:latest'),)
+
+
+def test_an_image_with_a_digest_is_pulled_by_it() -> None:
+    found = ways_to(f'reg.lan:5000/a/b:2@{DIGEST}', MIRRORS)
+    assert found.image == 'reg.lan:5000/a/b:2'
+    assert [way.name for way in found.ways] == [f'cache.lan:80/a/b@{DIGEST}', f'reg.lan:5000/a/b@{DIGEST}']
+    with pytest.raises(ConfigError, match='NAME:TAG@DIGEST'):
+        ways_to(f'nginx@{DIGEST}', MIRRORS)
+
+
+def test_a_mirror_of_content_says_nothing_of_tags() -> None:
+    mirrors = {'docker.io': [{'url': 'https://m.example', 'trust': 'content'}]}
+    tagged, pinned = ways_to('nginx:1', mirrors, upstream_too=False), ways_to(f'nginx:1@{DIGEST}', mirrors, upstream_too=False)
+    assert (tagged.ways, len(tagged.passed_over)) == ((), 1)
+    assert (len(pinned.ways), pinned.passed_over) == (1, ())
