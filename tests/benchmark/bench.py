@@ -11,11 +11,13 @@ import statistics
 import sys
 import time
 import typing as t
+from dataclasses import dataclass
 from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from lab.api import Host, Lab
+from lab import cri
+from lab.api import Host, Lab, PlaybookRun
 
 DROPPED = ('dropped', 'dropped-2', 'dropped-3', 'dropped-4', 'dropped-5', 'dropped-6')
 OTHERS = (
@@ -57,19 +59,67 @@ def pull_by_hand(lab: Lab, host: Host, names: t.Sequence[str]) -> float:
     return total
 
 
-def pulls(host: Host, rounds: int) -> list[float]:
-    """Seconds of pulls of a 64 MB image with a cold store."""
-    found = []
-    for _round in range(rounds):
-        host.run('docker image rm -f big >/dev/null 2>&1; true')
-        host.cold()
-        found.append(seconds(lambda: host.run(['docker', 'pull', '-q', 'big'])))
-    return found
+BIG = 'docker.io/library/big:latest'
 
 
-def with_mirrors(lab: Lab, host: Host, *names: str) -> None:
-    host.put('/etc/docker/daemon.json', json.dumps({'registry-mirrors': lab.urls(*names)}))
-    host.run('systemctl reload docker')
+def pull_by_docker(host: Host) -> float:
+    host.run('docker image rm -f big >/dev/null 2>&1; true')
+    host.cold()
+    return seconds(lambda: host.run(['docker', 'pull', '-q', BIG], timeout=600))
+
+
+def pull_by_cri(host: Host) -> float:
+    host.cold()
+    cri.cold(host)
+    host.run('for at in $(ctr content ls -q); do ctr content rm "$at" >/dev/null; done')
+    with cri.connect(host) as client:
+        return seconds(lambda: client.pull(BIG, seconds=600))
+
+
+def pull_by_podman(host: Host) -> float:
+    host.run('podman rmi -af >/dev/null 2>&1; true')
+    return seconds(lambda: host.run(['podman', 'pull', '-q', BIG], timeout=600))
+
+
+PULLS: dict[str, t.Callable[[Host], float]] = {'docker': pull_by_docker, 'containerd': pull_by_cri, 'podman': pull_by_podman}
+
+
+def site(lab: Lab, host: Host, engine: str, *names: str, probe: bool = True) -> PlaybookRun:
+    """Without a probe the list is written as it stands, as somebody would by hand."""
+    variables = {
+        'registry_access_engines': [engine], 'registry_access_probe': probe, 'registry_access_probe_deadline': DEADLINE,
+        'registry_access_mirrors': {'docker.io': lab.urls(*names)},
+    }  # fmt: skip
+    return lab.playbook('playbooks/site.yml', limit=host.name, extra_vars=variables).ok()
+
+
+@dataclass(frozen=True)
+class Medians:
+    """Seconds of a pull of 64 MB with a cold store: from the good mirror alone, with two dead ones in front of it, and after the role."""
+
+    alone: float
+    before: float
+    after: float
+
+    @property
+    def met(self) -> bool:
+        return self.after <= max(1.1 * self.alone, self.alone + 0.1)
+
+
+def measure(lab: Lab, host: Host, engine: str, rounds: int, slow_rounds: int) -> Medians:
+    """The good mirror alone and the role's choice are measured in turns, so that what else the machine does meets both."""
+    pull = PULLS[engine]
+    listed = ('dropped', 'dropped-2', 'good-a')
+    host.reset()
+    site(lab, host, engine, *listed, probe=False)
+    before = [pull(host) for _round in range(slow_rounds)]
+    alone, after = [], []
+    for _round in range(3):
+        site(lab, host, engine, 'good-a', probe=False)
+        alone += [pull(host) for _one in range(rounds // 3 or 1)]
+        site(lab, host, engine, *listed)
+        after += [pull(host) for _one in range(rounds // 3 or 1)]
+    return Medians(statistics.median(alone), statistics.median(before), statistics.median(after))
 
 
 def show(what: str, value: str, bound: str) -> None:
@@ -79,36 +129,37 @@ def show(what: str, value: str, bound: str) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--rounds', type=int, default=15, help='pulls for each median (default 15)')
+    parser.add_argument('--slow-rounds', type=int, default=1, help='pulls with two dead mirrors in front, of up to four minutes each (default 1)')
     parser.add_argument('--host', default='lab-trixie', help='on which host of the lab (default lab-trixie)')
+    parser.add_argument('--engines', nargs='+', choices=tuple(PULLS), default=list(PULLS), help='whose pulls are measured (default all)')
     asked = parser.parse_args()
     lab = Lab.load()
     host = lab.hosts[asked.host]
     host.reset()
-    print(f'On {host.name}, Docker {host.facts["docker"]}; medians of {asked.rounds} where more than one was taken.\n')
+    versions = ', '.join(f'{name} {version}' for name, version in host.facts['versions'].items())
+    print(f'On {host.name}: {versions}. Medians of {asked.rounds} where more than one was taken.\n')
 
     probe = probe_everything(lab, host)
-    names = (*DROPPED, *(name for name in OTHERS))
+    names = (*DROPPED, *OTHERS)
     by_hand = pull_by_hand(lab, host, names)
     show(f'probe of {len(names)} candidates, 6 of them dropping packets', f'{probe:.1f} s', f'wanted: within {DEADLINE + 1:.0f} s')
     show('a loop of docker pull over the same', f'{by_hand:.1f} s', '')
     show('ratio', f'{by_hand / probe:.1f}', 'wanted: 12 or more')
-
+    met = probe <= DEADLINE + 1 and by_hand / probe >= 12
+    for engine in asked.engines:
+        medians = measure(lab, host, engine, asked.rounds, asked.slow_rounds)
+        print(f'\n  {engine}')
+        show('pull of 64 MB, the good mirror alone', f'{medians.alone * 1000:.0f} ms', '')
+        show(f'two dead mirrors in front of it ({asked.slow_rounds} pulls)', f'{medians.before * 1000:.0f} ms', '')
+        show('after the role', f'{medians.after * 1000:.0f} ms', 'wanted: 1.1 x good alone, or 100 ms more')
+        show('ratio to the good one alone', f'{medians.after / medians.alone:.2f}', '')
+        met = met and medians.met
+    again = site(lab, host, asked.engines[-1], 'dropped', 'dropped-2', 'good-a')
+    executions = len(again.executions(host.name))
+    print()
+    show('module executions of a run that changes nothing', str(executions), 'wanted: at most 4')
     host.reset()
-    with_mirrors(lab, host, 'good-a')
-    alone = statistics.median(pulls(host, asked.rounds))
-    with_mirrors(lab, host, 'dropped', 'dropped-2', 'good-a')
-    before = statistics.median(pulls(host, 3))
-    site = {'registry_access_mirrors': {'docker.io': lab.urls('dropped', 'dropped-2', 'good-a')}, 'registry_access_probe_deadline': DEADLINE}
-    lab.playbook('playbooks/site.yml', limit=host.name, extra_vars=site).ok()
-    after = statistics.median(pulls(host, asked.rounds))
-    again = lab.playbook('playbooks/site.yml', limit=host.name, extra_vars=site).ok()
-    show('pull of 64 MB, the good mirror alone', f'{alone * 1000:.0f} ms', '')
-    show('two dead mirrors in front of it (3 pulls)', f'{before * 1000:.0f} ms', '')
-    show('after the role', f'{after * 1000:.0f} ms', 'wanted: 1.1 x good alone, or 100 ms more')
-    show('ratio to the good one alone', f'{after / alone:.2f}', '')
-    show('module executions of a run that changes nothing', str(len(again.executions(host.name))), 'wanted: at most 4')
-    host.reset()
-    met = probe <= DEADLINE + 1 and by_hand / probe >= 12 and after <= max(1.1 * alone, alone + 0.1) and len(again.executions(host.name)) <= 4
+    met = met and executions <= 4
     print('\nAll wanted figures were met.' if met else '\nNot all wanted figures were met.')
     return 0 if met else 1
 

@@ -30,14 +30,14 @@ class Cri:
     def __init__(self, channel: grpc.Channel) -> None:
         self.channel = channel
 
-    def _call(self, service: str, method: str, message: bytes) -> bytes:
-        answer: bytes = self.channel.unary_unary(f'/runtime.v1.{service}/{method}')(message, timeout=100)
+    def _call(self, service: str, method: str, message: bytes, seconds: float = 100) -> bytes:
+        answer: bytes = self.channel.unary_unary(f'/runtime.v1.{service}/{method}')(message, timeout=seconds)
         return answer
 
-    def pull(self, image: str, login: tuple[str, str] | None = None) -> None:
-        """Pull an image by its full name. Raises grpc.RpcError when containerd cannot."""
+    def pull(self, image: str, login: tuple[str, str] | None = None, seconds: float = 100) -> None:
+        """Pull an image by its full name, within so many seconds. Raises grpc.RpcError when containerd cannot."""
         auth = _field(2, _field(1, login[0].encode()) + _field(2, login[1].encode())) if login else b''
-        self._call('ImageService', 'PullImage', _field(1, _field(1, image.encode())) + auth)
+        self._call('ImageService', 'PullImage', _field(1, _field(1, image.encode())) + auth, seconds)
 
     def remove(self, image: str) -> None:
         self._call('ImageService', 'RemoveImage', _field(1, _field(1, image.encode())))
