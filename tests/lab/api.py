@@ -19,7 +19,7 @@ import subprocess
 import tempfile
 import time
 import typing as t
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from lab import containers, mirrors
@@ -185,6 +185,10 @@ class Lab:
         hosts = {name: Host(name, row['address'], row['container'], row, here) for name, row in told['hosts'].items()}
         return cls(here, told, hosts)
 
+    def only(self, *names: str) -> Lab:
+        """The same lab with some of its hosts: playbooks are limited to these."""
+        return replace(self, hosts={name: self.hosts[name] for name in names})
+
     @property
     def images(self) -> t.Mapping[str, t.Any]:
         """Repository (`library/busybox`, `old/library/busybox`, ...) -> digest, media_type, platforms {digest, config, created, layers}."""
@@ -238,6 +242,7 @@ class Lab:
             path = self._as_file(playbook, Path(folder))
             results = Path(folder) / 'results.jsonl'
             words = [str(ROOT / '.cache' / 'venv' / 'bin' / 'ansible-playbook'), '-i', str(inventory or self.place.inventory), *arguments]
+            limit = limit or (','.join(self.hosts) if len(self.hosts) < len(self.facts['hosts']) else '')
             words += ['--limit', limit] if limit else []
             words += (['--check'] if check else []) + (['--diff'] if diff else []) + (['--tags', tags] if tags else [])
             if extra_vars:

@@ -134,6 +134,25 @@ def http_proxy(host: Host) -> str:
 @pytest.fixture
 def fresh(lab: Lab) -> Lab:
     """All hosts as new."""
+    return as_new(lab)
+
+
+# Each host more costs a run two seconds, so these are for what no version of Docker decides.
+
+
+@pytest.fixture
+def one(lab: Lab) -> Lab:
+    """One host, as new."""
+    return as_new(lab.only('lab-trixie'))
+
+
+@pytest.fixture
+def two(lab: Lab) -> Lab:
+    """As new, one with proxies in daemon.json and one that takes them by a drop-in."""
+    return as_new(lab.only('lab-bookworm', 'lab-trixie'))
+
+
+def as_new(lab: Lab) -> Lab:
     lab.everywhere(lambda host: host.reset())
     return lab
 
@@ -154,8 +173,8 @@ def test_from_nothing_to_mirrors_and_back_to_nothing(fresh: Lab) -> None:
     assert lab.everywhere(processes) == before
 
 
-def test_a_dead_network_empties_nothing(fresh: Lab) -> None:
-    lab = fresh
+def test_a_dead_network_empties_nothing(one: Lab) -> None:
+    lab = one
     site(lab, 'good-a', 'good-b').ok()
     before = lab.everywhere(lambda host: host.get(DAEMON_JSON))
     kept = site(lab, 'refused', 'dropped', extra_vars={'registry_access_probe_deadline': 2}).ok()
@@ -187,8 +206,8 @@ AS_IMPORT = AS_INCLUDE.replace('include_role', 'import_role')
 
 
 @pytest.mark.parametrize('section', [AS_INCLUDE, AS_IMPORT], ids=['include_role', 'import_role'])
-def test_tasks_after_the_role_pull_by_the_new_way(fresh: Lab, section: str) -> None:
-    lab = fresh
+def test_tasks_after_the_role_pull_by_the_new_way(one: Lab, section: str) -> None:
+    lab = one
     lab.everywhere(lambda host: host.start_container())
     before = lab.everywhere(processes)
     since = lab.mark()
@@ -211,8 +230,8 @@ def test_a_handler_of_ones_own_is_reached_by_its_name(lab: Lab, section: str) ->
     assert 'The handler of the play ran beside' in run.stdout
 
 
-def test_what_the_command_line_says_in_words_is_understood(fresh: Lab) -> None:
-    lab = fresh
+def test_what_the_command_line_says_in_words_is_understood(one: Lab) -> None:
+    lab = one
     site(lab, 'refused', arguments=['-e', 'registry_access_probe=false']).ok()
     before = in_force(lab)
     assert before == on_all(lab, [f'{url}/' for url in lab.urls('refused')])
@@ -220,8 +239,8 @@ def test_what_the_command_line_says_in_words_is_understood(fresh: Lab) -> None:
     assert in_force(lab) == before
 
 
-def test_live_restore_lets_a_restart_pass_without_stopping_a_container(fresh: Lab) -> None:
-    lab = fresh
+def test_live_restore_lets_a_restart_pass_without_stopping_a_container(two: Lab) -> None:
+    lab = two
     lab.everywhere(lambda host: host.start_container('adhoc', restart='no'))
     before = lab.everywhere(processes)
     site(lab, 'good-a', extra_vars={'registry_access_docker_settings': {'log-driver': 'local'}, 'registry_access_live_restore_first': True}).ok()
@@ -254,8 +273,8 @@ def test_proxies_are_used_by_the_daemon_and_direct_mirrors_go_round_them(fresh: 
     assert {line['client'] for line in lab.access_log('proxy', since)} == {host.address for host in lab.hosts.values()}
 
 
-def test_a_strangers_mirror_is_left_out_where_the_hubs_login_would_leak(fresh: Lab) -> None:
-    lab = fresh
+def test_a_strangers_mirror_is_left_out_where_the_hubs_login_would_leak(one: Lab) -> None:
+    lab = one
     login = json.dumps({'auths': {'https://index.docker.io/v1/': {'auth': 'YWNtZTpsYWItaHViLXBhc3N3b3Jk'}}})
     lab.everywhere(lambda host: host.put('/root/.docker/config.json', login, 0o600))
     mirrors = [{'url': 'http://good-a.lab:8101', 'third_party': True}, 'http://good-b.lab:8102']
@@ -314,8 +333,8 @@ def test_a_mistake_in_what_is_probed_is_an_error(lab: Lab) -> None:
     assert run.changed() == 0
 
 
-def test_tags_narrow_a_run(fresh: Lab) -> None:
-    lab = fresh
+def test_tags_narrow_a_run(two: Lab) -> None:
+    lab = two
     proxies = {'registry_access_proxies': {'http_proxy': 'http://proxy.lab:3128'}}
     site(lab, 'good-a', tags='probe', extra_vars=proxies).ok()
     assert not any(host.exists(DAEMON_JSON) for host in lab.hosts.values())
@@ -330,8 +349,8 @@ def test_tags_narrow_a_run(fresh: Lab) -> None:
     assert lab.everywhere(http_proxy) == on_all(lab, 'http://proxy.lab:3128')
 
 
-def test_tags_that_are_skipped_leave_the_other_parts_whole(fresh: Lab) -> None:
-    lab = fresh
+def test_tags_that_are_skipped_leave_the_other_parts_whole(one: Lab) -> None:
+    lab = one
     given = {'registry_access_proxies': {'http_proxy': 'http://proxy.lab:3128'}, 'registry_access_docker_settings': {'max-concurrent-downloads': 7}}
     settings = on_all(lab, True)
 
@@ -373,9 +392,9 @@ def test_a_mistake_in_the_rules_is_told_before_a_mirror_is_asked(lab: Lab, mista
     assert not lab.access_log('good-a', started)
 
 
-def test_a_restart_that_waits_is_told_and_finished_by_the_tag_apply(fresh: Lab) -> None:
+def test_a_restart_that_waits_is_told_and_finished_by_the_tag_apply(two: Lab) -> None:
     """Proxies take a restart in every version, by daemon.json or by a drop-in. (key.json is 20.10's own.)"""
-    lab = fresh
+    lab = two
     lab.everywhere(lambda host: host.start_container('adhoc', restart='no'))
     before = lab.everywhere(processes)
     proxies = {'registry_access_proxies': {'http_proxy': 'http://proxy.lab:3128'}}
@@ -442,9 +461,9 @@ def test_probe_playbook_changes_nothing_and_reports(fresh: Lab, tmp_path: Path) 
     assert 'not_a_registry' in run.stdout
 
 
-def test_a_run_that_is_killed_is_finished_by_the_next(fresh: Lab) -> None:
+def test_a_run_that_is_killed_is_finished_by_the_next(two: Lab) -> None:
     """ansible-playbook dies by SIGKILL, at the latest while handlers run; Docker is up all the same, and the next run finishes."""
-    lab = fresh
+    lab = two
     lab.everywhere(lambda host: host.start_container('adhoc', restart='always'))
     asked = {'registry_access_docker_settings': {'log-driver': 'local'}, 'registry_access_restart': 'always'}
 
