@@ -37,12 +37,14 @@ class Registry:
     :ivar mirrors: upstreams that have mirrors in config.toml itself, ``configs`` the hosts that have TLS there. Neither goes together with
         ``config_path``: the CRI would not start (ValidatePluginConfig). Logins do, and stay in use.
     :ivar enabled: the CRI plugin is not disabled.
+    :ivar pulls_locally: the CRI is told to pull by itself, and not through the transfer service.
     """
 
     config_path: str = ''
     mirrors: tuple[str, ...] = ()
     configs: tuple[str, ...] = ()
     enabled: bool = True
+    pulls_locally: bool = False
 
 
 def registry_of(dump: t.Mapping[str, t.Any]) -> Registry:
@@ -58,6 +60,7 @@ def registry_of(dump: t.Mapping[str, t.Any]) -> Registry:
         mirrors=tuple(sorted(found.get('mirrors') or ())),
         configs=tuple(sorted(host for host, config in (found.get('configs') or {}).items() if 'tls' in config)),
         enabled=not disabled & {'cri', _CRI_1, _IMAGES},
+        pulls_locally=(plugins.get(_IMAGES) or {}).get('use_local_image_pull') is True,
     )
 
 

@@ -21,6 +21,12 @@ from ansible_collections.quickpull.registry.plugins.module_utils._plan import DR
 from ansible_collections.quickpull.registry.plugins.module_utils._state import State
 
 KEY = 'config_path'
+# What containerd itself says since 2.2 where nobody says anything, and what `containerd config default` writes.
+DEFAULT_LIST = '/etc/containerd/certs.d:/etc/docker/certs.d'
+# Since then the CRI pulls through the transfer service, which takes a list for the name of one directory and so finds nothing, without a word
+# (containerd#12808, not mended yet in September 2026; measured on 2.1.9).
+NO_LISTS_SINCE = (2, 1)
+
 _KIND = 'containerd-config'
 _FORMAT = 1
 
@@ -93,6 +99,18 @@ def directories(config_path: str | None) -> list[str]:
     return [os.path.normpath(part) for part in (config_path or '').split(':') if part]
 
 
+def list_unread(found: Containerd) -> bool:
+    """Whether config_path is a list, of which this containerd reads nothing."""
+    registry = found.registry
+    late = (found.version_tuple or ()) >= NO_LISTS_SINCE
+    return registry is not None and late and not registry.pulls_locally and len(directories(registry.config_path)) > 1
+
+
+def looked_in(found: Containerd) -> list[str]:
+    """The directories in which a pull through the CRI looks, once containerd has read its configuration."""
+    return [] if list_unread(found) else directories(found.registry.config_path if found.registry else '')
+
+
 def directory_of(found: Containerd, default: str) -> str:
     """Where hosts.toml files have to lie: in the directory that containerd already looks in, else in the default one."""
     known = directories(found.registry.config_path if found.registry else '')
@@ -112,7 +130,12 @@ def why_not(found: Containerd, directory: str, ours: bool) -> str:
     if found.cri_error and not ours:
         # A restart would prove nothing, and be done, and undone, in each run.
         return f'{found.cri_error} config_path is left out until it answers.'
-    if registry.config_path:
+    if list_unread(found) and registry.config_path != DEFAULT_LIST:
+        return (
+            f'{found.config_path} has config_path = "{registry.config_path}", which stays. containerd {found.version} reads nothing of a list of directories '
+            'when it pulls for the CRI (containerd#12808), so nobody reads the files in any of them. Name one directory alone, or set use_local_image_pull = true.'
+        )
+    if registry.config_path and not list_unread(found):
         if directory in directories(registry.config_path):
             return ''
         return (
@@ -135,7 +158,7 @@ def plan_present(state: State, owner: str, found: Containerd, directory: str, ho
     """
     record, file = load(state), _io.read_file(found.config_path)
     text = _text(file)
-    if found.registry and directory in directories(found.registry.config_path):
+    if directory in looked_in(found):
         mine = record.ours and record.directory == directory
         owners = tuple(dict.fromkeys([*record.owners, owner])) if mine else record.owners
         return Change(file, text, replace(record, owners=owners))
@@ -252,7 +275,7 @@ def in_force(found: Containerd, directory: str, record: Record) -> bool:
 
 def make_plan(found: Containerd, directory: str, record: Record) -> Plan:
     """What the running containerd needs for config_path to be in force; what is not there, or does not run, needs nothing."""
-    if not found.running or found.registry is None or not found.registry.enabled or directory not in directories(found.registry.config_path):
+    if not found.running or found.registry is None or not found.registry.enabled or directory not in looked_in(found):
         return Plan()
     if found.cri_config_path is None and not record.ours:
         return Plan()  # of what others wrote nobody can say whether it is in force, and that is no reason to restart

@@ -47,4 +47,10 @@ def engine(found: Containerd, host: Host | None = None) -> dict[str, t.Any]:
 
 def notes(found: Containerd) -> list[str]:
     """Return a sentence for what an operator should know of it."""
-    return [sentence for sentence in (found.config_error, found.cri_error) if sentence]
+    unread = (
+        f'{found.config_path}: config_path is a list of directories, of which containerd {found.version} reads nothing when it pulls for the CRI '
+        '(containerd#12808). With one directory alone, or use_local_image_pull = true, it would.'
+        if _containerd_registry.list_unread(found)
+        else ''
+    )
+    return [sentence for sentence in (found.config_error, found.cri_error, unread) if sentence]

@@ -66,6 +66,20 @@ def path_of(directory: str, upstream: str) -> str:
     return os.path.join(directory, upstream, FILE_NAME)
 
 
+def shadow(directories: t.Sequence[str], directory: str, upstream: str) -> str:
+    """What containerd finds before an upstream's file in ``directory``, one of the ``directories`` of its config_path; empty for nothing.
+
+    It looks for HOST_PORT_, HOST and _default in each in turn, and is content with the first, whatever is in it (core/remotes/docker/config,
+    hosts_unix.go: hostPaths; the CRI's hostDirFromRoots).
+    """
+    host, colon, port = upstream.rpartition(':')
+    names = ([f'{host}_{port}_'] if colon else []) + [upstream, '_default']
+    places = [os.path.join(one, name) for one in directories for name in names]
+    own = os.path.join(directory, upstream)
+    before = places[: places.index(own)] if own in places else []
+    return next((place for place in before if os.path.isdir(place)), '')
+
+
 def their_certificates(directory: str, upstream: str) -> TheirCertificates:
     """What lies beside an upstream's hosts.toml in Docker's layout (\\*.crt; \\*.cert with its \\*.key)."""
     folder = os.path.join(directory, glob.escape(upstream))

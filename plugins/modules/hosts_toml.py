@@ -74,6 +74,8 @@ options:
       - Whether C(config_path) is set in containerd's C(config.toml) where it is missing. It has no meaning for Docker.
       - It is not set where the CRI plugin is disabled, and where the file holds mirrors in tables of its own, with which the CRI would not start.
         Where C(config_path) names other directories, it stays as well. RV(config.because) then says so.
+      - From 2.1 on, containerd reads nothing of a list of directories when it pulls for the CRI (containerd#12808), and from 2.2 on such a list is
+        its default. That one becomes one directory. A list of somebody's own stays and is told.
     type: bool
     default: true
   dial_timeout:
@@ -357,6 +359,14 @@ def warnings_for(work: Work, params: t.Mapping[str, t.Any], found: Containerd | 
     new = sorted(os.path.basename(os.path.dirname(change.path)) for change in work.files.changes if not change.before.exists)
     if new and os.path.exists(default):
         told.append(f'{default} no longer counts for {", ".join(new)}, which have files of their own now.')
+    if found is not None and work.config and work.config.changed and _containerd_registry.list_unread(found):
+        told.append(
+            f'config_path was a list of directories, of which containerd {found.version} reads nothing when it pulls for the CRI (containerd#12808). It is '
+            f'{work.directory} alone now.'
+        )
+    known = _containerd_registry.looked_in(found) if found else []
+    hidden = {one.upstream: _hosts_toml.shadow(known or [work.directory], work.directory, one.upstream) for one in work.targets if one.mirrors}
+    told += [f'{path} comes before the file of {name}, so containerd does not look at that. Move it away.' for name, path in hidden.items() if path]
     strangers = sorted({mirror.url for one in work.targets for mirror in one.mirrors if mirror.third_party})
     if strangers and found is not None and {'kubelet', 'crictl'} & set(found.used_by):
         told.append(

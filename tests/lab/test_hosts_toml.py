@@ -304,6 +304,57 @@ def test_somebody_edited_the_file_since(lab: Lab, host: Host) -> None:
     ]
 
 
+LIST = '/etc/own:/etc/containerd/certs.d'
+DEFAULT_LIST = '/etc/containerd/certs.d:/etc/docker/certs.d'
+OLD_TABLE = 'version = 2\n[plugins."io.containerd.grpc.v1.cri".registry]\n  config_path = "%s"\n'
+NEW_TABLE = 'version = 3\n[plugins."io.containerd.cri.v1.images"]\n%s[plugins."io.containerd.cri.v1.images".registry]\n  config_path = "%s"\n'
+
+
+def test_an_earlier_directory_of_config_path_comes_first(lab: Lab) -> None:
+    """Its `_default` too, before the very file of the upstream in a later one."""
+    def config(host: Host) -> None:
+        local = '  use_local_image_pull = true\n'
+        host.put(CONFIG, NEW_TABLE % (local, LIST) if host.name == 'lab-forky' else OLD_TABLE % LIST)
+        host.run('systemctl restart containerd')
+        host.put('/etc/own/_default/hosts.toml', f'[host."{lab.mirror("good-b").url}"]\n  capabilities = ["pull", "resolve"]\n')
+
+    lab.everywhere(config)
+    run = lab.playbook(play(write(upstreams={'quay.io': lab.urls('good-a')}))).ok()
+    since = lab.mark()
+    for host in lab.hosts.values():
+        assert '/etc/own/_default comes before the file of quay.io' in result(run, host, 'hosts_toml')['warnings'][0], host.name
+        pull(host, 'quay.io/library/busybox:latest')
+        assert asked(lab, 'good-b', since, host), host.name
+        assert not asked(lab, 'good-a', since, host), host.name
+    lab.everywhere(Host.reset)
+
+
+def test_a_list_of_directories_that_containerd_does_not_read(lab: Lab) -> None:
+    """containerd#12808: by the transfer service of 2.1, that is, by default, a list is the name of one directory that is not there."""
+    host = lab.hosts['lab-forky']
+    tasks = play(write(upstreams={'quay.io': lab.urls('good-a')}), restart())
+    host.put(CONFIG, NEW_TABLE % ('', LIST))
+    host.run('systemctl restart containerd')
+    since = lab.mark()
+    told = result(lab.playbook(tasks, limit=host.name).ok(), host, 'hosts_toml')
+    pull(host, 'quay.io/library/busybox:latest')
+    assert asked(lab, 'hub', since, host) and not asked(lab, 'good-a', since, host)
+    assert 'containerd#12808' in told['config']['because']
+    lab.playbook(play(write(state='absent')), limit=host.name).ok()
+    theirs = NEW_TABLE % ('', DEFAULT_LIST)
+    host.put(CONFIG, theirs)
+    host.run('systemctl restart containerd')
+    run = lab.playbook(tasks, limit=host.name).ok()
+    assert result(run, host, 'engine_apply')['action'] == 'restart'
+    since = lab.mark()
+    pull(host, 'quay.io/library/busybox:latest')
+    assert asked(lab, 'good-a', since, host) and not asked(lab, 'hub', since, host)
+    assert lab.playbook(tasks, limit=host.name).ok().changed() == 0
+    lab.playbook(play(write(state='absent')), limit=host.name).ok()
+    assert host.get(CONFIG) == theirs
+    host.reset()
+
+
 # When it goes wrong
 
 def test_a_cri_that_does_not_come_up_is_put_back(lab: Lab) -> None:

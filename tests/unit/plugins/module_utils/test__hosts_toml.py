@@ -149,3 +149,22 @@ def test_what_the_files_of_a_host_say(tmp_path: Path) -> None:
     found = {'docker.io': [mirror.url for mirror in mirrors], 'quay.io': ['https://xxxxx:xxxxx@m.lan']}
     assert hosts_toml.mirrors_in(str(tmp_path)) == found
     assert hosts_toml.mirrors_in(str(tmp_path / 'none')) == {}
+
+
+@pytest.mark.parametrize(
+    'made, upstream, shadow',
+    [
+        ([], 'quay.io', ''),
+        (['b/_default', 'b/quay.io_443_', 'c/quay.io'], 'quay.io', ''),
+        (['a/_default'], 'quay.io', 'a/_default'),
+        (['a/quay.io', 'a/_default'], 'quay.io', 'a/quay.io'),
+        (['b/reg.lan_5000_'], 'reg.lan:5000', 'b/reg.lan_5000_'),
+        (['a/reg.lan'], 'reg.lan:5000', ''),
+    ],
+)
+def test_what_is_found_first(tmp_path: Path, made: list[str], upstream: str, shadow: str) -> None:
+    for name in made:
+        (tmp_path / name).mkdir(parents=True)
+    found = hosts_toml.shadow([str(tmp_path / name) for name in 'abc'], str(tmp_path / 'b'), upstream)
+    assert found == (str(tmp_path / shadow) if shadow else '')
+    assert hosts_toml.shadow([], str(tmp_path / 'b'), upstream) == ''

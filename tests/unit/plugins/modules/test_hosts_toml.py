@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import time
@@ -163,10 +164,11 @@ def test_what_an_earlier_run_wrote_elsewhere_goes_too(place: Place) -> None:
     assert 'config_path' not in place.config.read_text()
 
 
-@pytest.mark.parametrize('spelled', ['{0}', '{0}/', '/x:{0}//'])
+@pytest.mark.parametrize('spelled', ['{0}', '{0}/', '/no/such:{0}//'])
 def test_a_config_path_of_others_is_used_and_stays(place: Place, spelled: str) -> None:
     text = f'version = 2\n[plugins."io.containerd.grpc.v1.cri".registry]\nconfig_path = "{spelled.format(place.certs)}"\n'
     place.config.write_text(text)
+    place.containerd['version'] = '2.0.5'
     found = place.run(upstreams=TWO)
     assert (found['directory'], found['config']['changed'], place.module.warnings) == (str(place.certs), False, [])
     place.run(state='absent')
@@ -264,6 +266,65 @@ def test_a_default_that_counts_no_longer_is_told_once(place: Place) -> None:
     assert f'{default} no longer counts for docker.io, quay.io, which have files of their own now.' in place.module.warnings
     place.run(upstreams=TWO)
     assert place.module.warnings == []
+
+
+def test_a_directory_that_is_found_first_is_told(place: Place) -> None:
+    (place.certs / 'reg.lan_5000_').mkdir(parents=True)
+    for _turn in range(2):
+        place.run(upstreams={'reg.lan:5000': [MIRROR], 'quay.io': [MIRROR]})
+        assert [text for text in place.module.warnings if 'comes before' in text] == [
+            f'{place.certs}/reg.lan_5000_ comes before the file of reg.lan:5000, so containerd does not look at that. Move it away.'
+        ]
+
+
+IMAGES = 'version = 3\n[plugins."io.containerd.cri.v1.images"]\n{more}[plugins."io.containerd.cri.v1.images".registry]\nconfig_path = "{value}"\n'
+
+
+def test_the_list_that_containerd_itself_writes_becomes_one_directory(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    default = f'{place.certs}:/etc/docker/certs.d'
+    monkeypatch.setattr(hosts_toml._containerd_registry, 'DEFAULT_LIST', default)
+    text = IMAGES.format(more='', value=default)
+    place.config.write_text(text)
+    done = place.run(upstreams=TWO)
+    assert (done['config']['changed'], done['config']['because'], done['directory']) == (True, '', str(place.certs))
+    assert place.config.read_text() == IMAGES.format(more='', value=place.certs)
+    assert len([text for text in place.module.warnings if 'containerd#12808' in text]) == 1
+    assert (place.run(upstreams=TWO)['changed'], place.module.warnings) == (False, [])
+    place.run(state='absent')
+    assert place.config.read_text() == text
+
+
+def test_the_list_that_counts_where_nobody_says_anything_becomes_one_directory(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Since containerd 2.2."""
+    default = f'{place.certs}:/etc/docker/certs.d'
+    monkeypatch.setattr(hosts_toml._containerd_registry, 'DEFAULT_LIST', default)
+    as_said = _containerd_config.registry_of
+
+    def registry_of(dump: t.Mapping[str, t.Any]) -> _containerd_config.Registry:
+        said = as_said(dump)
+        return dataclasses.replace(said, config_path=said.config_path or default)
+
+    monkeypatch.setattr(_containerd_config, 'registry_of', registry_of)
+    text = place.config.read_text()
+    place.running(version='2.2.1')
+    done = place.run(upstreams=TWO)
+    assert (done['config']['changed'], done['plan']['action']) == (True, 'restart')
+    assert f'config_path = "{place.certs}"' in place.config.read_text()
+    place.run(state='absent')
+    assert place.config.read_text() == text
+
+
+@pytest.mark.parametrize(
+    'version, more, told',
+    [('2.1.4', '', True), ('2.3.0', 'use_local_image_pull = false\n', True), ('2.1.4', 'use_local_image_pull = true\n', False), ('2.0.5', '', False)],
+)
+def test_a_list_of_others_is_told_where_containerd_reads_none(place: Place, version: str, more: str, told: bool) -> None:
+    text = IMAGES.format(more=more, value=f'{place.certs}:/etc/own')
+    place.config.write_text(text)
+    place.containerd['version'] = version
+    found = place.run(upstreams=TWO)
+    assert ('containerd#12808' in found['config']['because']) is told
+    assert place.config.read_text() == text
 
 
 TIMES: list[tuple[str | None, float, str]] = [
