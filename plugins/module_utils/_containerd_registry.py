@@ -133,7 +133,7 @@ def why_not(found: Containerd, directory: str, ours: bool) -> str:
     if list_unread(found) and registry.config_path != DEFAULT_LIST:
         return (
             f'{found.config_path} has config_path = "{registry.config_path}", which stays. containerd {found.version} reads nothing of a list of directories '
-            'when it pulls for the CRI (containerd#12808), so nobody reads the files in any of them. Name one directory alone, or set use_local_image_pull = true.'
+            'when it pulls for the CRI (containerd#12808), so no file in any of them counts. Name one directory alone, or set use_local_image_pull = true.'
         )
     if registry.config_path and not list_unread(found):
         if directory in directories(registry.config_path):
