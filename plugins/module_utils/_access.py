@@ -26,7 +26,7 @@ PARTS = (*DAEMON_PARTS, 'auths')
 _PART_OF = {'registry_mirrors': 'mirrors', 'insecure_registries': 'mirrors', 'proxies': 'proxies', 'settings': 'settings'}
 
 # Engines that the role configures, in the order in which it does.
-ENGINES = ('docker', 'containerd', 'podman')
+ENGINES = ('docker', 'containerd', 'podman', 'crio')
 
 # Names that no other role has: where two loaded roles have a handler of one name, a bare notify reaches the last one.
 RELOAD_HANDLER = 'Reload {} for registry_access'
@@ -89,7 +89,7 @@ def all_candidates(mirrors: t.Mapping[str, t.Any] | None, catalog: t.Sequence[t.
 
 def other_upstreams(listed: t.Mapping[str, t.Sequence[t.Any]], engines: t.Collection[str], docker: t.Mapping[str, t.Any]) -> list[str]:
     """Upstreams besides Docker Hub that are to be probed, because an engine of the host takes mirrors of them."""
-    takes = bool({'containerd', 'podman'} & set(engines)) or ('docker' in engines and docker.get('reads_hosts_toml', False))
+    takes = bool({'containerd', 'podman', 'crio'} & set(engines)) or ('docker' in engines and docker.get('reads_hosts_toml', False))
     return [name for name, mirrors in listed.items() if takes and mirrors and name != DOCKER_HUB]
 
 
@@ -457,6 +457,10 @@ LEFT_BY_ROLE = (
     '__registry_access_podman_none_serves',
     '__registry_access_podman_unserved',
     '__registry_access_podman_written',
+    '__registry_access_crio_conf',
+    '__registry_access_crio_dropin',
+    '__registry_access_crio_pending',
+    '__registry_access_crio_apply',
     '__registry_access_login_leak',
     '__registry_access_login_waits',
     '__registry_access_logins',
@@ -485,7 +489,10 @@ _WRITTEN_BY_ENGINE = {
     'containerd': '__registry_access_containerd_written',
     'podman': '__registry_access_podman_written',
 }
-_NAMES = {'docker': 'Docker', 'containerd': 'containerd', 'podman': 'Podman'}
+# CRI-O has the mirrors of Podman's files. It was configured where its tasks left something.
+_CRIO = ('__registry_access_crio_conf', '__registry_access_crio_dropin', '__registry_access_crio_pending', '__registry_access_crio_apply')
+_APPLIES = {'containerd': '__registry_access_containerd_apply', 'crio': '__registry_access_crio_apply'}
+_NAMES = {'docker': 'Docker', 'containerd': 'containerd', 'podman': 'Podman', 'crio': 'CRI-O'}
 
 
 def _host_summary(variables: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
@@ -500,7 +507,7 @@ def _host_summary(variables: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
         return {'skipped': 'no engine'}
     written = [variables.get(name, {}) for name in WRITTEN]
     by_engine = [variables.get(name, {}) for name in _WRITTEN_BY_ENGINE.values()]
-    containerd_dropin = variables.get('__registry_access_containerd_dropin', {})
+    others = [variables.get(name, {}) for name in ('__registry_access_containerd_dropin', *_CRIO[:2])]
     logins = variables.get('__registry_access_logins', {})
     apply = stopped or variables.get('__registry_access_apply', {})
     before = (docker or {}).get('registry_mirrors') or []
@@ -513,14 +520,18 @@ def _host_summary(variables: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
         'apply': apply,
         'logins': _logins_summary(logins),
         'left_out': [one for result in written for one in result.get('left_out', [])],
-        'pending': [*_said(variables, '__registry_access_pending'), *_said(variables, '__registry_access_containerd_pending')],
+        'pending': [
+            sentence
+            for name in ('__registry_access_pending', '__registry_access_containerd_pending', '__registry_access_crio_pending')
+            for sentence in _said(variables, name)
+        ],
         'warnings': [
             *_said(variables, '__registry_access_kept'),
             *_said(variables, '__registry_access_unusable'),
             *_said(variables, '__registry_access_docker_unserved'),
             *_said(variables, '__registry_access_containerd_unserved'),
             *_said(variables, '__registry_access_podman_unserved'),
-            *(warning for result in [*written, *by_engine, containerd_dropin, logins] for warning in result.get('warnings', [])),
+            *(warning for result in [*written, *by_engine, *others, logins] for warning in result.get('warnings', [])),
             *(_sentence_of(one) for result in by_engine for one in result.get('left_out', [])),
             *_said(variables, '__registry_access_login_waits'),
             *_said(variables, '__registry_access_few_pulls'),
@@ -535,21 +546,43 @@ def _sentence_of(left: t.Any) -> str:
 def _upstreams_summary(engines: t.Mapping[str, t.Any], variables: t.Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
     """A row for each engine and upstream whose mirrors were written as files: before and after."""
     rows = []
-    for engine, name in _WRITTEN_BY_ENGINE.items():
+    crio = {'crio': _WRITTEN_BY_ENGINE['podman']} if any(name in variables for name in _CRIO) else {}
+    for engine, name in {**_WRITTEN_BY_ENGINE, **crio}.items():
         result = variables.get(name, {})
         facts = engines.get(engine) or {}
-        apply = variables.get('__registry_access_containerd_apply', {}) if engine == 'containerd' else {}
-        state = 'FAILED' if apply.get('failed') else 'restarted, proved' if apply.get('proved') else 'a restart' if apply.get('changed') else ''
+        if engine == 'podman' and not facts.get('version') and crio:
+            continue  # nobody but CRI-O reads the files here
+        before = (engines.get('podman' if engine == 'crio' else engine) or {}).get('mirrors') or {}
+        state = _state_of(variables.get(_APPLIES.get(engine, ''), {}))
         by_upstream = {one['upstream']: one for one in result.get('files') or () if one.get('upstream') and one.get('mirrors') is not None}
         for upstream, one in by_upstream.items():
             rows.append({
                 'engine': f'{_NAMES[engine]} {facts.get("version") or ""}'.strip(),
                 'upstream': upstream,
-                'before': list((facts.get('mirrors') or {}).get(upstream) or []),
+                'before': list(before.get(upstream) or []),
                 'after': list(one['mirrors']),
-                'proof': state or {'podman': 'read by podman'}.get(str(result.get('validated_by') or ''), 'written' if one.get('changed') else 'nothing to do'),
+                'proof': state or _proof_of(engine, result, one),
             })
     return rows
+
+
+def _state_of(apply: t.Mapping[str, t.Any]) -> str:
+    """What became of an apply by engine_apply, in a word; empty where there was none, or nothing to apply."""
+    if apply.get('failed'):
+        return 'FAILED'
+    if not apply.get('changed'):
+        return ''
+    done = {'reload': 'reloaded', 'restart': 'restarted'}.get(str(apply.get('action')), '')
+    if apply.get('proved'):
+        return f'{done}, proved'
+    # In check mode nothing is proved, and a CRI-O whose log is quiet says nothing of a reload.
+    return f'a {apply.get("action")}'
+
+
+def _proof_of(engine: str, result: t.Mapping[str, t.Any], one: t.Mapping[str, t.Any]) -> str:
+    if engine == 'podman' and result.get('validated_by') == 'podman':
+        return 'read by podman'
+    return 'written' if one.get('changed') else 'nothing to do'
 
 
 def _logins_summary(logins: t.Mapping[str, t.Any]) -> list[str]:

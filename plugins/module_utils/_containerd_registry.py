@@ -9,15 +9,14 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import typing as t
 from dataclasses import asdict, dataclass, field, replace
 
-from ansible_collections.quickpull.registry.plugins.module_utils import _containerd_config, _dropin, _io
+from ansible_collections.quickpull.registry.plugins.module_utils import _containerd_config, _io, _service_facts
 from ansible_collections.quickpull.registry.plugins.module_utils._engines import containerd
 from ansible_collections.quickpull.registry.plugins.module_utils._engines.containerd import Containerd, Host
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._io import FileState
-from ansible_collections.quickpull.registry.plugins.module_utils._plan import DROPIN, RESTART, Plan
+from ansible_collections.quickpull.registry.plugins.module_utils._plan import Plan
 from ansible_collections.quickpull.registry.plugins.module_utils._state import State
 
 KEY = 'config_path'
@@ -288,34 +287,7 @@ def predicted_plan(found: Containerd, directory: str) -> Plan:
     """What a running containerd needs once config_path is in its file, but not in force."""
     if not found.running or directory in directories(found.cri_config_path):
         return Plan()
-    blocked = blockers(found)
     reason = f'containerd reads {KEY} only when it starts.'
     if found.cri_error:
         reason = f'{found.cri_error} {reason}'
-    return Plan(action=RESTART, restart_keys=(KEY,), reasons=(reason,), blockers=tuple(blocked), blocked_because=tuple(blocked.values()))
-
-
-def proxies_plan(found: Containerd, expected: t.Mapping[str, str]) -> Plan:
-    """What a running containerd needs for the proxies of a systemd drop-in to be in force.
-
-    :param expected: what its environment must then hold, see :func:`_dropin.expected_environ`.
-    """
-    reasons = _dropin.restart_reasons(expected, found) if found.running else []
-    if not reasons:
-        return Plan()
-    blocked = blockers(found)
-    return Plan(action=RESTART, restart_keys=(DROPIN,), reasons=tuple(reasons), blockers=tuple(blocked), blocked_because=tuple(blocked.values()))
-
-
-def blockers(found: Containerd) -> dict[str, str]:
-    """Why a restart of containerd is not safe: a sentence for each reason."""
-    why: dict[str, str] = {}
-    if found.dependents:
-        why['dependents'] = f'Active units stop together with {found.unit}: {", ".join(found.dependents)}.'
-    if found.binary_replaced:
-        why['binary_replaced'] = 'The containerd on disk is not the one that runs: a restart would be an upgrade.'
-    if found.kill_mode != 'process':
-        why['kill_mode'] = f'{found.unit} has KillMode={found.kill_mode}: a restart would stop the containers. With KillMode=process it would not.'
-    if not found.unit:
-        why['no_unit'] = 'containerd is not run by a unit of its own, so it is for whoever runs it to restart it.'
-    return why
+    return _service_facts.restart_plan(found, 'containerd', (KEY,), (reason,))

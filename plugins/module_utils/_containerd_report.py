@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.quickpull.registry.plugins.module_utils import _containerd_registry, _dropin, _hosts_toml
+from ansible_collections.quickpull.registry.plugins.module_utils import _containerd_registry, _hosts_toml, _service_report
 from ansible_collections.quickpull.registry.plugins.module_utils._engines.containerd import Containerd, Host
 from ansible_collections.quickpull.registry.plugins.module_utils._hosts_toml import CONTAINERD, DIRECTORIES
 
@@ -18,21 +18,7 @@ def engine(found: Containerd, host: Host | None = None) -> dict[str, t.Any]:
     registry = found.registry
     directory = _containerd_registry.directory_of(found, DIRECTORIES[CONTAINERD])
     return {
-        'version': found.version,
-        'binary': found.binary,
-        'binary_replaced': found.binary_replaced,
-        'running': found.running,
-        'service': {
-            'unit': found.unit,
-            'active_state': found.active_state,
-            'sub_state': found.sub_state,
-            'unit_file_state': found.unit_file_state,
-            'main_pid': found.main_pid,
-            'started_at': found.started_at,
-            'kill_mode': found.kill_mode,
-        },
-        'proxies': _dropin.masked({name: found.environ[name] for name in _dropin.NAMES if name in found.environ}),
-        'no_proxy': found.environ.get('NO_PROXY') or found.environ.get('no_proxy', ''),
+        **_service_report.service(found),
         'config_path': found.config_path,
         'hosts_directory': directory,
         'mirrors': _hosts_toml.mirrors_in(host.path(directory)),
@@ -41,7 +27,6 @@ def engine(found: Containerd, host: Host | None = None) -> dict[str, t.Any]:
         'cri_error': found.cri_error,
         'used_by': list(found.used_by),
         'for_docker_alone': found.for_docker_alone,
-        'dependents': list(found.dependents),
     }
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ansible_collections.quickpull.registry.plugins.module_utils import _containerd_registry, _dropin, _io, _systemd
+from ansible_collections.quickpull.registry.plugins.module_utils import _containerd_registry, _dropin, _io, _service_facts, _snapshot, _systemd
 from ansible_collections.quickpull.registry.plugins.module_utils._containerd_registry import Record
 from ansible_collections.quickpull.registry.plugins.module_utils._engines import containerd
 from ansible_collections.quickpull.registry.plugins.module_utils._engines.containerd import Containerd, Host
@@ -36,7 +36,7 @@ class ContainerdService:
     def plan(self) -> Plan:
         found, record = self.look(), _containerd_registry.load(self.state)
         for_files = _containerd_registry.make_plan(found, record.directory, record) if record.ours else Plan()
-        for_proxies = _containerd_registry.proxies_plan(found, self._proxies(found))
+        for_proxies = _service_facts.proxies_plan(found, 'containerd', _dropin.restart_reasons(self._proxies(found), found))
         if for_files.action == for_proxies.action:
             keys, reasons = for_files.restart_keys + for_proxies.restart_keys, for_files.reasons + for_proxies.reasons
             return replace(for_files, restart_keys=keys, reasons=reasons)
@@ -62,7 +62,7 @@ class ContainerdService:
         return []
 
     def start_id(self) -> str | None:
-        return containerd.start_id(self.host)  # asked for often while it starts
+        return _service_facts.start_id(self.host, containerd.UNIT)  # asked for often while it starts
 
     def alive(self) -> bool:
         found = self.look()
@@ -72,18 +72,20 @@ class ContainerdService:
         with _io.locked(self.state):
             record = _containerd_registry.load(self.state)
             _containerd_registry.save(self.state, replace(record, proved=self.start_id() or ''))
+            _snapshot.drop(self.state, containerd.ENGINE, _snapshot.PROVED)
 
     def put_back(self) -> list[str]:
         with _io.locked(self.state):
+            proxies = _snapshot.put_back(self.state, containerd.ENGINE)
             record = _containerd_registry.load(self.state)
             # What was proved before is not what went wrong now.
             if not record.ours or record.proved:
-                return []
+                return proxies
             change = _containerd_registry.plan_back(record, self.look())
             if not change.changed:
-                return []
+                return proxies
             _containerd_registry.write(self.state, change)
-        return [change.file.path]
+        return [*proxies, change.file.path]
 
     def says(self, since: float) -> str:
         lines = _systemd.journal(self.unit, since, runner=self.host.run)

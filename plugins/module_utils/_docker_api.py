@@ -26,6 +26,7 @@ import typing as t
 from urllib.parse import quote, urlencode
 
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
+from ansible_collections.quickpull.registry.plugins.module_utils._unix_http import UnixConnection
 
 DEFAULT_BASE = 'unix:///var/run/docker.sock'
 
@@ -73,24 +74,6 @@ class Container:
         return not self.auto_remove and self.restart_policy in ('always', 'unless-stopped')
 
 
-class _UnixConnection(http.client.HTTPConnection):
-    """HTTP over an AF_UNIX stream socket."""
-
-    def __init__(self, path: str, timeout: float) -> None:
-        super().__init__('localhost', timeout=timeout)
-        self._path = path
-
-    def connect(self) -> None:
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            sock.settimeout(self.timeout)
-            sock.connect(self._path)
-        except BaseException:
-            sock.close()
-            raise
-        self.sock = sock
-
-
 class _Http:
     """Requests over the socket; one connection, kept open between calls."""
 
@@ -102,7 +85,7 @@ class _Http:
     def _connection(self, timeout: float) -> http.client.HTTPConnection:
         scheme, _sep, rest = self._base.partition('://')
         if scheme == 'unix':
-            return _UnixConnection(rest, timeout)
+            return UnixConnection(rest, timeout)
         if scheme in ('tcp', 'http'):
             return http.client.HTTPConnection(rest.rstrip('/'), timeout=timeout)
         raise DockerUnavailable(f'The Docker API address {self._base} is neither a unix:// nor a plain tcp:// one.')

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Restarting an engine's service through systemd: where it is allowed, with a proof, and with the way back when the proof fails.
+"""Restarting or reloading an engine's service through systemd: where it is allowed, with a proof, and with the way back when the proof fails.
 
 How Docker is applied is a matter of its own (_docker_apply), since it reloads, and tells what it has in force. The others have this in common.
 """
@@ -15,12 +15,14 @@ from dataclasses import dataclass, field
 
 from ansible_collections.quickpull.registry.plugins.module_utils import _systemd
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
-from ansible_collections.quickpull.registry.plugins.module_utils._plan import NONE, Plan, as_dict, restart_allowed
+from ansible_collections.quickpull.registry.plugins.module_utils._plan import NONE, RELOAD, Plan, as_dict, restart_allowed
 
 # Between two looks at a service that starts.
 _PAUSE = 0.2
 # A unit that fails is started again by systemd after a while (Restart=); so long it may be down before it counts as failed.
 _GRACE = 6.0
+# So long a service that does not tell of a reload that went well is listened to for one that did not.
+_LISTEN = 4.0
 
 
 class Service(t.Protocol):
@@ -53,6 +55,22 @@ class Service(t.Protocol):
 
     def says(self, since: float) -> str:
         """The last thing it said of a failure in its journal, since then (epoch seconds); empty for nothing."""
+
+
+class Reloadable(Service, t.Protocol):
+    """A service that takes some changes by a reload, of which systemctl's exit code tells nothing."""
+
+    def reloaded(self, since: float) -> str | None:
+        """What became of a reload since then (epoch seconds): empty when it was taken, else why it was not; None while it is not known."""
+
+    def quiet(self) -> bool:
+        """Whether it does not tell of a reload that went well."""
+
+    def put_back_reloaded(self) -> list[str]:
+        """Put back the files that a reload is about. Returns their paths."""
+
+    def read(self) -> None:
+        """Remember that it has read what a reload is about."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +119,8 @@ def apply(service: Service, options: Options, *, check_mode: bool = False, clock
     foreseen = foresee(service.plan(), options)
     if check_mode or not foreseen.changed:
         return foreseen
+    if foreseen.action == RELOAD:
+        return _reload(t.cast(Reloadable, service), foreseen, options, clock)
     before, since = service.start_id(), clock.now()
     refused = _start(service.unit, clock)
     failures = [refused] if refused else _wait(lambda: service.failures(before), service, options.timeout, clock)
@@ -115,10 +135,50 @@ def foresee(plan: Plan, options: Options) -> Outcome:
     """What will be done about a plan."""
     if plan.action == NONE:
         return Outcome(plan=plan)
+    if plan.action == RELOAD:
+        return Outcome(True, RELOAD, plan=plan)
     permission = restart_allowed(plan, options.restart)
     if not permission.allowed:
-        return Outcome(pending=list(permission.because), plan=plan)
+        # What a reload can do is done meanwhile.
+        action = RELOAD if plan.reload_keys else NONE
+        return Outcome(action == RELOAD, action, pending=list(permission.because), plan=plan)
     return Outcome(True, plan.action, plan=plan)
+
+
+def _reload(service: Reloadable, foreseen: Outcome, options: Options, clock: Clock) -> Outcome:
+    """Reload, and listen to what the service says of it."""
+    since = clock.now()
+    said = _listen(service, since, options.timeout, clock)
+    if said:
+        what = f'{service.unit} did not take its configuration when it was reloaded: {said}'
+        if not options.rollback:
+            raise ConfigError(f'{what} Nothing was put back (rollback: false).', key=service.unit)
+        paths = service.put_back_reloaded()
+        if not paths:
+            raise ConfigError(f'{what} It goes on with the old one. Nothing of this collection was changed since that was read.', key=service.unit)
+        again = _listen(service, clock.now(), options.timeout, clock)
+        state = f'It does not take that either, so another file is the cause: {again} Mend it, or the next start fails.' if again else 'It goes on as before.'
+        raise ConfigError(f'{what} Put back as before: {", ".join(paths)}. {state}', key=service.unit)
+    service.read()
+    foreseen.proved = said is not None
+    return foreseen
+
+
+def _listen(service: Reloadable, since: float, timeout: float, clock: Clock) -> str | None:
+    """Reload and wait for a word. Empty when it was taken, None when a quiet service did not complain, else why it was not taken."""
+    told = clock.systemctl('reload', service.unit, timeout=timeout)
+    if told.rc:
+        lines = (told.stderr or told.stdout).strip().splitlines() or [f'exit code {told.rc}']
+        return f'systemctl did not reload it: {lines[-1]}'
+    quiet = service.quiet()
+    end = clock.monotonic() + (_LISTEN if quiet else timeout)
+    while True:
+        said = service.reloaded(since)
+        if said is not None:
+            return said
+        if clock.monotonic() >= end:
+            return None if quiet else f'it said nothing of it within {timeout:g} s.'
+        clock.sleep(_PAUSE)
 
 
 def _start(unit: str, clock: Clock) -> str:

@@ -106,7 +106,7 @@ def _decode(raw: dict[str, t.Any]) -> SavedFile:
 def save(state: State, engine: str, name: str, paths: t.Iterable[str], *, keep: t.Collection[str] = ()) -> None:
     """Put the files at ``paths`` aside under ``name``, in place of what was there under that name.
 
-    :param engine: ``docker``.
+    :param engine: whose files they are; an engine may have several sets.
     :param name: :data:`PROVED` or :data:`ORIGINAL`.
     :param paths: files that may or may not exist; each must be a regular file, or a symlink to one.
     :param keep: those of ``paths`` that are not read: what was there of them under that name stays, be it nothing.
@@ -168,6 +168,14 @@ def _restore_one(entry: SavedFile) -> bool:
     like = FileState(now.path, now.target, entry.data, None, entry.mode, entry.uid, entry.gid)
     write_atomic(entry.path, entry.data, like=like)
     return True
+
+
+def put_back(state: State, engine: str) -> list[str]:
+    """Put back what was put aside as it was proved last, and forget it. Returns the paths that changed. Raises ConfigError as :func:`restore` does."""
+    snapshot = load(state, engine, PROVED)
+    paths = restore(snapshot) if snapshot else []
+    drop(state, engine, PROVED)
+    return paths
 
 
 def restore(snapshot: Snapshot) -> list[str]:

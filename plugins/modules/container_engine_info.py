@@ -375,6 +375,84 @@ engines:
           type: list
           elements: str
           sample: []
+    crio:
+      description: CRI-O. Its mirrors are those of the files that Podman reads.
+      returned: when CRI-O is installed
+      type: dict
+      contains:
+        version:
+          description: Version of the binary.
+          returned: always
+          type: str
+          sample: 1.34.1
+        binary:
+          description: Path of CRI-O.
+          returned: always
+          type: str
+          sample: /usr/bin/crio
+        binary_replaced:
+          description: Whether the binary on disk is not the one that runs, as after an upgrade.
+          returned: always
+          type: bool
+          sample: false
+        running:
+          description: Whether it runs.
+          returned: always
+          type: bool
+          sample: true
+        service:
+          description: What systemd says of its unit. C(unit) is empty when no unit of its own runs it.
+          returned: always
+          type: dict
+          sample:
+            unit: crio.service
+            active_state: active
+            sub_state: running
+            unit_file_state: enabled
+            main_pid: 512
+            started_at: 1764000000.5
+            kill_mode: process
+        proxies:
+          description: The proxy variables that the running containerd was started with, user and password masked.
+          returned: always
+          type: dict
+          sample: {HTTPS_PROXY: "http://xxxxx:xxxxx@proxy.lan:7890"}
+        no_proxy:
+          description: What it reaches directly; empty when nothing is said of that.
+          returned: always
+          type: str
+          sample: 10.0.0.0/8,cache.lan
+        config_path:
+          description: Its main file.
+          returned: always
+          type: str
+          sample: /etc/crio/crio.conf
+        config_dir:
+          description: Where its drop-ins are.
+          returned: always
+          type: str
+          sample: /etc/crio/crio.conf.d
+        global_auth_file:
+          description: The file of logins that its configuration names; empty for none.
+          returned: always
+          type: str
+          sample: /etc/crio/auth.json
+        global_auth_file_in_force:
+          description: The one that the running CRI-O uses; null when it did not tell.
+          returned: always
+          type: str
+          sample: /etc/crio/auth.json
+        registries_read:
+          description: Whether the running CRI-O has read the drop-ins of M(quickpull.registry.registries_conf) as they are; null when it does not run.
+          returned: always
+          type: bool
+          sample: true
+        dependents:
+          description: Active units that would stop or restart together with it.
+          returned: always
+          type: list
+          elements: str
+          sample: []
     podman:
       description: Podman, Skopeo, Buildah and CRI-O, which read the same files.
       returned: when any of them is installed
@@ -409,8 +487,8 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.quickpull.registry.plugins.module_utils import _containerd_report, _docker_report, _registries_plan, _strangers
-from ansible_collections.quickpull.registry.plugins.module_utils._engines import containerd, docker, podman
+from ansible_collections.quickpull.registry.plugins.module_utils import _containerd_report, _crio_report, _docker_report, _registries_plan, _strangers
+from ansible_collections.quickpull.registry.plugins.module_utils._engines import containerd, crio, docker, podman
 from ansible_collections.quickpull.registry.plugins.module_utils._state import State
 
 
@@ -421,6 +499,7 @@ class Hosts:
     docker: docker.Host = dataclasses.field(default_factory=lambda: docker.Host(docker_config=os.environ.get('DOCKER_CONFIG')))
     containerd: containerd.Host = dataclasses.field(default_factory=containerd.Host)
     podman: podman.Host = dataclasses.field(default_factory=podman.Host)
+    crio: crio.Host = dataclasses.field(default_factory=crio.Host)
 
 
 def facts(hosts: Hosts, state: State) -> dict[str, t.Any]:
@@ -437,7 +516,10 @@ def facts(hosts: Hosts, state: State) -> dict[str, t.Any]:
         there = {name: path for name, path in dataclasses.asdict(tools).items() if path and name != 'version'}
         mirrors = _registries_plan.mirrors_in(hosts.podman.path(podman.DIRECTORY))
         engines['podman'] = {'version': tools.version, 'tools': there, 'mirrors': mirrors}
-    notes = _docker_report.notes(daemon) + _containerd_report.notes(found)
+    cri_o = crio.inspect(hosts.crio) if tools.crio else crio.Crio(installed=False)
+    if cri_o.installed:
+        engines['crio'] = _crio_report.engine(cri_o, state)
+    notes = _docker_report.notes(daemon) + _containerd_report.notes(found) + _crio_report.notes(cri_o)
     return {'installed': sorted(engines), 'engines': engines, 'notes': notes}
 
 

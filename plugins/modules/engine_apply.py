@@ -6,18 +6,22 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: engine_apply
-short_description: Restart containerd where that is needed and safe, prove it, and undo it when it fails
+short_description: Reload or restart containerd or CRI-O where that is needed and safe, prove it, and undo it when it fails
 version_added: 0.1.0
 description:
-  - Brings into force what M(quickpull.registry.hosts_toml) wrote into containerd's C(config.toml), and the proxies that
-    M(quickpull.registry.engine_proxy_dropin) gives it. Docker has a module of its own, M(quickpull.registry.docker_daemon_apply).
+  - Brings into force what M(quickpull.registry.hosts_toml) wrote into containerd's C(config.toml), what M(quickpull.registry.registries_conf) and
+    M(quickpull.registry.crio_conf) wrote for CRI-O, and the proxies that M(quickpull.registry.engine_proxy_dropin) gives either. Docker has a module of its
+    own, M(quickpull.registry.docker_daemon_apply).
   - Does nothing where everything is in force already, and leaves a service that is stopped as it is.
   - containerd is restarted, never reloaded, since a SIGHUP ends it. Running containers live through that, as long as the unit has
     C(KillMode=process), which it has by default.
-  - The proof is the answer of the CRI, since systemd calls containerd active while its CRI has failed. Up to 1.7 the CRI also tells
+  - The proof of that is the answer of the CRI, since systemd calls containerd active while its CRI has failed. Up to 1.7 the CRI also tells
     that C(config_path) is in force. Later ones do not tell; there the proof is that it answers and was started after the file was written.
-  - When the service does not come up as wanted, C(config.toml) is put back as it was, unless what was written into it was proved before, and the
-    service is restarted with that. The task then fails.
+  - CRI-O is reloaded for mirrors, and restarted for proxies and for another C(global_auth_file). C(systemctl reload) ends well whatever the files hold, so
+    the proof of a reload is the line in CRI-O's log that it has applied them. Where its C(log_level) hides that line, it is listened to for a few
+    seconds, and RV(proved) stays V(false). A restart is proved by what it then says it has in force.
+  - When the service does not come up as wanted, or does not take what was written, that is put back as it was proved last, and the service is restarted or
+    reloaded with that. The task then fails. What was proved before is not put back.
 extends_documentation_fragment:
   - quickpull.registry.attributes
 attributes:
@@ -33,11 +37,11 @@ options:
   engine:
     description: Whose service it is.
     type: str
-    choices: [containerd]
+    choices: [containerd, crio]
     required: true
   planned:
     description:
-      - What M(quickpull.registry.hosts_toml) returned as RV(quickpull.registry.hosts_toml#module:plan). In check mode nothing was written that could be
+      - What M(quickpull.registry.hosts_toml), or another module that wrote something, returned as C(plan). In check mode nothing was written that could be
         looked at, so this is what is foreseen then. It has no meaning otherwise.
     type: dict
   restart:
@@ -77,16 +81,21 @@ EXAMPLES = r"""
     restart: always
     timeout: 120
   become: true
+
+- name: Let CRI-O read what was written for it
+  quickpull.registry.engine_apply:
+    engine: crio
+  become: true
 """
 
 RETURN = r"""
 action:
-  description: What was done, V(none) or V(restart). In check mode, what would be done.
+  description: What was done, V(none), V(reload) or V(restart). In check mode, what would be done.
   returned: success
   type: str
   sample: restart
 proved:
-  description: Whether a restart was done, and the service then answered as wanted. Always V(false) in check mode.
+  description: Whether something was done, and the service then told, or answered, as wanted. Always V(false) in check mode.
   returned: success
   type: bool
   sample: true
@@ -111,13 +120,14 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.quickpull.registry.plugins.module_utils._containerd_service import ContainerdService
+from ansible_collections.quickpull.registry.plugins.module_utils._crio_service import CrioService
 from ansible_collections.quickpull.registry.plugins.module_utils._detached import DetachedError, run_detached
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._plan import from_dict
 from ansible_collections.quickpull.registry.plugins.module_utils._service_apply import Options, Service, apply, foresee
 from ansible_collections.quickpull.registry.plugins.module_utils._state import State
 
-SERVICES: t.Dict[str, t.Callable[[State], Service]] = {'containerd': ContainerdService}
+SERVICES: t.Dict[str, t.Callable[[State], Service]] = {'containerd': ContainerdService, 'crio': CrioService}
 
 
 def work(service: Service, options: Options, check_mode: bool) -> dict[str, t.Any]:
@@ -147,7 +157,7 @@ def run(module: AnsibleModule, state: State) -> dict[str, t.Any]:
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            'engine': {'type': 'str', 'choices': ['containerd'], 'required': True},
+            'engine': {'type': 'str', 'choices': ['containerd', 'crio'], 'required': True},
             'planned': {'type': 'dict'},
             'restart': {'type': 'str', 'choices': ['always', 'auto', 'never'], 'default': 'auto'},
             'rollback': {'type': 'bool', 'default': True},

@@ -27,9 +27,10 @@ attributes:
 options:
   engine:
     description:
-      - The engine whose service gets the proxies. containerd has no other way at all; M(quickpull.registry.engine_apply) then brings them into force.
+      - The engine whose service gets the proxies. containerd and CRI-O (V(crio)) have no other way at all; M(quickpull.registry.engine_apply) then brings
+        them into force.
     type: str
-    choices: [containerd, docker]
+    choices: [containerd, crio, docker]
     default: docker
   path:
     description:
@@ -37,7 +38,7 @@ options:
       - By default this is C(00-quickpull-proxy.conf) in the service's directory below C(/etc/systemd/system). The name sorts to the
         front, so that a drop-in that somebody adds later wins.
       - A file there that this module did not write is left alone, and is an error.
-      - For containerd it cannot be chosen, because M(quickpull.registry.engine_apply) looks in that place alone.
+      - For containerd and CRI-O it cannot be chosen, because M(quickpull.registry.engine_apply) looks in that place alone.
     type: path
   proxies:
     description:
@@ -227,16 +228,22 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.quickpull.registry.plugins.module_utils import _containerd_registry, _dropin, _in_force, _intent, _io
-from ansible_collections.quickpull.registry.plugins.module_utils._engines import containerd, docker
+from ansible_collections.quickpull.registry.plugins.module_utils import _crio_conf, _dropin, _in_force, _intent, _io, _service_facts
+from ansible_collections.quickpull.registry.plugins.module_utils._engines import containerd, crio, docker
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._in_force import ENGINE
 from ansible_collections.quickpull.registry.plugins.module_utils._json_text import Document
 from ansible_collections.quickpull.registry.plugins.module_utils._no_proxy import lint_no_proxy
 from ansible_collections.quickpull.registry.plugins.module_utils._ownership import owned_keys
 from ansible_collections.quickpull.registry.plugins.module_utils._plan import Plan, as_dict, dropin_plan
-from ansible_collections.quickpull.registry.plugins.module_utils._snapshot import ORIGINAL, docker_paths, save_once
+from ansible_collections.quickpull.registry.plugins.module_utils._snapshot import ORIGINAL, PROVED, docker_paths, save_once
 from ansible_collections.quickpull.registry.plugins.module_utils._state import State
+
+NAMES = {'containerd': 'containerd', 'crio': 'CRI-O', 'docker': 'Docker'}
+# Where what was proved last is put aside, for a roll-back.
+START_OF = {'containerd': containerd.ENGINE, 'crio': _crio_conf.START}
+
+Service = t.Union[docker.DockerDaemon, containerd.Containerd, crio.Crio]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -311,11 +318,12 @@ def make_plan(expected: t.Mapping[str, str], daemon: docker.DockerDaemon, state:
     return dataclasses.replace(plan, interrupted=_intent.interrupted(state, ENGINE))
 
 
-def warnings_for(service: docker.DockerDaemon | containerd.Containerd, change: Change, no_proxy: t.Sequence[str]) -> list[str]:
+def warnings_for(service: Service, change: Change, no_proxy: t.Sequence[str]) -> list[str]:
     """Sentences that an operator should read."""
     found = [conflict.because for conflict in change.desired.conflicts] + lint_no_proxy(no_proxy)
-    if isinstance(service, containerd.Containerd):
-        return found + ([] if service.installed else ['There is no containerd on this host that would read this drop-in.'])
+    if not isinstance(service, docker.DockerDaemon):
+        name = 'CRI-O' if isinstance(service, crio.Crio) else 'containerd'
+        return found + ([] if service.installed else [f'There is no {name} on this host that would read this drop-in.'])
     version = service.version_tuple
     if change.text_after and version is not None and version >= (23,):
         found.append(
@@ -333,6 +341,16 @@ class Hosts:
 
     docker: docker.Host = dataclasses.field(default_factory=docker.Host)
     containerd: containerd.Host = dataclasses.field(default_factory=containerd.Host)
+    crio: crio.Host = dataclasses.field(default_factory=crio.Host)
+
+
+def look_at(engine: str, hosts: Hosts) -> tuple[Service, str, str]:
+    """The engine, below which root its host lies, and the unit that it has when it has none yet."""
+    if engine == 'containerd':
+        return containerd.inspect(hosts.containerd), hosts.containerd.root, containerd.UNIT
+    if engine == 'crio':
+        return crio.inspect(hosts.crio), hosts.crio.root, crio.UNIT
+    return docker.inspect(with_logins=False, host=hosts.docker), hosts.docker.root, docker.UNIT
 
 
 def run(module: AnsibleModule, hosts: Hosts, state: State) -> dict[str, t.Any]:
@@ -343,13 +361,10 @@ def run(module: AnsibleModule, hosts: Hosts, state: State) -> dict[str, t.Any]:
     module.no_log_values = set(_dropin.secrets((proxies.get('http_proxy'), proxies.get('https_proxy'))))
     no_proxy = list(proxies.get('no_proxy') or ())
     wanted = _dropin.wanted_variables(proxies.get('http_proxy'), proxies.get('https_proxy'), no_proxy)
-    service: docker.DockerDaemon | containerd.Containerd
-    if module.params['engine'] == 'containerd':
-        service, root, unit = containerd.inspect(hosts.containerd), hosts.containerd.root, containerd.UNIT
-    else:
-        service, root, unit = docker.inspect(with_logins=False, host=hosts.docker), hosts.docker.root, docker.UNIT
-    if isinstance(service, containerd.Containerd) and module.params['path']:
-        raise ConfigError('path: engine_apply looks for the drop-in of containerd in its own place alone; leave path out.', key='path')
+    engine = module.params['engine']
+    service, root, unit = look_at(engine, hosts)
+    if engine != 'docker' and module.params['path']:
+        raise ConfigError(f'path: engine_apply looks for the drop-in of {NAMES[engine]} in its own place alone; leave path out.', key='path')
     if not service.unit:
         service = dataclasses.replace(service, unit=unit)
     path = module.params['path'] or _dropin.default_path(service.unit)
@@ -358,13 +373,15 @@ def run(module: AnsibleModule, hosts: Hosts, state: State) -> dict[str, t.Any]:
         if change.changed and not module.check_mode:
             if isinstance(service, docker.DockerDaemon):
                 keep_for_rollback(change, state, service)
+            elif service.running:
+                save_once(state, START_OF[engine], PROVED, [change.path])
             apply_change(change)
     for sentence in warnings_for(service, change, no_proxy):
         module.warn(sentence)
     if isinstance(service, docker.DockerDaemon):
         plan = make_plan(expected, service, state)
     else:
-        plan = _containerd_registry.proxies_plan(service, expected)
+        plan = _service_facts.proxies_plan(service, NAMES[engine], _dropin.restart_reasons(expected, service))
     return {
         'changed': change.changed,
         'path': path,
@@ -379,7 +396,7 @@ def run(module: AnsibleModule, hosts: Hosts, state: State) -> dict[str, t.Any]:
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            'engine': {'type': 'str', 'choices': ['containerd', 'docker'], 'default': 'docker'},
+            'engine': {'type': 'str', 'choices': ['containerd', 'crio', 'docker'], 'default': 'docker'},
             'path': {'type': 'path'},
             'proxies': {
                 'type': 'dict',

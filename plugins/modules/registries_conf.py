@@ -16,7 +16,8 @@ description:
   - The certificates of a mirror are copied to where these clients look for them, C(/etc/containers/certs.d/HOST:PORT).
   - Where Podman is installed, it is asked what it makes of the files, before they are written and once they are in place. When it
     cannot read them, or reads something else, everything stays as it was.
-  - Podman, Buildah and Skopeo read the files at each pull. CRI-O reads them at C(systemctl reload crio), which this module leaves to you.
+  - Podman, Buildah and Skopeo read the files at each pull. CRI-O reads them when it starts or is reloaded. That is not done here. RV(plan) says whether it
+    is needed, also for what an earlier run wrote, and M(quickpull.registry.engine_apply) does it.
   - A mirror with O(upstreams) trust V(content) is asked only for images that are named by digest. These clients take all of an image from
     one place, so a pull by tag passes such a mirror over, also for the layers.
 extends_documentation_fragment:
@@ -201,6 +202,14 @@ validated_by:
   returned: success
   type: str
   sample: podman
+plan:
+  description: What a running CRI-O needs to read the drop-ins, in the form of RV(quickpull.registry.docker_daemon_config#module:plan). Others need nothing.
+  returned: success
+  type: dict
+  sample:
+    action: reload
+    reload_keys: [registries]
+    reasons: ["CRI-O reads registries.conf.d when it starts or is reloaded."]
 """
 
 import contextlib
@@ -209,12 +218,13 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.quickpull.registry.plugins.module_utils import _io, _owned_files
+from ansible_collections.quickpull.registry.plugins.module_utils import _crio_registries, _io, _owned_files
 from ansible_collections.quickpull.registry.plugins.module_utils import _registries_plan as plans
-from ansible_collections.quickpull.registry.plugins.module_utils._engines import podman
+from ansible_collections.quickpull.registry.plugins.module_utils._engines import crio, podman
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._mirror import Mirror, parse_mirrors
 from ansible_collections.quickpull.registry.plugins.module_utils._plain import plain, type_name
+from ansible_collections.quickpull.registry.plugins.module_utils._plan import as_dict
 from ansible_collections.quickpull.registry.plugins.module_utils._registries_conf import check_upstream
 from ansible_collections.quickpull.registry.plugins.module_utils._state import State
 
@@ -281,11 +291,18 @@ class Judge:
         return 'podman'
 
 
-def write(judge: Judge, state: State, record: _owned_files.Record, wanted: plans.Wanted) -> str:
+def dropins_change(wanted: plans.Wanted) -> bool:
+    """Whether anything changes that CRI-O reads when it is reloaded; certificates are read at each pull."""
+    return any(change.path.endswith('.conf') for change in wanted.files.changes)
+
+
+def write(judge: Judge, state: State, record: _owned_files.Record, wanted: plans.Wanted, found: crio.Crio) -> str:
     """Have the files judged, write them, and have them judged in their place; returns who vouches for them."""
     validated_by = judge.judge(wanted, plans.candidate(judge.directory, wanted))
     if judge.module.check_mode:
         return validated_by
+    if dropins_change(wanted):
+        _crio_registries.keep_proved(state, found, [change.path for change in wanted.files.changes if change.path.endswith('.conf')])
     _owned_files.apply(state, plans.KIND, wanted.files)
     if not wanted.files.changes or judge.directory != judge.host.path(podman.DIRECTORY):
         return validated_by
@@ -296,9 +313,17 @@ def write(judge: Judge, state: State, record: _owned_files.Record, wanted: plans
         raise ConfigError(f'{exc} What was there before this run was put back.') from exc
 
 
-def run(module: AnsibleModule, host: podman.Host, state: State) -> dict[str, t.Any]:
+@dataclasses.dataclass(frozen=True)
+class Hosts:
+    """The ways to reach the host's tools. Tests put their own in their place."""
+
+    podman: podman.Host = dataclasses.field(default_factory=podman.Host)
+    crio: crio.Host = dataclasses.field(default_factory=crio.Host)
+
+
+def run(module: AnsibleModule, hosts: Hosts, state: State) -> dict[str, t.Any]:
     """Read, compute, compare, write, prove."""
-    params = module.params
+    params, host = module.params, hosts.podman
     # With no_log the call is kept out of the system log. Once that is written, only what is secret is cut out of the results.
     module.no_log_values = secrets(params['upstreams'])
     upstreams = read_upstreams(params['upstreams'], params['state'])
@@ -306,7 +331,9 @@ def run(module: AnsibleModule, host: podman.Host, state: State) -> dict[str, t.A
     with contextlib.nullcontext() if module.check_mode else _io.locked(state):
         record = _owned_files.load(state, plans.KIND)
         wanted = plans.plan(record, params['owner'], directory, upstreams, overwrite=params['overwrite'])
-        validated_by = write(Judge.of(module, host, directory), state, record, wanted)
+        reader = crio.inspect(hosts.crio) if directory == host.path(podman.DIRECTORY) else crio.Crio(installed=False)
+        validated_by = write(Judge.of(module, host, directory), state, record, wanted, reader)
+        plan = _crio_registries.predicted_plan(reader) if module.check_mode and dropins_change(wanted) else _crio_registries.plan(reader, state)
     hidden = plans.hidden_for(wanted.expected, host.root) if wanted.expected else []
     for sentence in [*wanted.notes, *(left.because for left in wanted.left_out)]:
         module.warn(sentence)
@@ -322,6 +349,7 @@ def run(module: AnsibleModule, host: podman.Host, state: State) -> dict[str, t.A
         'left_out': [dataclasses.asdict(left) for left in wanted.left_out],
         'hidden_for': [dataclasses.asdict(one) for one in hidden],
         'validated_by': validated_by,
+        'plan': as_dict(plan),
         'diff': [diff_of(change) for change in wanted.files.changes],
     }
 
@@ -340,7 +368,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     try:
-        result = run(module, podman.Host(), State())
+        result = run(module, Hosts(), State())
     except ConfigError as exc:
         module.fail_json(msg=str(exc))
     module.exit_json(**result)

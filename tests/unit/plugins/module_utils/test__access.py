@@ -451,7 +451,7 @@ def test_the_report_tells_what_each_engine_has() -> None:
                 'left_out': [{'because': 'This one not.'}],
             },
             '__registry_access_containerd_written': {'files': [{'upstream': 'docker.io', 'mirrors': [CACHE], 'changed': True}], 'left_out': ['Nor that.']},
-            '__registry_access_containerd_apply': {'changed': True, 'proved': True},
+            '__registry_access_containerd_apply': {'changed': True, 'proved': True, 'action': 'restart'},
             '__registry_access_logins': {'logins': [{'registry': 'quay.io', 'username': 'a', 'user': 'bob', 'state': 'present', 'changed': True}]},
         }
     })['hosts']['a']
@@ -461,6 +461,17 @@ def test_the_report_tells_what_each_engine_has() -> None:
     ]
     assert told['warnings'] == ['Nor that.', 'This one not.']
     assert told['logins'] == ['a at quay.io, for bob: logged in.']
+
+
+def test_the_report_tells_of_crio_what_became_of_its_reload() -> None:
+    looked = {'engines': {'podman': {'version': '', 'mirrors': {'quay.io': ['http://old']}}, 'crio': {'version': '1.34.1'}}}
+    written = {'files': [{'upstream': 'quay.io', 'mirrors': [CACHE], 'changed': True}]}
+    for apply, proof in (({'changed': True, 'proved': True, 'action': 'reload'}, 'reloaded, proved'), ({'changed': True, 'action': 'reload'}, 'a reload'),
+                         ({'failed': True}, 'FAILED'), ({}, 'written')):
+        variables = {'__registry_access_engines': looked, '__registry_access_podman_written': written, '__registry_access_crio_apply': apply}
+        assert _access.summary({'a': variables})['hosts']['a']['upstreams'] == [
+            {'engine': 'CRI-O 1.34.1', 'upstream': 'quay.io', 'before': ['http://old'], 'after': [CACHE], 'proof': proof}
+        ]
 
 
 def test_a_project_of_a_registry_is_none_of_dockers_mirrors() -> None:

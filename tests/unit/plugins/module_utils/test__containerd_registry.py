@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.quickpull.registry.plugins.module_utils import _containerd_config, _io, _systemd
+from ansible_collections.quickpull.registry.plugins.module_utils import _containerd_config, _io, _service_facts, _systemd
 from ansible_collections.quickpull.registry.plugins.module_utils import _containerd_registry as registry
 from ansible_collections.quickpull.registry.plugins.module_utils._containerd_config import Registry
 from ansible_collections.quickpull.registry.plugins.module_utils._containerd_registry import Record
@@ -363,7 +363,7 @@ BLOCKED: list[tuple[dict[str, t.Any], list[str]]] = [
 
 @pytest.mark.parametrize('changes, names', BLOCKED)
 def test_blockers(place: Place, changes: dict[str, t.Any], names: list[str]) -> None:
-    found = registry.blockers(place.found(**{**RUNS, **changes}))
+    found = _service_facts.blockers(place.found(**{**RUNS, **changes}), 'containerd')
     assert list(found) == names
     assert all(text.endswith('.') for text in found.values())
 

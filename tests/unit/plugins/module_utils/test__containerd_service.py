@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.quickpull.registry.plugins.module_utils import _containerd_registry, _systemd
+from ansible_collections.quickpull.registry.plugins.module_utils import _containerd_registry, _service_facts, _systemd
 from ansible_collections.quickpull.registry.plugins.module_utils._containerd_config import Registry
 from ansible_collections.quickpull.registry.plugins.module_utils._containerd_registry import Record
 from ansible_collections.quickpull.registry.plugins.module_utils._containerd_service import ContainerdService
@@ -40,7 +40,7 @@ class Place:
             config_path=str(self.path), registry=Registry(config_path=DIRECTORY), cri_config_path=DIRECTORY,
         )  # fmt: skip
         monkeypatch.setattr(containerd, 'inspect', lambda _host: self.found)
-        monkeypatch.setattr(containerd, 'start_id', lambda _host: self.found.start_id)
+        monkeypatch.setattr(_service_facts, 'start_id', lambda _host, _unit: self.found.start_id)
 
     def run(self, command: t.Sequence[str], _timeout: float) -> _systemd.Result:
         assert command[0] == 'journalctl'

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import typing as t
 
@@ -165,3 +166,84 @@ def test_systemd_refuses() -> None:
     assert 'systemctl did not restart it: Failed to restart engine.service: Unit engine.service is masked.' in told
     assert told.endswith('Put back as before: /etc/engine.toml. It runs as before.')
     assert service.time < 101, 'nothing is waited for'
+
+
+# A service that is reloaded
+
+RELOAD = Plan('reload', reload_keys=('registries',))
+BOTH = dataclasses.replace(BLOCKED, reload_keys=('registries',))
+
+
+class FakeReloadable(FakeService):
+    """``said``: what it says of each reload in turn, a second after it; None for nothing."""
+
+    def __init__(self, plan: Plan, *said: str | None, quiet: bool = False, ours: bool = True) -> None:
+        super().__init__(plan, ours=ours)
+        self.said, self.is_quiet, self.reloads, self.at = said, quiet, 0, 0.0
+
+    def systemctl(self, *args: str, timeout: float = 30) -> Result:
+        found = super().systemctl(*args, timeout=timeout)
+        if 'reload' in args and not found.rc:
+            self.reloads, self.at = self.reloads + 1, self.time
+        return Result(1, '', self.refuses) if self.refuses else found
+
+    def reloaded(self, since: float) -> str | None:
+        assert since <= self.at + 1e9
+        return self.said[self.reloads - 1] if self.time >= self.at + 1 else None
+
+    def quiet(self) -> bool:
+        return self.is_quiet
+
+    def read(self) -> None:
+        self.did.append('read')
+
+    def put_back_reloaded(self) -> list[str]:
+        self.did.append('put back')
+        return ['/etc/500.conf'] if self.ours else []
+
+
+RELOADED = 'reload engine.service'
+
+
+def test_a_reload_is_proved_by_what_it_says() -> None:
+    service = FakeReloadable(RELOAD, '')
+    assert service.apply() == Outcome(True, 'reload', proved=True, plan=RELOAD)
+    assert service.did == [RELOADED, 'read']
+    assert FakeReloadable(RELOAD).apply(check_mode=True) == Outcome(True, 'reload', plan=RELOAD)
+
+
+def test_what_a_reload_can_do_is_done_while_a_restart_waits() -> None:
+    service = FakeReloadable(BOTH, '')
+    found = service.apply()
+    assert (found.action, found.proved, found.pending) == ('reload', True, ['It would stop containers.'])
+    assert service.did == [RELOADED, 'read']
+
+
+def test_a_quiet_one_is_listened_to_and_proves_nothing() -> None:
+    service = FakeReloadable(RELOAD, None, quiet=True)
+    assert service.apply() == Outcome(True, 'reload', proved=False, plan=RELOAD)
+    assert service.did == [RELOADED, 'read']
+    assert 103 < service.time < 106
+
+
+REFUSED: list[tuple[tuple[str | None, ...], dict[str, t.Any], str, list[str]]] = [
+    (('bad file', ''), {}, 'reloaded: bad file Put back as before: /etc/500.conf. It goes on as before.', [RELOADED, 'put back', RELOADED]),
+    (('bad file', 'other file'), {}, 'so another file is the cause: other file Mend it', [RELOADED, 'put back', RELOADED]),
+    (('bad file',), {'rollback': False}, 'bad file Nothing was put back (rollback: false).', [RELOADED]),
+    ((None, ''), {'timeout': 5.0}, 'it said nothing of it within 5 s.', [RELOADED, 'put back', RELOADED]),
+]
+
+
+@pytest.mark.parametrize('said, options, told, did', REFUSED)
+def test_one_that_does_not_take_it(said: tuple[str | None, ...], options: dict[str, t.Any], told: str, did: list[str]) -> None:
+    service = FakeReloadable(RELOAD, *said)
+    assert told in failure(service, **options)
+    assert service.did == did
+
+
+def test_one_that_has_nothing_of_ours_to_put_back() -> None:
+    service = FakeReloadable(RELOAD, 'bad file', ours=False)
+    assert 'Nothing of this collection was changed' in failure(service)
+    service = FakeReloadable(RELOAD, '', ours=False)
+    service.refuses = 'Job type reload is not applicable for unit engine.service.'
+    assert 'systemctl did not reload it: Job type reload' in failure(service)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.quickpull.registry.plugins.module_utils import _owned_files, _toml
-from ansible_collections.quickpull.registry.plugins.module_utils._engines import podman
+from ansible_collections.quickpull.registry.plugins.module_utils._engines import crio, podman
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._owned_files import FIRST_LINE
 from ansible_collections.quickpull.registry.plugins.module_utils._state import State
@@ -57,7 +57,8 @@ class Place:
         module = FakeModule(check, {**DEFAULTS, 'upstreams': upstreams, 'directory': str(self.dropins), **params})
         host = podman.Host(str(self.root), self.runner)
         try:
-            return registries_conf.run(t.cast(t.Any, module), host, self.state)
+            no_crio = crio.Host(str(self.root), lambda _command, _timeout: Result(1))
+            return registries_conf.run(t.cast(t.Any, module), registries_conf.Hosts(host, no_crio), self.state)
         finally:
             self.warnings, self.no_log = module.warnings, module.no_log_values
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.quickpull.registry.plugins.module_utils import _cri, _systemd
+from ansible_collections.quickpull.registry.plugins.module_utils import _cri, _service_facts, _systemd
 from ansible_collections.quickpull.registry.plugins.module_utils._containerd_config import Registry
 from ansible_collections.quickpull.registry.plugins.module_utils._engines import containerd
 
@@ -294,8 +294,8 @@ def test_without_a_unit(host: FakeHost) -> None:
 
 
 def test_a_start_is_told_without_asking_for_all_else(host: FakeHost) -> None:
-    assert containerd.start_id(containerd.Host(root=str(host.root), run=host.run)) is None
+    assert _service_facts.start_id(containerd.Host(root=str(host.root), run=host.run), containerd.UNIT) is None
     host.start()
-    assert containerd.start_id(containerd.Host(root=str(host.root), run=host.run)) == host.inspect().start_id == f':22:{PID}'
+    assert _service_facts.start_id(containerd.Host(root=str(host.root), run=host.run), containerd.UNIT) == host.inspect().start_id == f':22:{PID}'
     host.booted = False
-    assert containerd.start_id(containerd.Host(root=str(host.root), run=host.run)) is None
+    assert _service_facts.start_id(containerd.Host(root=str(host.root), run=host.run), containerd.UNIT) is None

@@ -1,0 +1,164 @@
+# Copyright (c) 2026, quickpull.registry contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What CRI-O on this host is, how it runs, and what it says of its own configuration.
+
+Sources: cri-o, cmd/crio/main.go and pkg/config (crio.conf, then every file below crio.conf.d in the order of its name), server/inspect.go
+(``/config`` over HTTP on the same socket as the CRI).
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import typing as t
+from dataclasses import dataclass, replace
+
+from ansible_collections.quickpull.registry.plugins.module_utils import _io, _service_facts, _systemd, _toml
+from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
+from ansible_collections.quickpull.registry.plugins.module_utils._root import below
+from ansible_collections.quickpull.registry.plugins.module_utils._service_facts import Service
+from ansible_collections.quickpull.registry.plugins.module_utils._unix_http import UnixConnection
+
+UNIT = 'crio.service'
+OTHER_UNIT = 'cri-o.service'
+CONFIG_PATH = '/etc/crio/crio.conf'
+CONFIG_DIR = '/etc/crio/crio.conf.d'
+SOCKET = '/var/run/crio/crio.sock'
+
+_BINARIES = ('/usr/bin/crio', '/usr/local/bin/crio', '/usr/sbin/crio', '/bin/crio', '/opt/bin/crio')
+_SECONDS = 5.0
+# Where one of these is in force, a line of level info is not written.
+_QUIET = ('warn', 'warning', 'error', 'fatal', 'panic')
+
+Asker = t.Callable[[str], t.Dict[str, t.Any]]
+
+
+def ask(socket: str) -> dict[str, t.Any]:
+    """The configuration that the running CRI-O has in force. Raises ConfigError when it does not answer."""
+    connection = UnixConnection(socket, _SECONDS)
+    try:
+        connection.request('GET', '/config')
+        answer = connection.getresponse()
+        body = answer.read(_io.MAX_BYTES).decode('utf-8', 'replace')
+    except (OSError, http.client.HTTPException) as exc:
+        raise ConfigError(f'CRI-O does not answer at {socket}: {str(exc) or type(exc).__name__}.') from exc
+    finally:
+        connection.close()
+    if answer.status != 200:
+        raise ConfigError(f'CRI-O answers {answer.status} at {socket}.')
+    return _toml.read(body, f'{socket} (/config)')
+
+
+@dataclass(frozen=True)
+class Host:
+    """The ways in which :func:`inspect` reaches the host. Tests put their own in their place."""
+
+    root: str = '/'
+    run: _systemd.Runner = _systemd.run
+    ask: Asker = ask
+
+    def path(self, path: str) -> str:
+        """Return where ``path`` of the host lies for this process."""
+        return below(self.root, path)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A value of crio.conf, and the file that has the last word on it; empty for neither."""
+
+    value: str = ''
+    path: str = ''
+
+
+@dataclass(frozen=True)
+class Crio(Service):
+    """The system's CRI-O.
+
+    :ivar config_path: crio.conf, ``config_dir`` its drop-ins.
+    :ivar auth_file: ``global_auth_file`` at the next start; a flag or variable of the unit has ``path`` empty and a value.
+    :ivar config_error: why a file of the configuration cannot be understood, in a sentence.
+    :ivar auth_file_in_force: what the running process has; None when it did not tell, for which ``error`` has the reason.
+    :ivar quiet: its log has no lines of level info.
+    """
+
+    config_path: str = CONFIG_PATH
+    config_dir: str = CONFIG_DIR
+    socket: str = SOCKET
+    auth_file: Setting = Setting()
+    config_error: str = ''
+    auth_file_in_force: str | None = None
+    error: str = ''
+    quiet: bool = False
+
+
+def inspect(host: Host | None = None) -> Crio:
+    """Look at CRI-O on this host. Starts nothing, changes nothing, and raises for nothing that it finds."""
+    host = host or Host()
+    facts = _service_facts.look(host, UNIT, 'crio', _BINARIES)
+    if not facts['installed'] or not facts['unit']:
+        other = _service_facts.look(host, OTHER_UNIT, 'crio', _BINARIES)
+        facts = other if other.get('unit') else facts
+    if not facts['installed']:
+        return Crio(installed=False)
+    argv = facts['argv'] or facts['next_argv']
+    found = Crio(
+        **facts,
+        config_path=_service_facts.flag(argv, 'config', 'c') or CONFIG_PATH,
+        config_dir=_service_facts.flag(argv, 'config-dir', 'd') or CONFIG_DIR,
+    )
+    return _asked(_configured(found, host, _service_facts.flag(argv, 'global-auth-file')), host)
+
+
+def settings_in(found: Crio, host: Host, *, without: str = '') -> dict[str, t.Dict[str, Setting]]:
+    """What the files say, by table and key; of several the last counts. ``without``: a file that is passed over.
+
+    :raises ConfigError: for a file that cannot be understood.
+    """
+    says: t.Dict[str, t.Dict[str, Setting]] = {}
+    for path in _files(found, host):
+        if path == without:
+            continue
+        tables = _toml.read(_io.read_text(host.path(path)) or '', path).get('crio') or {}
+        for table, keys in tables.items() if isinstance(tables, dict) else ():
+            for key, value in keys.items() if isinstance(keys, dict) else ():
+                if isinstance(value, str):
+                    says.setdefault(table, {})[key] = Setting(value, path)
+    return says
+
+
+def _files(found: Crio, host: Host) -> list[str]:
+    """crio.conf, and all files below the directory of drop-ins, whatever their names."""
+    own = [found.config_path] if os.path.isfile(host.path(found.config_path)) else []
+    folder = host.path(found.config_dir)
+    names = [os.path.relpath(os.path.join(base, name), folder) for base, _dirs, files in os.walk(folder) for name in files]
+    return own + [os.path.join(found.config_dir, name) for name in sorted(names)]
+
+
+def _configured(found: Crio, host: Host, flag: str) -> Crio:
+    try:
+        says = settings_in(found, host)
+    except ConfigError as exc:
+        return replace(found, config_error=str(exc))
+    in_file = says.get('image', {}).get('global_auth_file', Setting())
+    return replace(
+        found,
+        auth_file=Setting(flag) if flag else in_file,
+        socket=says.get('api', {}).get('listen', Setting()).value or SOCKET,
+        quiet=says.get('runtime', {}).get('log_level', Setting()).value.lower() in _QUIET,
+    )
+
+
+def _asked(found: Crio, host: Host) -> Crio:
+    if not found.running:
+        return found
+    try:
+        tables = host.ask(host.path(found.socket)).get('crio') or {}
+    except ConfigError as exc:
+        return replace(found, error=str(exc))
+    level = str((tables.get('runtime') or {}).get('log_level') or '')
+    return replace(
+        found,
+        auth_file_in_force=str((tables.get('image') or {}).get('global_auth_file') or ''),
+        quiet=level.lower() in _QUIET if level else found.quiet,
+    )
