@@ -17,6 +17,7 @@ import signal
 import socketserver
 import sys
 import threading
+import time
 from pathlib import Path
 
 import tomllib
@@ -113,7 +114,7 @@ def main() -> None:
     with Server(SOCKET, Answer) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         while True:
-            signal.pause()
+            time.sleep(0.05)  # signal.pause() would miss one that comes just before it
 
 
 main()
