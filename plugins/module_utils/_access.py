@@ -10,6 +10,7 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.quickpull.registry.plugins.module_utils import _catalog, _leak_guard
+from ansible_collections.quickpull.registry.plugins.module_utils._certs_dir import has_certs
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._hub_logins import is_hub
 from ansible_collections.quickpull.registry.plugins.module_utils._mirror import Mirror, host_of, normalise_url, parse_mirrors, place_of
@@ -291,6 +292,19 @@ def wanted(parts: t.Collection[str], state: str, **given: t.Any) -> dict[str, t.
     return {'state': 'present', **{name: value for name, value in given.items() if value is not None and _PART_OF[name] in parts}}
 
 
+def docker_certs(mirrors: t.Sequence[t.Any] | None, docker: t.Mapping[str, t.Any], state: str = 'present') -> dict[str, t.Any]:
+    """What docker_certs is to do; most hosts have no such mirrors, and are not worth an execution.
+
+    :param mirrors: those that are written for Docker; None where they are left as they are, and so are their certificates.
+    :param docker: what container_engine_info said of Docker.
+    :returns: ``write`` (whether there is anything to do) and ``mirrors``.
+    """
+    listed = [] if state == 'absent' else list(mirrors or ())
+    managed = state == 'absent' or mirrors is not None
+    needed = any(has_certs(mirror) for mirror in parse_mirrors(listed))
+    return {'write': managed and (needed or bool(docker.get('mirror_certs'))), 'mirrors': listed}
+
+
 def next_step(
     written: t.Sequence[t.Mapping[str, t.Any]], restart: str = 'auto', live_restore_first: bool = False, engine: str = 'Docker'
 ) -> dict[str, t.Any]:
@@ -434,6 +448,7 @@ LEFT_BY_ROLE = (
     '__registry_access_none_serves',
     '__registry_access_kept',
     '__registry_access_unusable',
+    '__registry_access_docker_certs',
     '__registry_access_dropin',
     '__registry_access_config',
     '__registry_access_config_proxies',
@@ -495,6 +510,7 @@ def _host_summary(variables: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
         return {'skipped': 'no engine'}
     written = [variables.get(name, {}) for name in WRITTEN]
     by_engine = [variables.get(name, {}) for name in _WRITTEN_BY_ENGINE.values()]
+    certs = variables.get('__registry_access_docker_certs', {})
     containerd_dropin = variables.get('__registry_access_containerd_dropin', {})
     logins = variables.get('__registry_access_logins', {})
     apply = stopped or variables.get('__registry_access_apply', {})
@@ -515,7 +531,7 @@ def _host_summary(variables: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
             *_said(variables, '__registry_access_docker_unserved'),
             *_said(variables, '__registry_access_containerd_unserved'),
             *_said(variables, '__registry_access_podman_unserved'),
-            *(warning for result in [*written, *by_engine, containerd_dropin, logins] for warning in result.get('warnings', [])),
+            *(warning for result in [certs, *written, *by_engine, containerd_dropin, logins] for warning in result.get('warnings', [])),
             *(_sentence_of(one) for result in by_engine for one in result.get('left_out', [])),
             *_said(variables, '__registry_access_login_waits'),
             *_said(variables, '__registry_access_few_pulls'),
