@@ -467,6 +467,7 @@ LEFT_BY_ROLE = (
     '__registry_access_podman_none_serves',
     '__registry_access_podman_unserved',
     '__registry_access_podman_written',
+    '__registry_access_podman_proxies',
     '__registry_access_login_leak',
     '__registry_access_login_waits',
     '__registry_access_logins',
@@ -512,6 +513,7 @@ def _host_summary(variables: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     by_engine = [variables.get(name, {}) for name in _WRITTEN_BY_ENGINE.values()]
     certs = variables.get('__registry_access_docker_certs', {})
     containerd_dropin = variables.get('__registry_access_containerd_dropin', {})
+    podman_proxies = variables.get('__registry_access_podman_proxies', {})
     logins = variables.get('__registry_access_logins', {})
     apply = stopped or variables.get('__registry_access_apply', {})
     before = (docker or {}).get('registry_mirrors') or []
@@ -531,7 +533,7 @@ def _host_summary(variables: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
             *_said(variables, '__registry_access_docker_unserved'),
             *_said(variables, '__registry_access_containerd_unserved'),
             *_said(variables, '__registry_access_podman_unserved'),
-            *(warning for result in [certs, *written, *by_engine, containerd_dropin, logins] for warning in result.get('warnings', [])),
+            *(warning for result in [certs, *written, *by_engine, containerd_dropin, podman_proxies, logins] for warning in result.get('warnings', [])),
             *(_sentence_of(one) for result in by_engine for one in result.get('left_out', [])),
             *_said(variables, '__registry_access_login_waits'),
             *_said(variables, '__registry_access_few_pulls'),

@@ -30,8 +30,8 @@ attributes:
 options:
   mirrors:
     description:
-      - The mirrors that Docker has. Each is a URL, or a dictionary as M(quickpull.registry.docker_daemon_config) takes it, of which C(ca_path), C(client_cert) and
-        C(client_key) count here. They are paths of PEM files on the host.
+      - The mirrors that Docker has. Each is a URL, or a dictionary as M(quickpull.registry.docker_daemon_config) takes it, of which C(ca_path),
+        C(client_cert) and C(client_key) count here. They are paths of PEM files on the host.
       - These are all that this O(owner) wants. What it wrote for a mirror that is not named any more is taken away; an empty list takes away all.
       - Required with O(state=present).
     type: list

@@ -44,7 +44,7 @@ def test_docker_pulls_from_a_mirror_with_an_authority_of_its_own(lab: Lab) -> No
     before = lab.everywhere(lambda host: host.out(TREE))
     # Without the certificate the same mirror is passed over.
     site(lab, {'docker.io': [url]}).ok()
-    assert lab.everywhere(lambda host: blobs(lab, host)) == dict.fromkeys(lab.hosts, [])
+    assert lab.everywhere(lambda host: blobs(lab, host)) == {name: [] for name in lab.hosts}
     mirrors = {'docker.io': [{'url': url, 'ca_path': CA}]}
     foreseen, done, again = (site(lab, mirrors, check=check).ok() for check in (True, False, False))
     assert foreseen.changed() == done.changed() == len(lab.hosts)

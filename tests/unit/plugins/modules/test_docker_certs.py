@@ -156,7 +156,7 @@ def test_directories_shared_with_hosts_toml_go_with_whichever_goes_last(place: P
         _owned_files.apply(place.state, _docker_certs.KIND, _owned_files.plan(_owned_files.load(place.state, _docker_certs.KIND), 'x', {path: content}))
 
     steps: dict[str, t.Callable[[], t.Any]] = {'certs': lambda: place.run(place.mirror()), 'hosts': lambda: hosts(Content('#\n'))}
-    away: dict[str, t.Callable[[], t.Any]] = {'certs': lambda: place.run(), 'hosts': lambda: hosts(None)}
+    away: dict[str, t.Callable[[], t.Any]] = {'certs': place.run, 'hosts': lambda: hosts(None)}
     for name in (first, *({'certs', 'hosts'} - {first})):
         steps[name]()
     assert len(place.tree()) == 4
