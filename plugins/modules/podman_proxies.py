@@ -151,7 +151,9 @@ def split(wanted: t.Mapping[str, str], expose_password: bool) -> tuple[dict[str,
         '{} has a user or a password, and Podman wants a file that every user can read; it is left out. Give it to whoever pulls in the environment, '
         'or allow it with expose_password.'
     )
-    return {name: value for name, value in wanted.items() if name not in hidden}, [_dropin.Conflict(name, '', because.format(name)) for name in hidden]
+    kept = {name: value for name, value in wanted.items() if name not in hidden}
+    # Without a proxy there is nothing to be gone round.
+    return {} if hidden and set(kept) <= {'NO_PROXY'} else kept, [_dropin.Conflict(name, '', because.format(name)) for name in hidden]
 
 
 def others(directory: str, place: str, record: _owned_files.Record) -> list[_podman_proxies.Env]:
@@ -189,7 +191,7 @@ def run(module: AnsibleModule, state: State) -> dict[str, t.Any]:
         if not module.check_mode:
             _owned_files.apply(state, _podman_proxies.KIND, files)
     conflicts += planned.conflicts
-    for sentence in [*(one.because for one in [*conflicts, *files.left]), *lint_no_proxy(proxies.get('no_proxy') or ())]:
+    for sentence in [*(one.because for one in conflicts), *(one.because for one in files.left), *lint_no_proxy(proxies.get('no_proxy') or ())]:
         module.warn(sentence)
     return {
         'changed': bool(files.changes),

@@ -24,10 +24,10 @@ def as_new(lab: Lab) -> t.Iterator[None]:
     lab.everywhere(Host.reset)
 
 
-def site(lab: Lab, mirrors: t.Mapping[str, t.Any] | None, *, check: bool = False, limit: str | None = None, **more: t.Any) -> PlaybookRun:
+def site(lab: Lab, mirrors: t.Mapping[str, t.Any] | None, *, check: bool = False, limit: str = '', **more: t.Any) -> PlaybookRun:
     given = {} if mirrors is None else {'registry_access_mirrors': mirrors}
     variables = {'registry_access_engines': ['docker'], 'registry_access_probe': False, **given, **more}
-    return lab.playbook('playbooks/site.yml', check=check, diff=True, extra_vars=variables, **({'limit': limit} if limit else {}))
+    return lab.playbook('playbooks/site.yml', check=check, diff=True, extra_vars=variables, limit=limit)
 
 
 def blobs(lab: Lab, host: Host) -> list[str]:

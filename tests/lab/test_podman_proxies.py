@@ -46,13 +46,14 @@ def everywhere(lab: Lab, proxied: bool) -> bool:
 def test_podman_pulls_through_the_proxy_and_directly_what_is_to_be(lab: Lab) -> None:
     lab.everywhere(lambda host: host.put(f'{FOLDER}/100-theirs.conf', '[engine]\nenv = ["THEIRS=kept"]\n'))
     before = lab.everywhere(lambda host: host.out(TREE))
-    proxies = {'registry_access_proxies': {'https_proxy': PROXY, 'no_proxy': ['good-a.lab']}}
+    proxies: dict[str, t.Any] = {'registry_access_proxies': {'https_proxy': PROXY, 'no_proxy': ['good-a.lab']}}
     foreseen, done, again = (site(lab, check=check, **proxies).ok() for check in (True, False, False))
     assert foreseen.changed() == done.changed() == len(lab.hosts)
     assert again.changed() == 0
     assert everywhere(lab, proxied=True)
     # What runs in a container gets them too, and what others set.
-    shown = "podman create docker.io/library/busybox env >/tmp/id; podman inspect --format '{{.Config.Env}}' $(cat /tmp/id); podman rm -f $(cat /tmp/id) >/dev/null"
+    shown = "podman create docker.io/library/busybox env >/tmp/id; " \
+            "podman inspect --format '{{.Config.Env}}' $(cat /tmp/id); podman rm -f $(cat /tmp/id) >/dev/null"
     assert all(f'HTTPS_PROXY={PROXY}' in text for text in lab.everywhere(lambda host: host.out(shown)).values())
     assert all('THEIRS=kept' in text for text in lab.everywhere(lambda host: host.get(FILE)).values())
     site(lab, registry_access_proxies={'https_proxy': PROXY, 'no_proxy': ['.docker.io']}).ok()
@@ -64,7 +65,7 @@ def test_podman_pulls_through_the_proxy_and_directly_what_is_to_be(lab: Lab) -> 
 
 
 def test_a_password_is_written_only_where_that_is_allowed(lab: Lab) -> None:
-    proxies = {'registry_access_proxies': {'https_proxy': WITH_PASSWORD}}
+    proxies: dict[str, t.Any] = {'registry_access_proxies': {'https_proxy': WITH_PASSWORD}}
     told = site(lab, **proxies).ok()
     assert told.changed() == 0
     assert 'expose_password' in told.stdout[told.stdout.index('Warnings'):]

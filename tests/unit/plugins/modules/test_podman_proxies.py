@@ -92,6 +92,7 @@ def test_a_password_is_left_out_unless_it_may_be_seen(place: Place) -> None:
     assert [(one['variable'], one['path']) for one in found['conflicts']] == [('HTTPS_PROXY', '')]
     assert 'expose_password' in place.warnings[0]
     assert place.env() == ['HTTP_PROXY=http://proxy.lan:3128']
+    assert place.run({'https_proxy': SECRET, 'no_proxy': ['a.lan']})['variables'] == {}
     told = place.run({'https_proxy': SECRET}, expose_password=True)
     assert place.env() == [f'HTTPS_PROXY={SECRET}']
     other = place.run({'https_proxy': SECRET.replace('S3', 'T4')}, expose_password=True)
