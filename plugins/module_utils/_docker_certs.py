@@ -92,7 +92,6 @@ def plan(record: Record, owner: str, directory: str, mirrors: t.Sequence[Mirror]
     return Wanted(_owned_files.plan(record, owner, wanted, overwrite=overwrite), origin, tuple(left_out))
 
 
-
 def not_read(daemon: DockerDaemon) -> bool:
     """Whether this Docker is known not to look there for its registry-mirrors."""
     return daemon.reported is not None and daemon.reported.image_store == 'containerd'
