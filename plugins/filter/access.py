@@ -141,6 +141,12 @@ def access_proxies(proxies: t.Any, candidates: t.Any = (), results: t.Any = (), 
 
 
 @as_filter
+def access_docker_certs(mirrors: t.Any, docker: t.Any = None, state: str = 'present') -> dict[str, t.Any]:
+    """The certificates that Docker needs for its mirrors."""
+    return _access.docker_certs(plain(mirrors), plain(docker) or {}, str(state))
+
+
+@as_filter
 def access_step(written: t.Any, restart: str = 'auto', live_restore_first: bool = False, engine: str = 'Docker') -> dict[str, t.Any]:
     """The handler that a host needs for what was written."""
     return _access.next_step(plain(written), str(restart), bool(live_restore_first), str(engine))
@@ -205,6 +211,7 @@ class FilterModule:
             'access_candidates': access_candidates,
             'access_choice': access_choice,
             'access_client_proxies': access_client_proxies,
+            'access_docker_certs': access_docker_certs,
             'access_engines': access_engines,
             'access_few_pulls': access_few_pulls,
             'access_hub_login': access_hub_login,

@@ -10,6 +10,7 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.quickpull.registry.plugins.module_utils import _catalog, _leak_guard
+from ansible_collections.quickpull.registry.plugins.module_utils._certs_dir import has_certs
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._hub_logins import is_hub
 from ansible_collections.quickpull.registry.plugins.module_utils._mirror import Mirror, host_of, normalise_url, parse_mirrors, place_of
@@ -296,6 +297,19 @@ def wanted(parts: t.Collection[str], state: str, **given: t.Any) -> dict[str, t.
     return {'state': 'present', **{name: value for name, value in given.items() if value is not None and _PART_OF[name] in parts}}
 
 
+def docker_certs(mirrors: t.Sequence[t.Any] | None, docker: t.Mapping[str, t.Any], state: str = 'present') -> dict[str, t.Any]:
+    """What docker_certs is to do; most hosts have no such mirrors, and are not worth an execution.
+
+    :param mirrors: those that are written for Docker; None where they are left as they are, and so are their certificates.
+    :param docker: what container_engine_info said of Docker.
+    :returns: ``write`` (whether there is anything to do) and ``mirrors``.
+    """
+    listed = [] if state == 'absent' else list(mirrors or ())
+    managed = state == 'absent' or mirrors is not None
+    needed = any(has_certs(mirror) for mirror in parse_mirrors(listed))
+    return {'write': managed and (needed or bool(docker.get('mirror_certs'))), 'mirrors': listed}
+
+
 def next_step(
     written: t.Sequence[t.Mapping[str, t.Any]], restart: str = 'auto', live_restore_first: bool = False, engine: str = 'Docker'
 ) -> dict[str, t.Any]:
@@ -439,6 +453,7 @@ LEFT_BY_ROLE = (
     '__registry_access_none_serves',
     '__registry_access_kept',
     '__registry_access_unusable',
+    '__registry_access_docker_certs',
     '__registry_access_dropin',
     '__registry_access_config',
     '__registry_access_config_proxies',
@@ -457,6 +472,7 @@ LEFT_BY_ROLE = (
     '__registry_access_podman_none_serves',
     '__registry_access_podman_unserved',
     '__registry_access_podman_written',
+    '__registry_access_podman_proxies',
     '__registry_access_crio_conf',
     '__registry_access_crio_dropin',
     '__registry_access_crio_pending',
@@ -507,7 +523,10 @@ def _host_summary(variables: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
         return {'skipped': 'no engine'}
     written = [variables.get(name, {}) for name in WRITTEN]
     by_engine = [variables.get(name, {}) for name in _WRITTEN_BY_ENGINE.values()]
-    others = [variables.get(name, {}) for name in ('__registry_access_containerd_dropin', *_CRIO[:2])]
+    others = [
+        variables.get(name, {})
+        for name in ('__registry_access_docker_certs', '__registry_access_containerd_dropin', '__registry_access_podman_proxies', *_CRIO[:2])
+    ]
     logins = variables.get('__registry_access_logins', {})
     apply = stopped or variables.get('__registry_access_apply', {})
     before = (docker or {}).get('registry_mirrors') or []

@@ -62,10 +62,11 @@ def service(daemon: DockerDaemon) -> t.Dict[str, t.Any]:
     }
 
 
-def engine(daemon: DockerDaemon, root: str = '/', strangers: t.Iterable[str] = ()) -> t.Dict[str, t.Any]:
+def engine(daemon: DockerDaemon, root: str = '/', strangers: t.Iterable[str] = (), certs: t.Iterable[str] = ()) -> t.Dict[str, t.Any]:
     """Return what container_engine_info says of Docker.
 
     :param strangers: mirrors that are known to belong to third parties.
+    :param certs: certificates of mirrors that this collection wrote.
     """
     said = daemon.reported
     return {
@@ -85,6 +86,7 @@ def engine(daemon: DockerDaemon, root: str = '/', strangers: t.Iterable[str] = (
         'reads_hosts_toml': not _hosts_toml.docker_reads_not(daemon),
         'mirrors': _hosts_toml.mirrors_in(below(root, _hosts_toml.DIRECTORIES[_hosts_toml.DOCKER])),
         'third_party_mirrors': list(strangers),
+        'mirror_certs': list(certs),
         'flags': flags(daemon.flags),
         'flags_at_next_start': flags(daemon.unit_flags),
         'image_store': said.image_store if said else None,

@@ -127,6 +127,22 @@ def is_ours(data: bytes | None, entry: Entry | None = None) -> bool:
     return data.startswith(FIRST_LINE.encode() + b'\n') or (entry is not None and _hash(data) in entry.hashes)
 
 
+def in_the_way(record: Record, owner: str, path: str, content: Content, overwrite: bool = False) -> str:
+    """The sentence why the file of somebody else at ``path`` cannot be ours; empty where it can, or holds the same."""
+    found, entry = _io.read_file(path), record.get(path)
+    if not found.exists or found.data == content.text.encode():
+        return ''
+    if is_ours(found.data, entry):
+        return f'{path} belongs to another owner here, {entry.owner}.' if entry and entry.owner != owner else ''
+    return '' if overwrite else f'{path} was not written by this collection and holds something else; move it away, or allow with overwrite.'
+
+
+def found_there(record: Record, path: str, content: Content) -> bool:
+    """Whether somebody else put just this there: a value that was found there is never ours."""
+    found = _io.read_file(path)
+    return found.data == content.text.encode() and not is_ours(found.data, record.get(path))
+
+
 def plan(record: Record, owner: str, wanted: t.Mapping[str, Content | None], *, overwrite: bool = False) -> Plan:
     """Compare files with what ``owner`` wants of them; None wants them gone. Files that are not named are nobody's business.
 

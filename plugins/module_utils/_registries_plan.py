@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 from ansible_collections.quickpull.registry.plugins.module_utils import _hub_logins, _io, _owned_files
 from ansible_collections.quickpull.registry.plugins.module_utils import _registries_conf as conf
+from ansible_collections.quickpull.registry.plugins.module_utils._certs_dir import Files, certs_of
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._mirror import Mirror, shown_url
 from ansible_collections.quickpull.registry.plugins.module_utils._owned_files import Content, Record
@@ -24,12 +25,8 @@ from ansible_collections.quickpull.registry.plugins.module_utils._systemd import
 
 KIND = 'registries_conf'
 CERTS_DIR = 'certs.d'
-CA, CERT, KEY = 'ca.crt', 'client.cert', 'client.key'
 
-_PRIVATE_KEY = 'PRIVATE KEY-----'
 _USER_CONFIG = '.config/containers'
-
-Files = t.Dict[str, Content]
 
 
 @dataclass(frozen=True)
@@ -85,13 +82,7 @@ class _Work:
 
     def in_the_way(self, path: str, content: Content) -> str:
         """The sentence why the file of somebody else at ``path`` cannot be ours; empty where it can, or holds the same."""
-        found = _io.read_file(path)
-        entry = self.record.get(path)
-        if not found.exists or found.data == content.text.encode():
-            return ''
-        if _owned_files.is_ours(found.data, entry):
-            return f'{path} belongs to another owner here, {entry.owner}.' if entry and entry.owner != self.owner else ''
-        return '' if self.overwrite else f'{path} was not written by this collection and holds something else; move it away, or allow with overwrite.'
+        return _owned_files.in_the_way(self.record, self.owner, path, content, self.overwrite)
 
 
 def plan(
@@ -214,7 +205,7 @@ def _entries(work: _Work, upstream: str, mirrors: t.Sequence[Mirror]) -> t.Tuple
         except ConfigError as exc:
             work.left_out.append(LeftOut(upstream, shown, '', str(exc)))
             continue
-        files = _certs_of(work, mirror, entry)
+        files = certs_of(os.path.join(work.certs, entry.host), mirror)
         blocked = [(path, because) for path, because in ((path, work.in_the_way(path, content)) for path, content in files.items()) if because]
         if blocked:
             work.left_out.append(LeftOut(upstream, shown, blocked[0][0], f'{shown} is left out: {blocked[0][1]}'))
@@ -223,25 +214,6 @@ def _entries(work: _Work, upstream: str, mirrors: t.Sequence[Mirror]) -> t.Tuple
             entries.append(entry)
         certs.update(files)
     return entries, certs
-
-
-def _certs_of(work: _Work, mirror: Mirror, entry: MirrorEntry) -> Files:
-    """Copies of a mirror's certificates, where the client looks for them."""
-    if mirror.url.lower().startswith('http://'):
-        return {}
-    # The client wants a key for each certificate; one file may hold both.
-    sources = ((CA, 'ca_path', mirror.ca_path), (CERT, 'client_cert', mirror.client_cert), (KEY, 'client_key', mirror.client_key or mirror.client_cert))
-    folder = os.path.join(work.certs, entry.host)
-    return {os.path.join(folder, name): _pem(key, path, is_key=name == KEY) for name, key, path in sources if path}
-
-
-def _pem(key: str, path: str, is_key: bool) -> Content:
-    text = _io.read_text(path)
-    if text is None:
-        raise ConfigError(f'{key}: {path} does not exist on this host; put the file there first, or name another.', path=path, key=key)
-    if '-----BEGIN ' not in text or (is_key and _PRIVATE_KEY not in text):
-        raise ConfigError(f'{key}: {path} holds no {"private key" if is_key else "certificate"} in PEM form; name another file.', path=path, key=key)
-    return Content(text, secret=_PRIVATE_KEY in text)
 
 
 def _want_certs(work: _Work, upstream: str, certs: Files) -> None:
@@ -253,11 +225,8 @@ def _want_certs(work: _Work, upstream: str, certs: Files) -> None:
                 'these clients know one for each host and port.', path=path, key='upstreams'
             )
         work.upstreams.setdefault(path, upstream)
-        entry = work.record.get(path)
-        found = _io.read_file(path)
-        if found.data == content.text.encode() and not _owned_files.is_ours(found.data, entry):
-            continue  # a value that was found there is never ours
-        work.wanted[path] = content
+        if not _owned_files.found_there(work.record, path, content):
+            work.wanted[path] = content
 
 
 def _plan_stale_certs(work: _Work) -> None:

@@ -189,6 +189,12 @@ engines:
           type: list
           elements: str
           sample: ["https://mirror.example.com/"]
+        mirror_certs:
+          description: Certificates of Docker's mirrors that M(quickpull.registry.docker_certs) wrote. Root alone can see them.
+          returned: always
+          type: list
+          elements: str
+          sample: ["/etc/docker/certs.d/cache.lan:5000/ca.crt"]
         flags:
           description:
             - Flags in force. For a running daemon these are its real arguments, else those that the unit would give it.
@@ -487,7 +493,14 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.quickpull.registry.plugins.module_utils import _containerd_report, _crio_report, _docker_report, _registries_plan, _strangers
+from ansible_collections.quickpull.registry.plugins.module_utils import (
+    _containerd_report,
+    _crio_report,
+    _docker_certs,
+    _docker_report,
+    _registries_plan,
+    _strangers,
+)
 from ansible_collections.quickpull.registry.plugins.module_utils._engines import containerd, crio, docker, podman
 from ansible_collections.quickpull.registry.plugins.module_utils._state import State
 
@@ -507,7 +520,7 @@ def facts(hosts: Hosts, state: State) -> dict[str, t.Any]:
     engines: dict[str, t.Any] = {}
     daemon = docker.inspect(host=hosts.docker)
     if daemon.installed:
-        engines['docker'] = _docker_report.engine(daemon, hosts.docker.root, _strangers.recall(state))
+        engines['docker'] = _docker_report.engine(daemon, hosts.docker.root, _strangers.recall(state), _docker_certs.all_written(state))
     found = containerd.inspect(hosts.containerd, briefly_for_docker=True)
     if found.installed:
         engines['containerd'] = _containerd_report.engine(found, hosts.containerd)

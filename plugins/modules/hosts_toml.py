@@ -284,7 +284,9 @@ def targets_of(params: t.Mapping[str, t.Any], record: _owned_files.Record, direc
     named = [Target(name, _hosts_toml.path_of(directory, name), _hosts_toml.without_self(name, mirrors)) for name, mirrors in given.items()]
     gone = {one.upstream for one in named if not one.mirrors}
     paths = {one.path for one in named}
-    ours = [Target(os.path.basename(os.path.dirname(path)), path) for path, entry in record.items() if entry.owner == params['owner'] and path not in paths]
+    # The record is shared with docker_certs.
+    written = [path for path, entry in record.items() if entry.owner == params['owner'] and os.path.basename(path) == _hosts_toml.FILE_NAME]
+    ours = [Target(os.path.basename(os.path.dirname(path)), path) for path in written if path not in paths]
     return named + [one for one in ours if one.upstream in gone or not given]
 
 

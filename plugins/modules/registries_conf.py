@@ -218,7 +218,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.quickpull.registry.plugins.module_utils import _crio_registries, _io, _owned_files
+from ansible_collections.quickpull.registry.plugins.module_utils import _certs_dir, _crio_registries, _io, _owned_files
 from ansible_collections.quickpull.registry.plugins.module_utils import _registries_plan as plans
 from ansible_collections.quickpull.registry.plugins.module_utils._engines import crio, podman
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
@@ -251,14 +251,6 @@ def secrets(raw: t.Any) -> t.Set[str]:
         found = {str(value) for value in headers.values() if value} if isinstance(headers, t.Mapping) else set()
         return found.union(*(secrets(value) for value in raw.values()))
     return set().union(*(secrets(one) for one in raw)) if isinstance(raw, (list, tuple)) else set()
-
-
-def diff_of(change: _owned_files.Change) -> dict[str, str]:
-    """The file before and after, a private key hidden."""
-    before, after = ('' if not text else '(a private key, not shown)\n' if 'PRIVATE KEY-----' in text else text for text in change.texts())
-    if before == after and before:
-        after = '(another private key, not shown)\n'
-    return {'before_header': change.path, 'after_header': change.path, 'before': before, 'after': after}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -350,7 +342,7 @@ def run(module: AnsibleModule, hosts: Hosts, state: State) -> dict[str, t.Any]:
         'hidden_for': [dataclasses.asdict(one) for one in hidden],
         'validated_by': validated_by,
         'plan': as_dict(plan),
-        'diff': [diff_of(change) for change in wanted.files.changes],
+        'diff': [_certs_dir.diff_of(change) for change in wanted.files.changes],
     }
 
 

@@ -222,6 +222,15 @@ EXAMPLES = r"""
         username: team+robot
         password: "{{ vault_quay_token }}"
 
+- name: Log the kubelet in, for images of all pods (with verify it would be handed an identity token where the registry gives one, which it does not know)
+  quickpull.registry.registry_auth:
+    config_path: /var/lib/kubelet/config.json
+    verify: never
+    auths:
+      - registry: registry.example.com:5000
+        username: acme
+        password: "{{ vault_registry_password }}"
+
 - name: Log in to Google's registry with a service account's key, where the network may be down
   quickpull.registry.registry_auth:
     verify: when_reachable

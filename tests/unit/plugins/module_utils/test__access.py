@@ -505,3 +505,20 @@ def test_podman_knows_a_mirror_by_its_location() -> None:
     results = {'quay.io': [serves(FAR, 10), serves(insecure['url'], 9)]}
     found = _access.choose_upstreams({'quay.io': [FAR, insecure]}, results, {'quay.io': ['http://self-signed.example:8443', FAR]}, engine='podman')
     assert [one['url'] for one in found['upstreams']['quay.io']] == [insecure['url'], FAR]
+
+
+MINE = {'url': 'https://m.lan', 'ca_path': '/ca.pem'}
+
+
+@pytest.mark.parametrize('mirrors, ours, state, write', [
+    (None, [], 'present', False),
+    (None, ['/x'], 'present', False),  # where the mirrors stay, so do their certificates
+    (['http://m.lan', {**MINE, 'url': 'http://m.lan:1'}], [], 'present', False),
+    ([], ['/x'], 'present', True),
+    ([MINE], [], 'present', True),
+    ([MINE], [], 'absent', False),
+    (None, ['/x'], 'absent', True),
+])
+def test_certificates_of_dockers_mirrors(mirrors: t.Any, ours: list[str], state: str, write: bool) -> None:
+    found = _access.docker_certs(mirrors, {'mirror_certs': ours}, state)
+    assert found == {'write': write, 'mirrors': [] if state == 'absent' else mirrors or []}

@@ -397,3 +397,23 @@ def test_items_are_checked_on_a_controller_as_well() -> None:
     strip = "import os; [delattr(os, name) for name in ('geteuid', 'setresuid', 'setresgid', 'getgrouplist') if hasattr(os, name)]"
     work = f"{strip}; from {_logins.__name__} import check_items; check_items([{{'registry': 'quay.io', 'state': 'absent'}}])"
     subprocess.run([sys.executable, '-c', work], check=True, env={**os.environ, 'PYTHONPATH': os.pathsep.join(sys.path)})
+
+
+def test_the_kubelets_file_is_written_like_any_other(home: Path) -> None:
+    """Passwords in `auths`, as the kubelet reads them; what else is in the file stays, and so does its directory."""
+    path = home / 'kubelet' / 'config.json'
+    path.parent.mkdir(mode=0o755)
+    path.write_text(json.dumps({'auths': {'theirs.io': {'auth': 'eDp5'}}, 'x': 1}))
+    me = Account('me', os.geteuid(), os.getegid(), str(home))
+
+    def run(secret: Secret | None) -> bool:
+        logins = (wanted('docker.io', secret), wanted('a.io:5000', secret))
+        return bool(_logins.work(dataclasses.replace(_logins.target_of(me, DOCKER, str(path)), logins=logins), write=True)['changed'])
+
+    assert (run(ACME), run(ACME)) == (True, False)
+    auth = {'auth': 'YWNtZTpwYXNz'}
+    assert json.loads(path.read_text()) == {'auths': {'theirs.io': {'auth': 'eDp5'}, 'https://index.docker.io/v1/': auth, 'a.io:5000': auth}, 'x': 1}
+    assert (path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o777) == (0o600, 0o755)
+    assert run(None)
+    assert json.loads(path.read_text()) == {'auths': {'theirs.io': {'auth': 'eDp5'}}, 'x': 1}
+    assert not (home / '.docker').exists()
