@@ -79,7 +79,7 @@ class Crio(Service):
     :ivar auth_file: ``global_auth_file`` at the next start; a flag or variable of the unit has ``path`` empty and a value.
     :ivar config_error: why a file of the configuration cannot be understood, in a sentence.
     :ivar auth_file_in_force: what the running process has; None when it did not tell, for which ``error`` has the reason.
-    :ivar quiet: its log has no lines of level info.
+    :ivar quiet: its log in the journal has no lines of level info: by its level, by a filter, or because it goes to a file.
     """
 
     config_path: str = CONFIG_PATH
@@ -145,7 +145,7 @@ def _configured(found: Crio, host: Host, flag: str) -> Crio:
         found,
         auth_file=Setting(flag) if flag else in_file,
         socket=says.get('api', {}).get('listen', Setting()).value or SOCKET,
-        quiet=says.get('runtime', {}).get('log_level', Setting()).value.lower() in _QUIET,
+        quiet=_is_quiet({key: one.value for key, one in says.get('runtime', {}).items()}, found),
     )
 
 
@@ -156,9 +156,14 @@ def _asked(found: Crio, host: Host) -> Crio:
         tables = host.ask(host.path(found.socket)).get('crio') or {}
     except ConfigError as exc:
         return replace(found, error=str(exc))
-    level = str((tables.get('runtime') or {}).get('log_level') or '')
+    runtime = tables.get('runtime') or {}
     return replace(
         found,
         auth_file_in_force=str((tables.get('image') or {}).get('global_auth_file') or ''),
-        quiet=level.lower() in _QUIET if level else found.quiet,
+        quiet=_is_quiet(runtime, found) if runtime.get('log_level') else found.quiet,
     )
+
+
+def _is_quiet(runtime: t.Mapping[str, t.Any], found: Crio) -> bool:
+    to_file = _service_facts.flag(found.argv or found.next_argv, 'log')
+    return str(runtime.get('log_level') or '').lower() in _QUIET or bool(runtime.get('log_filter')) or bool(to_file)

@@ -97,6 +97,22 @@ def test_a_flag_wins_over_files(place: Place) -> None:
     assert (found.auth_file, found.config_dir) == (Setting('/f'), '/etc/own')
 
 
+QUIET: list[tuple[dict[str, str], str, bool]] = [
+    ({'log_level': 'info'}, '', False),
+    ({'log_level': 'Error'}, '', True),
+    ({'log_level': 'debug', 'log_filter': 'x'}, '', True),
+    ({'log_level': 'info', 'log_filter': ''}, ' --log=/var/log/crio.log', True),
+    ({}, ' --log-level info', False),
+]
+
+
+@pytest.mark.parametrize('runtime, flags, quiet', QUIET)
+def test_whether_the_journal_tells_of_what_went_well(place: Place, runtime: dict[str, str], flags: str, quiet: bool) -> None:
+    place.put('etc/systemd/system/crio.service', f'[Service]\nExecStart=/usr/bin/crio{flags}\n')
+    place.answer = {'crio': {'runtime': runtime}}
+    assert place.inspect().quiet is quiet
+
+
 def test_it_does_not_answer(place: Place) -> None:
     place.answer = ConfigError('gone')
     found = place.inspect()
