@@ -28,7 +28,8 @@ class Place:
         self.root = root
         self.unit = {'LoadState': 'loaded', 'ActiveState': 'active', 'MainPID': '7', 'KillMode': 'process'}
         self.name = 'crio.service'
-        self.answer: Answers | Exception = {'crio': {'image': {'global_auth_file': '/run/auth.json'}, 'runtime': {'log_level': 'info'}}}
+        self.fails: ConfigError | None = None
+        self.answer: Answers = {'crio': {'image': {'global_auth_file': '/run/auth.json'}, 'runtime': {'log_level': 'info'}}}
         self.put('usr/bin/crio', '')
         self.put('etc/systemd/system/crio.service', '[Service]\nExecStart=/usr/bin/crio\n')
 
@@ -45,8 +46,8 @@ class Place:
 
     def ask(self, socket: str) -> Answers:
         self.asked = socket
-        if isinstance(self.answer, Exception):
-            raise self.answer
+        if self.fails:
+            raise self.fails
         return self.answer
 
     @property
@@ -114,7 +115,7 @@ def test_whether_the_journal_tells_of_what_went_well(place: Place, runtime: dict
 
 
 def test_it_does_not_answer(place: Place) -> None:
-    place.answer = ConfigError('gone')
+    place.fails = ConfigError('gone')
     found = place.inspect()
     assert (found.error, found.auth_file_in_force) == ('gone', None)
     place.unit.update(ActiveState='inactive', MainPID='0')
