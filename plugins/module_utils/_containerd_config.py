@@ -12,6 +12,7 @@ before and after what it makes of it (`containerd config dump`): nothing but tha
 from __future__ import annotations
 
 import copy
+import difflib
 import typing as t
 from dataclasses import dataclass
 
@@ -50,10 +51,7 @@ class Registry:
 def registry_of(dump: t.Mapping[str, t.Any]) -> Registry:
     """From what `containerd config dump` printed."""
     plugins = dump.get('plugins') or {}
-    found: dict[str, t.Any] = {}
-    for name in ('cri', _CRI_1, _IMAGES):
-        registry = (plugins.get(name) or {}).get('registry') or {}
-        found.update({key: value for key, value in registry.items() if value})
+    found = registry_table(dump)
     disabled = set(dump.get('disabled_plugins') or ())
     return Registry(
         config_path=str(found.get('config_path') or ''),
@@ -62,6 +60,20 @@ def registry_of(dump: t.Mapping[str, t.Any]) -> Registry:
         enabled=not disabled & {'cri', _CRI_1, _IMAGES},
         pulls_locally=(plugins.get(_IMAGES) or {}).get('use_local_image_pull') is True,
     )
+
+
+def registry_table(dump: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """The CRI's table `registry` in a dump, whichever name the plugin has there; without what is empty."""
+    found: dict[str, t.Any] = {}
+    for name in ('cri', _CRI_1, _IMAGES):
+        registry = ((dump.get('plugins') or {}).get(name) or {}).get('registry') or {}
+        found.update({key: value for key, value in registry.items() if value})
+    return found
+
+
+def registry_path(text: str, path: str = CONFIG_PATH) -> tuple[str, ...]:
+    """Where that table stands in a config.toml, by the version that it is written in."""
+    return ('plugins', _PLUGINS.get(version_of(text, path), _IMAGES), 'registry')
 
 
 def without_config_path(dump: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
@@ -89,7 +101,7 @@ def new_file(major: int) -> str:
 def with_config_path(text: str, directory: str, path: str = CONFIG_PATH) -> str:
     """The text with `config_path` set, all else untouched. Raises ConfigError where there is no safe place for it."""
     found = _toml.statements(text, path)
-    table = ('plugins', _PLUGINS.get(version_of(text, path), _IMAGES), 'registry')
+    table = registry_path(text, path)
     value = quote(directory)
     there = next((one for one in found if one.key and one.path == (*table, 'config_path')), None)
     if there:
@@ -149,5 +161,12 @@ def _mark_before(text: str, one: Statement, mark: str) -> int | None:
 
 def value_before(text: str, path: str = CONFIG_PATH) -> str | None:
     """The source text of the value that :func:`with_config_path` would replace; None where it would add one."""
-    table = ('plugins', _PLUGINS.get(version_of(text, path), _IMAGES), 'registry')
+    table = registry_path(text, path)
     return next((one.value for one in _toml.statements(text, path) if one.key and one.path == (*table, 'config_path')), None)
+
+
+def lines_that_differ(before: str, after: str) -> tuple[str, str]:
+    """The lines of each text that the other one has not: all else in a config.toml is nobody's business, and may be secret."""
+    old, new = before.splitlines(keepends=True), after.splitlines(keepends=True)
+    changes = [one for one in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes() if one[0] != 'equal']
+    return ''.join(line for one in changes for line in old[one[1] : one[2]]), ''.join(line for one in changes for line in new[one[3] : one[4]])

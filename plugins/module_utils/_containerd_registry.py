@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import typing as t
 from dataclasses import asdict, dataclass, field, replace
 
 from ansible_collections.quickpull.registry.plugins.module_utils import _containerd_config, _io, _service_facts
@@ -146,7 +147,8 @@ def why_not(found: Containerd, directory: str, ours: bool) -> str:
     tables = [f'{kind} of {", ".join(names)}' for kind, names in (('mirrors', registry.mirrors), ('TLS', registry.configs)) if names]
     return (
         f'{found.config_path} holds registry {" and ".join(tables)}, with which config_path does not go together: the CRI would not start. '
-        'Write those mirrors into registry_access_mirrors (or upstreams), take the tables out of the file, and run again.'
+        'Turn them into hosts.toml files with the playbook quickpull.registry.migrate_containerd (module containerd_migrate), and run again. Or write those '
+        'mirrors into registry_access_mirrors (or upstreams), and take the tables out of the file.'
     )
 
 
@@ -202,15 +204,9 @@ def _text(file: FileState) -> str | None:
         raise ConfigError(f'{file.path} is not UTF-8 (byte {exc.start}).', path=file.path) from exc
 
 
-def check(found: Containerd, text: str, directory: str, host: Host | None = None) -> None:
-    """Ask containerd what it would make of the text: what it makes of the file as it is, and ``directory`` beside, nothing else.
-
-    :raises ConfigError: when it would not.
-    """
-    host = host or Host()
+def dump_of_text(found: Containerd, text: str, host: Host) -> dict[str, t.Any]:
+    """What containerd would make of its config.toml with this text. Raises ConfigError with its own words when it would refuse it."""
     target = host.path(found.config_path)
-    if not os.path.isdir(os.path.dirname(target)):
-        return  # nothing is there that could be lost
     # Beside the file, since imports may be relative to it. A run that was killed here may have left one, with all that is in the file.
     _io.clean_temps(target)
     try:
@@ -221,7 +217,7 @@ def check(found: Containerd, text: str, directory: str, host: Host | None = None
         with os.fdopen(fd, 'wb') as stream:
             stream.write(text.encode())
         shown = temp if host.root in ('', '/') else '/' + os.path.relpath(temp, host.root)
-        dump = containerd.dump_of(found, shown, host)
+        return containerd.dump_of(found, shown, host)
     except OSError as exc:
         raise _io.explain(exc, found.config_path, 'write beside') from exc
     except ConfigError as exc:
@@ -229,6 +225,17 @@ def check(found: Containerd, text: str, directory: str, host: Host | None = None
     finally:
         with contextlib.suppress(OSError):
             os.unlink(temp)
+
+
+def check(found: Containerd, text: str, directory: str, host: Host | None = None) -> None:
+    """Ask containerd what it would make of the text: what it makes of the file as it is, and ``directory`` beside, nothing else.
+
+    :raises ConfigError: when it would not.
+    """
+    host = host or Host()
+    if not os.path.isdir(os.path.dirname(host.path(found.config_path))):
+        return  # nothing is there that could be lost
+    dump = dump_of_text(found, text, host)
     registry = _containerd_config.registry_of(dump)
     same = _containerd_config.without_config_path(dump) == _containerd_config.without_config_path(found.dump)
     if not same or (directory and registry.config_path != directory):

@@ -29,6 +29,7 @@ CONTAINERD = 'containerd'
 DOCKER = 'docker'
 DIRECTORIES = {CONTAINERD: '/etc/containerd/certs.d', DOCKER: '/etc/docker/certs.d'}
 FILE_NAME = 'hosts.toml'
+DEFAULT_DIRECTORY = '_default'
 
 # containerd 2.1 is the first to know the key; before, it is ignored.
 DIAL_TIMEOUT_SINCE = (2, 1)
@@ -38,7 +39,7 @@ DOCKER_SINCE = (28,)
 
 _CAPABILITIES = {'content': ('pull',), 'resolve': ('pull', 'resolve')}
 _COMMENT = re.compile(r'#[^\n]*=[^\n]*')
-_SERVERS = {'docker.io': 'https://registry-1.docker.io'}
+SERVERS = {'docker.io': 'https://registry-1.docker.io'}
 _UPSTREAM = re.compile(r'\A(?=.{1,253}\Z)[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?\Z')
 
 
@@ -73,7 +74,7 @@ def shadow(directories: t.Sequence[str], directory: str, upstream: str) -> str:
     hosts_unix.go: hostPaths; the CRI's hostDirFromRoots).
     """
     host, colon, port = upstream.rpartition(':')
-    names = ([f'{host}_{port}_'] if colon else []) + [upstream, '_default']
+    names = ([f'{host}_{port}_'] if colon else []) + [upstream, DEFAULT_DIRECTORY]
     places = [os.path.join(one, name) for one in directories for name in names]
     own = os.path.join(directory, upstream)
     before = places[: places.index(own)] if own in places else []
@@ -96,7 +97,7 @@ def render(upstream: str, mirrors: t.Sequence[Mirror], *, dial_timeout: float = 
     if not mirrors:
         return None
     beside = theirs or TheirCertificates()
-    lines = [FIRST_LINE, f'server = {quote(_SERVERS.get(upstream, f"https://{upstream}"))}']
+    lines = [FIRST_LINE, f'server = {quote(SERVERS.get(upstream, f"https://{upstream}"))}']
     if beside.authorities:
         lines.append(f'ca = [{", ".join(map(quote, beside.authorities))}]')
     if beside.pairs:
@@ -179,7 +180,7 @@ def resolves(mirrors: t.Iterable[Mirror]) -> bool:
 
 def without_self(upstream: str, mirrors: t.Iterable[Mirror]) -> list[Mirror]:
     """The mirrors without the upstream itself, which is asked last anyway."""
-    own = normalise_url(_SERVERS.get(upstream, f'https://{upstream}'))
+    own = normalise_url(SERVERS.get(upstream, f'https://{upstream}'))
     return [mirror for mirror in mirrors if normalise_url(mirror.url) != own]
 
 

@@ -210,13 +210,13 @@ plan:
 
 import contextlib
 import dataclasses
-import difflib
 import os
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.quickpull.registry.plugins.module_utils import _containerd_registry, _hosts_toml, _io, _owned_files
+from ansible_collections.quickpull.registry.plugins.module_utils._containerd_config import lines_that_differ
 from ansible_collections.quickpull.registry.plugins.module_utils._engines import containerd, docker
 from ansible_collections.quickpull.registry.plugins.module_utils._engines.containerd import Containerd
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
@@ -395,13 +395,6 @@ def run(module: AnsibleModule, state: State, hosts: Hosts) -> dict[str, t.Any]:
     for sentence in warnings_for(work, params, found, hosts):
         module.warn(sentence)
     return report(work, found, plan_after(work, found, module.check_mode, state, hosts))
-
-
-def lines_that_differ(before: str, after: str) -> tuple[str, str]:
-    """The lines of each text that the other one has not: all else in a config.toml is nobody's business, and may be secret."""
-    old, new = before.splitlines(keepends=True), after.splitlines(keepends=True)
-    changes = [one for one in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes() if one[0] != 'equal']
-    return ''.join(line for one in changes for line in old[one[1] : one[2]]), ''.join(line for one in changes for line in new[one[3] : one[4]])
 
 
 def report(work: Work, found: Containerd | None, plan: Plan) -> dict[str, t.Any]:
