@@ -133,4 +133,3 @@ def _remove_empty(folder: str) -> None:
         if os.path.basename(path) in ('containerd', 'etc', '') or not os.path.isdir(path) or os.listdir(path):
             return
         os.rmdir(path)
-
