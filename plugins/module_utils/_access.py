@@ -27,7 +27,7 @@ PARTS = (*DAEMON_PARTS, 'auths')
 _PART_OF = {'registry_mirrors': 'mirrors', 'insecure_registries': 'mirrors', 'proxies': 'proxies', 'settings': 'settings'}
 
 # Engines that the role configures, in the order in which it does.
-ENGINES = ('docker', 'containerd', 'podman', 'crio')
+ENGINES = ('docker', 'containerd', 'podman', 'crio', 'k3s', 'rke2')
 
 # Names that no other role has: where two loaded roles have a handler of one name, a bare notify reaches the last one.
 RELOAD_HANDLER = 'Reload {} for registry_access'
@@ -90,7 +90,7 @@ def all_candidates(mirrors: t.Mapping[str, t.Any] | None, catalog: t.Sequence[t.
 
 def other_upstreams(listed: t.Mapping[str, t.Sequence[t.Any]], engines: t.Collection[str], docker: t.Mapping[str, t.Any]) -> list[str]:
     """Upstreams besides Docker Hub that are to be probed, because an engine of the host takes mirrors of them."""
-    takes = bool({'containerd', 'podman', 'crio'} & set(engines)) or ('docker' in engines and docker.get('reads_hosts_toml', False))
+    takes = bool({'containerd', 'podman', 'crio', 'k3s', 'rke2'} & set(engines)) or ('docker' in engines and docker.get('reads_hosts_toml', False))
     return [name for name, mirrors in listed.items() if takes and mirrors and name != DOCKER_HUB]
 
 
@@ -477,6 +477,11 @@ LEFT_BY_ROLE = (
     '__registry_access_crio_dropin',
     '__registry_access_crio_pending',
     '__registry_access_crio_apply',
+    '__registry_access_k3s_none_serves',
+    '__registry_access_k3s_unserved',
+    '__registry_access_k3s_written',
+    '__registry_access_k3s_pending',
+    '__registry_access_k3s_apply',
     '__registry_access_login_leak',
     '__registry_access_login_waits',
     '__registry_access_logins',
@@ -504,11 +509,12 @@ _WRITTEN_BY_ENGINE = {
     'docker': '__registry_access_docker_written',
     'containerd': '__registry_access_containerd_written',
     'podman': '__registry_access_podman_written',
+    'k3s': '__registry_access_k3s_written',
 }
 # CRI-O has the mirrors of Podman's files. It was configured where its tasks left something.
 _CRIO = ('__registry_access_crio_conf', '__registry_access_crio_dropin', '__registry_access_crio_pending', '__registry_access_crio_apply')
-_APPLIES = {'containerd': '__registry_access_containerd_apply', 'crio': '__registry_access_crio_apply'}
-_NAMES = {'docker': 'Docker', 'containerd': 'containerd', 'podman': 'Podman', 'crio': 'CRI-O'}
+_APPLIES = {'containerd': '__registry_access_containerd_apply', 'crio': '__registry_access_crio_apply', 'k3s': '__registry_access_k3s_apply'}
+_NAMES = {'docker': 'Docker', 'containerd': 'containerd', 'podman': 'Podman', 'crio': 'CRI-O', 'k3s': 'K3s', 'rke2': 'RKE2'}
 
 
 def _host_summary(variables: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
@@ -541,7 +547,7 @@ def _host_summary(variables: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
         'left_out': [one for result in written for one in result.get('left_out', [])],
         'pending': [
             sentence
-            for name in ('__registry_access_pending', '__registry_access_containerd_pending', '__registry_access_crio_pending')
+            for name in ('__registry_access_pending', '__registry_access_containerd_pending', '__registry_access_crio_pending', '__registry_access_k3s_pending')
             for sentence in _said(variables, name)
         ],
         'warnings': [
@@ -550,6 +556,7 @@ def _host_summary(variables: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
             *_said(variables, '__registry_access_docker_unserved'),
             *_said(variables, '__registry_access_containerd_unserved'),
             *_said(variables, '__registry_access_podman_unserved'),
+            *_said(variables, '__registry_access_k3s_unserved'),
             *(warning for result in [*written, *by_engine, *others, logins] for warning in result.get('warnings', [])),
             *(_sentence_of(one) for result in by_engine for one in result.get('left_out', [])),
             *_said(variables, '__registry_access_login_waits'),
@@ -568,15 +575,16 @@ def _upstreams_summary(engines: t.Mapping[str, t.Any], variables: t.Mapping[str,
     crio = {'crio': _WRITTEN_BY_ENGINE['podman']} if any(name in variables for name in _CRIO) else {}
     for engine, name in {**_WRITTEN_BY_ENGINE, **crio}.items():
         result = variables.get(name, {})
-        facts = engines.get(engine) or {}
+        engine_here = 'rke2' if engine == 'k3s' and 'rke2' in engines else engine
+        facts = engines.get(engine_here) or {}
         if engine == 'podman' and not facts.get('version') and crio:
             continue  # nobody but CRI-O reads the files here
-        before = (engines.get('podman' if engine == 'crio' else engine) or {}).get('mirrors') or {}
+        before = (engines.get('podman' if engine == 'crio' else engine_here) or {}).get('mirrors') or {}
         state = _state_of(variables.get(_APPLIES.get(engine, ''), {}))
         by_upstream = {one['upstream']: one for one in result.get('files') or () if one.get('upstream') and one.get('mirrors') is not None}
         for upstream, one in by_upstream.items():
             rows.append({
-                'engine': f'{_NAMES[engine]} {facts.get("version") or ""}'.strip(),
+                'engine': f'{_NAMES[engine_here]} {facts.get("version") or ""}'.strip(),
                 'upstream': upstream,
                 'before': list(before.get(upstream) or []),
                 'after': list(one['mirrors']),

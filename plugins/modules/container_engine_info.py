@@ -479,6 +479,16 @@ engines:
           returned: always
           type: dict
           sample: {docker.io: ["http://cache.lan:5000"]}
+    k3s:
+      description: K3s, which brings a containerd of its own. C(role) is V(server) or V(agent). Other keys are those of C(crio).
+      returned: when K3s is installed
+      type: dict
+      sample: {role: server, version: 1.33.4+k3s1, running: true, registries_path: /etc/rancher/k3s/registries.yaml, mirrors: {}}
+    rke2:
+      description: RKE2, in the same form.
+      returned: when RKE2 is installed
+      type: dict
+      sample: {role: agent, version: 1.33.4+rke2r1, running: true, registries_path: /etc/rancher/rke2/registries.yaml, mirrors: {}}
 notes:
   description: Sentences about what an operator should know of the engines found.
   returned: always
@@ -498,10 +508,11 @@ from ansible_collections.quickpull.registry.plugins.module_utils import (
     _crio_report,
     _docker_certs,
     _docker_report,
+    _k3s_report,
     _registries_plan,
     _strangers,
 )
-from ansible_collections.quickpull.registry.plugins.module_utils._engines import containerd, crio, docker, podman
+from ansible_collections.quickpull.registry.plugins.module_utils._engines import containerd, crio, docker, k3s, podman
 from ansible_collections.quickpull.registry.plugins.module_utils._state import State
 
 
@@ -513,6 +524,7 @@ class Hosts:
     containerd: containerd.Host = dataclasses.field(default_factory=containerd.Host)
     podman: podman.Host = dataclasses.field(default_factory=podman.Host)
     crio: crio.Host = dataclasses.field(default_factory=crio.Host)
+    k3s: k3s.Host = dataclasses.field(default_factory=k3s.Host)
 
 
 def facts(hosts: Hosts, state: State) -> dict[str, t.Any]:
@@ -532,6 +544,10 @@ def facts(hosts: Hosts, state: State) -> dict[str, t.Any]:
     cri_o = crio.inspect(hosts.crio) if tools.crio else crio.Crio(installed=False)
     if cri_o.installed:
         engines['crio'] = _crio_report.engine(cri_o, state)
+    for name in k3s.NAMES:
+        rancher = k3s.inspect(name, hosts.k3s)
+        if rancher.installed:
+            engines[name] = _k3s_report.engine(rancher, hosts.k3s)
     notes = _docker_report.notes(daemon) + _containerd_report.notes(found) + _crio_report.notes(cri_o)
     return {'installed': sorted(engines), 'engines': engines, 'notes': notes}
 

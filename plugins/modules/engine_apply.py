@@ -6,12 +6,12 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: engine_apply
-short_description: Reload or restart containerd or CRI-O where that is needed and safe, prove it, and undo it when it fails
+short_description: Reload or restart an engine's service where that is needed and safe, prove it, and undo it when it fails
 version_added: 0.1.0
 description:
   - Brings into force what M(quickpull.registry.hosts_toml) wrote into containerd's C(config.toml), what M(quickpull.registry.registries_conf) and
-    M(quickpull.registry.crio_conf) wrote for CRI-O, and the proxies that M(quickpull.registry.engine_proxy_dropin) gives either. Docker has a module of its
-    own, M(quickpull.registry.docker_daemon_apply).
+    M(quickpull.registry.crio_conf) wrote for CRI-O, what M(quickpull.registry.k3s_registries) wrote for K3s and RKE2, and the proxies that
+    M(quickpull.registry.engine_proxy_dropin) gives. Docker has a module of its own, M(quickpull.registry.docker_daemon_apply).
   - Does nothing where everything is in force already, and leaves a service that is stopped as it is.
   - containerd is restarted, never reloaded, since a SIGHUP ends it. Running containers live through that, as long as the unit has
     C(KillMode=process), which it has by default.
@@ -20,6 +20,8 @@ description:
   - CRI-O is reloaded for mirrors, and restarted for proxies and for another C(global_auth_file). C(systemctl reload) ends well whatever the files hold, so
     the proof of a reload is the line in CRI-O's log that it has applied them. Where its C(log_level) hides that line, it is listened to for a few
     seconds, and RV(proved) stays V(false). A restart is proved by what it then says it has in force.
+  - K3s and RKE2 are restarted, agents with O(restart=auto) and servers with V(always) alone, since that interrupts the API of their cluster. The proof is
+    that the CRI answers and that their containerd was given the mirrors.
   - When the service does not come up as wanted, or does not take what was written, that is put back as it was proved last, and the service is restarted or
     reloaded with that. The task then fails. What was proved before is not put back.
 extends_documentation_fragment:
@@ -37,7 +39,7 @@ options:
   engine:
     description: Whose service it is.
     type: str
-    choices: [containerd, crio]
+    choices: [containerd, crio, k3s, rke2]
     required: true
   planned:
     description:
@@ -123,11 +125,17 @@ from ansible_collections.quickpull.registry.plugins.module_utils._containerd_ser
 from ansible_collections.quickpull.registry.plugins.module_utils._crio_service import CrioService
 from ansible_collections.quickpull.registry.plugins.module_utils._detached import DetachedError, run_detached
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
+from ansible_collections.quickpull.registry.plugins.module_utils._k3s_service import K3sService
 from ansible_collections.quickpull.registry.plugins.module_utils._plan import from_dict
 from ansible_collections.quickpull.registry.plugins.module_utils._service_apply import Options, Service, apply, foresee
 from ansible_collections.quickpull.registry.plugins.module_utils._state import State
 
-SERVICES: t.Dict[str, t.Callable[[State], Service]] = {'containerd': ContainerdService, 'crio': CrioService}
+SERVICES: t.Dict[str, t.Callable[[State], Service]] = {
+    'containerd': ContainerdService,
+    'crio': CrioService,
+    'k3s': lambda state: K3sService('k3s', state),
+    'rke2': lambda state: K3sService('rke2', state),
+}
 
 
 def work(service: Service, options: Options, check_mode: bool) -> dict[str, t.Any]:
@@ -157,7 +165,7 @@ def run(module: AnsibleModule, state: State) -> dict[str, t.Any]:
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            'engine': {'type': 'str', 'choices': ['containerd', 'crio'], 'required': True},
+            'engine': {'type': 'str', 'choices': ['containerd', 'crio', 'k3s', 'rke2'], 'required': True},
             'planned': {'type': 'dict'},
             'restart': {'type': 'str', 'choices': ['always', 'auto', 'never'], 'default': 'auto'},
             'rollback': {'type': 'bool', 'default': True},

@@ -12,7 +12,7 @@ import yaml
 from ansible.module_utils.testing import patch_module_args
 
 from ansible_collections.quickpull.registry.plugins.module_utils import _dropin
-from ansible_collections.quickpull.registry.plugins.module_utils._engines import containerd, crio, docker, podman
+from ansible_collections.quickpull.registry.plugins.module_utils._engines import containerd, crio, docker, k3s, podman
 from ansible_collections.quickpull.registry.plugins.module_utils._state import State
 from ansible_collections.quickpull.registry.plugins.modules import container_engine_info, docker_daemon_info
 
@@ -70,6 +70,7 @@ def test_the_documentation_names_just_what_is_returned(module: t.Any, monkeypatc
     monkeypatch.setattr(containerd, 'inspect', lambda *_hosts, **_options: containerd.Containerd(installed=True))
     monkeypatch.setattr(podman, 'inspect', lambda *_hosts: podman.Tools(podman='/usr/bin/podman', crio='/usr/bin/crio'))
     monkeypatch.setattr(crio, 'inspect', lambda *_hosts: crio.Crio(installed=True))
+    monkeypatch.setattr(k3s, 'inspect', lambda name, *_hosts: k3s.K3s(installed=True, name=name))
     found = {name: value for name, value in output(module, capsys).items() if name not in ('changed', 'invocation')}
     documented = keys(yaml.safe_load(module.RETURN))
     assert shape(found, documented) == documented
