@@ -60,7 +60,7 @@ def test_what_is_written_is_yaml() -> None:
 
 
 NAMES = st.from_regex(r'\A[a-z0-9.-]{1,20}\Z')
-PATHS = st.text(st.characters(codec='utf-8', exclude_categories=('C',)), min_size=1)
+PATHS = st.text(st.characters(codec='utf-8', exclude_categories=['C']), min_size=1)
 
 
 @given(st.dictionaries(NAMES, st.lists(NAMES, min_size=1)), PATHS)
