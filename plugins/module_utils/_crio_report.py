@@ -21,6 +21,7 @@ def engine(found: Crio, state: State) -> dict[str, t.Any]:
         'config_dir': found.config_dir,
         'global_auth_file': found.auth_file.value,
         'global_auth_file_in_force': found.auth_file_in_force,
+        'auto_reload_registries': found.auto_reload,
         'registries_read': _crio_registries.plan(found, state).action == NONE if found.running else None,
     }
 

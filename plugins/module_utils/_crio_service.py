@@ -78,11 +78,12 @@ class CrioService:
         return found.running and not found.error
 
     def reloaded(self, since: float) -> str | None:
-        lines = _systemd.journal(self.unit, since, runner=self.host.run)
-        refused = [line for line in lines if any(part in line.lower() for part in _REFUSED)]
-        if refused:
-            return mask_text(refused[-1])[:600]
-        return '' if any(_APPLIED in line.lower() for line in lines) else None
+        for line in _systemd.journal(self.unit, since, runner=self.host.run):
+            if _APPLIED in line.lower():
+                return ''  # what fails behind this (profiles, runtimes) is told as a refusal too, and is none of ours
+            if any(part in line.lower() for part in _REFUSED):
+                return mask_text(line)[:600]
+        return None
 
     def quiet(self) -> bool:
         return self.look().quiet

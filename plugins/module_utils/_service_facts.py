@@ -47,7 +47,8 @@ class Service:
     :ivar argv: the command line of the process, ``next_argv`` that of the next start as far as the unit tells.
     :ivar dependents: active units that stop together with it.
     :ivar kill_mode: of the unit; with anything but ``process`` a restart stops containers.
-    :ivar environ: proxy variables of the running process, and our drop-in's own marker. Holds secrets.
+    :ivar environ: proxy variables of the running process, our drop-in's own marker, and variables that were asked for. Holds secrets.
+    :ivar next_environ: variables that were asked for, at the next start as far as the unit tells.
     """
 
     installed: bool
@@ -67,6 +68,7 @@ class Service:
     kill_mode: str = ''
     need_daemon_reload: bool = False
     environ: t.Mapping[str, str] = field(default_factory=dict, repr=False)
+    next_environ: t.Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def version_tuple(self) -> tuple[int, ...] | None:
@@ -77,11 +79,12 @@ class Service:
         return self.active_state in ('active', 'reloading') and self.main_pid > 0
 
 
-def look(host: Reach, unit: str, program: str, binaries: t.Sequence[str]) -> dict[str, t.Any]:
+def look(host: Reach, unit: str, program: str, binaries: t.Sequence[str], variables: t.Sequence[str] = ()) -> dict[str, t.Any]:
     """The fields of :class:`Service`, for whichever engine's own description. Starts nothing but ``PROGRAM --version``, and raises for nothing.
 
     :param program: the name of the program.
     :param binaries: where it may lie when neither the unit nor a process tells.
+    :param variables: of its environment, besides those of proxies.
     """
     says = _systemd.show_many((unit,), (*_PROPERTIES, *_STOPS_WITH), runner=host.run).get(unit, {})
     files = _systemd.unit_files(unit, fragment=says.get('FragmentPath', ''), drop_ins=says.get('DropInPaths', '').split(), root=host.root)
@@ -109,7 +112,8 @@ def look(host: Reach, unit: str, program: str, binaries: t.Sequence[str]) -> dic
         'dependents': _dependents(host, unit, says) if pid else (),
         'kill_mode': says.get('KillMode', ''),
         'need_daemon_reload': says.get('NeedDaemonReload') == 'yes',
-        **_started(host, pid, says),
+        'next_environ': {name: files.environment[name].value for name in variables if name in files.environment},
+        **_started(host, pid, says, variables),
     }
 
 
@@ -175,7 +179,7 @@ def _dependents(host: Reach, unit: str, says: t.Mapping[str, str]) -> tuple[str,
     return tuple(name for name in names if states.get(name, {}).get('ActiveState', 'unknown') not in ('inactive', 'failed'))
 
 
-def _started(host: Reach, pid: int, says: t.Mapping[str, str]) -> dict[str, t.Any]:
+def _started(host: Reach, pid: int, says: t.Mapping[str, str], variables: t.Sequence[str]) -> dict[str, t.Any]:
     ticks = _procfs.start_ticks(pid, host.root) if pid else None
     if ticks is None:
         return {}
@@ -183,5 +187,5 @@ def _started(host: Reach, pid: int, says: t.Mapping[str, str]) -> dict[str, t.An
     return {
         'start_id': _procfs.start_id(pid, host.root),
         'started_at': _procfs.started_at(ticks, says.get('ExecMainStartTimestamp', '')),
-        'environ': {name: environ[name] for name in (*PROXY_NAMES, DROPIN_MARKER) if name in environ},
+        'environ': {name: environ[name] for name in (*PROXY_NAMES, DROPIN_MARKER, *variables) if name in environ},
     }

@@ -448,6 +448,11 @@ engines:
           returned: always
           type: str
           sample: /etc/crio/auth.json
+        auto_reload_registries:
+          description: Whether it reads drop-ins for registries by itself when they change.
+          returned: always
+          type: bool
+          sample: false
         registries_read:
           description: Whether the running CRI-O has read the drop-ins of M(quickpull.registry.registries_conf) as they are; null when it does not run.
           returned: always

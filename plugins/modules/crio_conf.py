@@ -10,8 +10,8 @@ short_description: Tell CRI-O which file has its logins
 version_added: 0.1.0
 description:
   - Sets C(global_auth_file) for CRI-O by a drop-in of its own, C(50-quickpull.conf) in C(/etc/crio/crio.conf.d) or wherever CRI-O is told to look.
-  - CRI-O runs as root and finds C(/root/.config/containers/auth.json) by itself, where M(quickpull.registry.registry_auth) writes the logins of root for
-    O(quickpull.registry.registry_auth#module:format=containers). So this is needed only for another file.
+  - CRI-O runs as root and, by its sources, finds C(/root/.config/containers/auth.json) by itself. That is where M(quickpull.registry.registry_auth) writes
+    the logins of root for O(quickpull.registry.registry_auth#module:format=containers). So this is needed only for another file.
   - CRI-O takes the path when it starts. That is not done here. RV(plan) says what is needed, and M(quickpull.registry.engine_apply) does it. The file
     itself is read at each pull. As long as it holds broken JSON, each pull fails, and a login in it that is wrong is passed over without a word.
 extends_documentation_fragment:

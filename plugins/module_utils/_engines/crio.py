@@ -28,6 +28,15 @@ SOCKET = '/var/run/crio/crio.sock'
 
 _BINARIES = ('/usr/bin/crio', '/usr/local/bin/crio', '/usr/sbin/crio', '/bin/crio', '/opt/bin/crio')
 _SECONDS = 5.0
+# Flags that count here, and the variables that stand for them where they are not given (internal/criocli: EnvVars). Both beat files.
+_VARIABLES = {
+    'config': 'CONTAINER_CONFIG',
+    'config-dir': 'CONTAINER_CONFIG_DIR',
+    'global-auth-file': 'CONTAINER_GLOBAL_AUTH_FILE',
+    'listen': 'CONTAINER_LISTEN',
+    'log': 'CONTAINER_LOG',
+}
+_SHORT = {'config': 'c', 'config-dir': 'd'}
 # Where one of these is in force, a line of level info is not written.
 _QUIET = ('warn', 'warning', 'error', 'fatal', 'panic')
 
@@ -77,6 +86,7 @@ class Crio(Service):
 
     :ivar config_path: crio.conf, ``config_dir`` its drop-ins.
     :ivar auth_file: ``global_auth_file`` at the next start; a flag or variable of the unit has ``path`` empty and a value.
+    :ivar auto_reload: it reads drop-ins for registries by itself when they change (``auto_reload_registries``, since 1.30).
     :ivar config_error: why a file of the configuration cannot be understood, in a sentence.
     :ivar auth_file_in_force: what the running process has; None when it did not tell, for which ``error`` has the reason.
     :ivar quiet: its log in the journal has no lines of level info: by its level, by a filter, or because it goes to a file.
@@ -86,6 +96,7 @@ class Crio(Service):
     config_dir: str = CONFIG_DIR
     socket: str = SOCKET
     auth_file: Setting = Setting()
+    auto_reload: bool = False
     config_error: str = ''
     auth_file_in_force: str | None = None
     error: str = ''
@@ -95,19 +106,22 @@ class Crio(Service):
 def inspect(host: Host | None = None) -> Crio:
     """Look at CRI-O on this host. Starts nothing, changes nothing, and raises for nothing that it finds."""
     host = host or Host()
-    facts = _service_facts.look(host, UNIT, 'crio', _BINARIES)
+    variables = tuple(_VARIABLES.values())
+    facts = _service_facts.look(host, UNIT, 'crio', _BINARIES, variables)
     if not facts['installed'] or not facts['unit']:
-        other = _service_facts.look(host, OTHER_UNIT, 'crio', _BINARIES)
+        other = _service_facts.look(host, OTHER_UNIT, 'crio', _BINARIES, variables)
         facts = other if other.get('unit') else facts
     if not facts['installed']:
         return Crio(installed=False)
-    argv = facts['argv'] or facts['next_argv']
-    found = Crio(
-        **facts,
-        config_path=_service_facts.flag(argv, 'config', 'c') or CONFIG_PATH,
-        config_dir=_service_facts.flag(argv, 'config-dir', 'd') or CONFIG_DIR,
-    )
-    return _asked(_configured(found, host, _service_facts.flag(argv, 'global-auth-file')), host)
+    found = Crio(**facts)
+    found = replace(found, config_path=_option(found, 'config') or CONFIG_PATH, config_dir=_option(found, 'config-dir') or CONFIG_DIR)
+    return _asked(_configured(found, host), host)
+
+
+def _option(found: Crio, name: str, *, running: bool = False) -> str:
+    """What the command line or the environment says of an option, at the next start or of the process that runs; empty for nothing."""
+    argv, environ = (found.argv, found.environ) if running and found.argv else (found.next_argv, found.next_environ)
+    return _service_facts.flag(argv, name, *filter(None, (_SHORT.get(name),))) or environ.get(_VARIABLES[name], '')
 
 
 def settings_in(found: Crio, host: Host, *, without: str = '') -> dict[str, t.Dict[str, Setting]]:
@@ -122,29 +136,38 @@ def settings_in(found: Crio, host: Host, *, without: str = '') -> dict[str, t.Di
         tables = _toml.read(_io.read_text(host.path(path)) or '', path).get('crio') or {}
         for table, keys in tables.items() if isinstance(tables, dict) else ():
             for key, value in keys.items() if isinstance(keys, dict) else ():
-                if isinstance(value, str):
-                    says.setdefault(table, {})[key] = Setting(value, path)
+                if isinstance(value, (str, bool)):
+                    says.setdefault(table, {})[key] = Setting(str(value).lower() if isinstance(value, bool) else value, path)
     return says
 
 
 def _files(found: Crio, host: Host) -> list[str]:
     """crio.conf, and all files below the directory of drop-ins, whatever their names."""
     own = [found.config_path] if os.path.isfile(host.path(found.config_path)) else []
-    folder = host.path(found.config_dir)
-    names = [os.path.relpath(os.path.join(base, name), folder) for base, _dirs, files in os.walk(folder) for name in files]
-    return own + [os.path.join(found.config_dir, name) for name in sorted(names)]
+    return own + _walk(found.config_dir, host)
 
 
-def _configured(found: Crio, host: Host, flag: str) -> Crio:
+def _walk(folder: str, host: Host) -> list[str]:
+    """All files below a directory in the order of Go's filepath.Walk: by name, a directory with what is in it at its place."""
+    try:
+        names = sorted(os.listdir(host.path(folder)))
+    except OSError:
+        return []
+    paths = [os.path.join(folder, name) for name in names]
+    return [one for path in paths for one in (_walk(path, host) if os.path.isdir(host.path(path)) else [path])]
+
+
+def _configured(found: Crio, host: Host) -> Crio:
     try:
         says = settings_in(found, host)
     except ConfigError as exc:
         return replace(found, config_error=str(exc))
-    in_file = says.get('image', {}).get('global_auth_file', Setting())
+    image, given = says.get('image', {}), _option(found, 'global-auth-file')
     return replace(
         found,
-        auth_file=Setting(flag) if flag else in_file,
-        socket=says.get('api', {}).get('listen', Setting()).value or SOCKET,
+        auth_file=Setting(given) if given else image.get('global_auth_file', Setting()),
+        auto_reload=image.get('auto_reload_registries', Setting()).value == 'true',
+        socket=_option(found, 'listen', running=True) or says.get('api', {}).get('listen', Setting()).value or SOCKET,
         quiet=_is_quiet({key: one.value for key, one in says.get('runtime', {}).items()}, found),
     )
 
@@ -165,5 +188,5 @@ def _asked(found: Crio, host: Host) -> Crio:
 
 
 def _is_quiet(runtime: t.Mapping[str, t.Any], found: Crio) -> bool:
-    to_file = _service_facts.flag(found.argv or found.next_argv, 'log')
+    to_file = _option(found, 'log', running=True)
     return str(runtime.get('log_level') or '').lower() in _QUIET or bool(runtime.get('log_filter')) or bool(to_file)

@@ -114,6 +114,29 @@ def test_whether_the_journal_tells_of_what_went_well(place: Place, runtime: dict
     assert place.inspect().quiet is quiet
 
 
+def test_variables_and_flags_beat_files(place: Place) -> None:
+    place.put('etc/crio/crio.conf', '[crio.image]\nglobal_auth_file = "/a"\nauto_reload_registries = true\n[crio.api]\nlisten = "/run/a.sock"\n')
+    assert (place.inspect().auto_reload, place.inspect().socket) == (True, '/run/a.sock')
+    place.put(
+        'etc/systemd/system/crio.service',
+        '[Service]\nEnvironment=CONTAINER_GLOBAL_AUTH_FILE=/v CONTAINER_LISTEN=/run/v.sock CONTAINER_CONFIG_DIR=/etc/v\nExecStart=/usr/bin/crio\n',
+    )
+    found = place.inspect()
+    assert (found.auth_file, found.socket, found.config_dir) == (Setting('/v'), '/run/v.sock', '/etc/v')
+    place.put(
+        'etc/systemd/system/crio.service', '[Service]\nEnvironment=CONTAINER_LISTEN=/run/v.sock\nExecStart=/usr/bin/crio --listen=/run/f.sock -d /etc/f\n'
+    )
+    assert (place.inspect().socket, place.inspect().config_dir) == ('/run/f.sock', '/etc/f')
+
+
+def test_drop_ins_are_read_as_go_walks_them(place: Place) -> None:
+    for name in ('a.conf', 'a-b.conf', 'a/x.conf'):
+        place.put(f'etc/crio/crio.conf.d/{name}', f'[crio.image]\nglobal_auth_file = "/{name}"\n')
+    assert place.inspect().auth_file.value == '/a.conf'
+    place.put('etc/crio/crio.conf.d/z/0', '[crio.image]\nglobal_auth_file = "/z"\n')
+    assert place.inspect().auth_file.value == '/z'
+
+
 def test_it_does_not_answer(place: Place) -> None:
     place.fails = 'gone'
     found = place.inspect()
