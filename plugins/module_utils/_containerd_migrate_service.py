@@ -7,6 +7,8 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
+import hashlib
 import os
 import typing as t
 
@@ -31,8 +33,8 @@ def plan(found: Containerd, directory: str, host: Host) -> Migration | None:
     if found.registry is None:
         raise ConfigError(found.config_error or f'{found.config_path} cannot be understood.', path=found.config_path)
     place = host.path(found.config_path)
-    text = _io.read_text(place) or ''
-    migration = migrate(text, found.dump, directory, found.config_path)
+    source = _io.read_file(place)
+    migration = migrate((source.data or b'').decode('utf-8'), found.dump, directory, found.config_path)
     if migration is None:
         return None
     if found.registry.config_path not in ('', directory):
@@ -44,7 +46,7 @@ def plan(found: Containerd, directory: str, host: Host) -> Migration | None:
         if (_io.read_text(host.path(path)) or wanted) != wanted:
             raise ConfigError(f'{path} is there already, and not what the tables say. Move it away, and run again.', path=path)
     _check(found, migration.text, directory, host)
-    return migration
+    return dataclasses.replace(migration, source=source)
 
 
 def _check(found: Containerd, text: str, directory: str, host: Host) -> None:
@@ -79,20 +81,47 @@ def _rest(dump: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
 
 
 def write(state: State, found: Containerd, migration: Migration, host: Host) -> None:
-    """Put aside what is there, then write: the files first, which mean nothing as long as config.toml does not name them."""
+    """Put aside what is there, then write: the files first, which mean nothing as long as config.toml does not name them.
+
+    :raises ConfigError: when it cannot be written, or config.toml was changed since it was read. Then all is as it was.
+    """
     config = host.path(found.config_path)
     paths = {host.path(path): text for path, text in migration.files.items()}
     with _io.locked(state):
-        _snapshot.save(state, SET, _snapshot.PROVED, [config, *paths])
-        before = _io.read_file(config)
-        for path, text in paths.items():
-            _io.make_dirs(os.path.dirname(path))
-            _io.write_atomic(path, text.encode())
-        _io.write_atomic(config, migration.text.encode(), like=before, expect=before)
+        _snapshot.save_once(state, SET, _snapshot.PROVED, [config, *paths])
+        _io.write_private(state.applied(SET), _hash(migration.text.encode()).encode(), root=state.root)
+        try:
+            for path, text in paths.items():
+                _io.make_dirs(os.path.dirname(path))
+                _io.write_atomic(path, text.encode())
+            _io.write_atomic(config, migration.text.encode(), like=migration.source, expect=migration.source)
+        except ConfigError:
+            # config.toml itself is as it was: it is written last.
+            _take_back(state, list(paths))
+            raise
+
+
+def _hash(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _take_back(state: State, paths: t.Sequence[str]) -> None:
+    """The new files go again, without a look at config.toml."""
+    snapshot = _snapshot.load(state, SET, _snapshot.PROVED)
+    if snapshot:
+        _snapshot.restore(dataclasses.replace(snapshot, files=tuple(entry for entry in snapshot.files if entry.path in paths)))
+    for path in paths:
+        _remove_empty(os.path.dirname(path))
+    _forget(state)
+
+
+def _forget(state: State) -> None:
+    _snapshot.drop(state, SET, _snapshot.PROVED)
+    _io.delete_file(state.applied(SET))
 
 
 class MigrationService(ContainerdService):
-    """containerd with the new files in place. Its one plan is a restart."""
+    """containerd with the new files in place. Its one plan is a restart, as long as it has not been started since."""
 
     def __init__(self, state: State, directory: str, host: Host | None = None) -> None:
         super().__init__(state, host)
@@ -100,9 +129,16 @@ class MigrationService(ContainerdService):
 
     def plan(self) -> Plan:
         found = self.look()
-        if not found.running:
+        if not found.running or self._came_into_force(found):
             return Plan()
         return _service_facts.restart_plan(found, 'containerd', ('config_path',), ('containerd reads config.toml only when it starts.',))
+
+    def _came_into_force(self, found: Containerd) -> bool:
+        """Whether a start since it was written has it in force: an earlier run died, and the host was started anew."""
+        place = self.state.snapshot(SET, _snapshot.PROVED)
+        if not os.path.exists(place) or found.started_at is None or found.started_at <= os.stat(place).st_mtime:
+            return False
+        return not self.failures(None)
 
     def failures(self, started_before: str | None) -> list[str]:
         found = self.look()
@@ -116,12 +152,18 @@ class MigrationService(ContainerdService):
 
     def proved(self) -> None:
         with _io.locked(self.state):
-            _snapshot.drop(self.state, SET, _snapshot.PROVED)
+            _forget(self.state)
 
     def put_back(self) -> list[str]:
         with _io.locked(self.state):
+            written = (_io.read_text(self.state.applied(SET)) or '').strip()
+            now = _io.read_file(self.host.path(self.look().config_path)).data or b''
+            if _hash(now) != written:
+                _forget(self.state)  # somebody edited it since: it is theirs by now
+                return []
             snapshot = _snapshot.load(self.state, SET, _snapshot.PROVED)
             paths = _snapshot.put_back(self.state, SET)
+            _forget(self.state)
             for entry in snapshot.files if snapshot else ():
                 _remove_empty(os.path.dirname(entry.path))
         return paths

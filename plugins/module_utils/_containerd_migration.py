@@ -15,6 +15,7 @@ Pure: texts and values in, texts out.
 from __future__ import annotations
 
 import os
+import re
 import typing as t
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -22,6 +23,7 @@ from urllib.parse import urlsplit
 from ansible_collections.quickpull.registry.plugins.module_utils import _containerd_config, _toml
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._hosts_toml import DEFAULT_DIRECTORY, FILE_NAME, SERVERS
+from ansible_collections.quickpull.registry.plugins.module_utils._io import FileState
 from ansible_collections.quickpull.registry.plugins.module_utils._mask import mask_url
 from ansible_collections.quickpull.registry.plugins.module_utils._toml import Statement, quote
 
@@ -38,11 +40,13 @@ class Migration:
     :ivar text: config.toml without them, and with ``config_path``.
     :ivar files: the hosts.toml files, by path.
     :ivar endpoints: for people: the endpoints by upstream, without passwords.
+    :ivar source: config.toml as it was read for this.
     """
 
     text: str = field(repr=False)
     files: t.Mapping[str, str]
     endpoints: t.Mapping[str, t.Sequence[str]]
+    source: FileState | None = field(default=None, repr=False)
 
 
 def tables_in(dump: t.Mapping[str, t.Any]) -> tuple[dict[str, t.Any], dict[str, t.Any]]:
@@ -92,6 +96,12 @@ def _upstream_of(host: str) -> str:
     return next((upstream for upstream, server in SERVERS.items() if urlsplit(server).netloc == host), host)
 
 
+def _scheme(upstream: str) -> str:
+    """containerd reaches a registry on the host itself without TLS unless it is told otherwise."""
+    host = upstream.rpartition(':')[0] if re.search(r':\d+\Z', upstream) else upstream
+    return 'http' if host == 'localhost' or host.startswith('127.') else 'https'
+
+
 def _tls(host: str, table: t.Mapping[str, t.Any], path: str) -> list[str]:
     """The lines for a host's TLS."""
     other = sorted(key for key, value in table.items() if value and key not in _TLS_KEYS)
@@ -107,7 +117,7 @@ def _tls(host: str, table: t.Mapping[str, t.Any], path: str) -> list[str]:
 def _render(upstream: str, endpoints: t.Sequence[str], tls: t.Mapping[str, t.Sequence[str]]) -> str:
     lines = [FIRST_LINE]
     if upstream != _ANY:
-        own = SERVERS.get(upstream, f'https://{upstream}')
+        own = SERVERS.get(upstream, f'{_scheme(upstream)}://{upstream}')
         # An endpoint that is the upstream itself keeps the upstream from being asked in another way.
         server = next((url for url in endpoints if urlsplit(url).netloc == upstream), own)
         lines += [f'server = {quote(server)}', *(tls.get(urlsplit(server).netloc, ()) if server.startswith('https:') else ())]

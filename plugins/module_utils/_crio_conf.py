@@ -29,11 +29,16 @@ START = 'crio-start'
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the drop-in is to be. ``left``: why it is left out, in a sentence; empty when it is not."""
+    """What the drop-in is to be.
+
+    :ivar left: why it is left out, in a sentence; empty when it is not.
+    :ivar value: what CRI-O is then told by all of its files together.
+    """
 
     path: str
     files: _owned_files.Plan
     left: str = ''
+    value: str = ''
 
 
 def default_path(found: Crio) -> str:
@@ -51,16 +56,20 @@ def plan(record: _owned_files.Record, owner: str, found: Crio, auth_file: str, h
     if auth_file and not (auth_file.startswith('/') and auth_file.isprintable()):
         raise ConfigError(f'{KEY}: {auth_file!r} is no absolute path.', key=KEY)
     left, content = '', None
+    said = crio.settings_in(found, host, without=default_path(found)).get('image', {}).get(KEY, crio.Setting())
+    value = said.value
+    if found.auth_file.value and not found.auth_file.path:
+        value = found.auth_file.value
     if auth_file:
-        said = crio.settings_in(found, host, without=default_path(found)).get('image', {}).get(KEY, crio.Setting())
         by_flag = found.auth_file.value if not found.auth_file.path else ''
         if by_flag:
             left = f'{found.unit} starts CRI-O with a {KEY} of its own, {by_flag}; that wins over files.'
         elif said.value and said.value != auth_file:
             left = f'{said.path} already sets {KEY} = "{said.value}"; it is left to that file.'
         elif not said.value:
+            value = auth_file
             content = Content(f'{FIRST_LINE}\n[crio.image]\n{KEY} = {_toml.quote(auth_file)}\n')
-    return Wanted(path, _owned_files.plan(record, owner, {path: content}), left)
+    return Wanted(path, _owned_files.plan(record, owner, {path: content}), left, value)
 
 
 def restart_reasons(found: Crio, state: State) -> list[str]:
@@ -74,6 +83,8 @@ def restart_reasons(found: Crio, state: State) -> list[str]:
     return [f'The running CRI-O has {KEY} = "{found.auth_file_in_force}", not "{found.auth_file.value}", and reads it when it starts alone.']
 
 
-def predicted_reasons(found: Crio) -> t.List[str]:
+def predicted_reasons(found: Crio, wanted: Wanted) -> t.List[str]:
     """The same for a drop-in that is to change."""
-    return [f'CRI-O reads {KEY} when it starts alone.'] if found.running else []
+    if found.auth_file_in_force is None or found.auth_file_in_force == wanted.value:
+        return []
+    return [f'CRI-O reads {KEY} when it starts alone.']

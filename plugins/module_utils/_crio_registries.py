@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass, field
 
 from ansible_collections.quickpull.registry.plugins.module_utils import _io, _owned_files, _snapshot
 from ansible_collections.quickpull.registry.plugins.module_utils._engines.crio import Crio
-from ansible_collections.quickpull.registry.plugins.module_utils._plan import RELOAD, Plan
+from ansible_collections.quickpull.registry.plugins.module_utils._plan import NONE, RELOAD, Plan
 from ansible_collections.quickpull.registry.plugins.module_utils._registries_plan import KIND
 from ansible_collections.quickpull.registry.plugins.module_utils._state import State
 
@@ -93,5 +93,8 @@ def proved(state: State, start: str) -> None:
 
 def keep_proved(state: State, found: Crio, paths: t.Iterable[str]) -> None:
     """Put drop-ins aside before they are changed, as CRI-O was proved to have read them last: what was put aside before stays."""
-    if found.running:
-        _snapshot.save_once(state, ENGINE, _snapshot.PROVED, paths)
+    if not found.running:
+        return
+    if plan(found, state).action == NONE:  # what was put aside before has come into force since, by a start of its own
+        _snapshot.drop(state, ENGINE, _snapshot.PROVED)
+    _snapshot.save_once(state, ENGINE, _snapshot.PROVED, paths)

@@ -10,6 +10,7 @@ next time (measured on 1.30, 1.34 and 1.37). A restart is proved by its own word
 
 from __future__ import annotations
 
+import typing as t
 from dataclasses import replace
 
 from ansible_collections.quickpull.registry.plugins.module_utils import _crio_conf, _crio_registries, _dropin, _io, _service_facts, _snapshot, _systemd
@@ -24,6 +25,15 @@ from ansible_collections.quickpull.registry.plugins.module_utils._state import S
 _APPLIED = 'applied new registry configuration'
 _REFUSED = ('unable to reload configuration', 'registries reload failed')
 _FATAL = ('level=fatal', 'level=error', 'crio: ')
+
+
+def keep_for_start(state: State, host: Host, found: Crio, paths: t.Sequence[str]) -> None:
+    """Put files that are read at a start aside before they are changed, as they were proved last: what waits for a start since then stays."""
+    if not found.running:
+        return
+    if CrioService(state, host).start_plan(found).action == NONE:
+        _snapshot.drop(state, START, _snapshot.PROVED)
+    _snapshot.save_once(state, START, _snapshot.PROVED, paths)
 
 
 class CrioService:
@@ -46,12 +56,13 @@ class CrioService:
     def plan(self) -> Plan:
         found = self.look()
         by_reload = _crio_registries.plan(found, self.state)
-        by_start = self._start_plan(found)
+        by_start = self.start_plan(found)
         if by_start.action == NONE:
             return by_reload
         return replace(by_start, reload_keys=by_reload.reload_keys, reasons=by_reload.reasons + by_start.reasons)
 
-    def _start_plan(self, found: Crio) -> Plan:
+    def start_plan(self, found: Crio) -> Plan:
+        """What of it needs a restart."""
         if not found.running:
             return Plan()
         reasons = {DROPIN: _dropin.restart_reasons(self._proxies(found), found), _crio_conf.KEY: _crio_conf.restart_reasons(found, self.state)}
@@ -84,6 +95,9 @@ class CrioService:
             if any(part in line.lower() for part in _REFUSED):
                 return mask_text(line)[:600]
         return None
+
+    def heard(self, since: float) -> bool:
+        return bool(_systemd.journal(self.unit, since, runner=self.host.run))
 
     def quiet(self) -> bool:
         return self.look().quiet

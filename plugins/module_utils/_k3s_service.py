@@ -26,8 +26,11 @@ _SAID = ('level=fatal', 'level=error')
 
 def keep(state: State, found: K3s, host: Host) -> None:
     """Put the file aside before it is changed, as it was at the last start: what was put aside before stays."""
-    if found.running:
-        _snapshot.save_once(state, found.name, _snapshot.PROVED, [host.path(found.registries_path)])
+    if not found.running:
+        return
+    if plan(state, found).action == NONE:  # what was put aside before has come into force since, by a start of its own
+        _snapshot.drop(state, found.name, _snapshot.PROVED)
+    _snapshot.save_once(state, found.name, _snapshot.PROVED, [host.path(found.registries_path)])
 
 
 def plan(state: State, found: K3s) -> Plan:

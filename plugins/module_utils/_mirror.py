@@ -357,6 +357,15 @@ def parse_mirror(raw: str | t.Mapping[str, t.Any], *, key: str = 'mirror') -> Mi
     return Mirror(url=str(raw['url']), **values)
 
 
+def header_secrets(raw: t.Any) -> set[str]:
+    """Values of headers wherever they stand in mirrors as somebody wrote them: texts that may appear nowhere. Never raises."""
+    if isinstance(raw, t.Mapping):
+        headers = raw.get('headers')
+        found = {str(value) for value in headers.values() if value} if isinstance(headers, t.Mapping) else set()
+        return found.union(*(header_secrets(value) for value in raw.values()))
+    return set().union(*(header_secrets(one) for one in raw)) if isinstance(raw, (list, tuple)) else set()
+
+
 def parse_mirrors(raws: t.Any, *, key: str = 'mirrors') -> list[Mirror]:
     """Read a list of mirrors. Of two entries for the same mirror the first one stands.
 

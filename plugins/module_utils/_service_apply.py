@@ -63,6 +63,9 @@ class Reloadable(Service, t.Protocol):
     def reloaded(self, since: float) -> str | None:
         """What became of a reload since then (epoch seconds): empty when it was taken, else why it was not; None while it is not known."""
 
+    def heard(self, since: float) -> bool:
+        """Whether it said anything at all since then; where nobody keeps its log, it cannot be believed to have refused."""
+
     def quiet(self) -> bool:
         """Whether it does not tell of a reload that went well."""
 
@@ -153,7 +156,10 @@ def _reload(service: Reloadable, foreseen: Outcome, options: Options, clock: Clo
         what = f'{service.unit} did not take its configuration when it was reloaded: {said}'
         if not options.rollback:
             raise ConfigError(f'{what} Nothing was put back (rollback: false).', key=service.unit)
-        paths = service.put_back_reloaded()
+        try:
+            paths = service.put_back_reloaded()
+        except ConfigError as exc:
+            raise ConfigError(f'{what} It could not be put back: {exc}', key=service.unit) from exc
         if not paths:
             raise ConfigError(f'{what} It goes on with the old one. Nothing of this collection was changed since that was read.', key=service.unit)
         again = _listen(service, clock.now(), options.timeout, clock)
@@ -177,7 +183,7 @@ def _listen(service: Reloadable, since: float, timeout: float, clock: Clock) -> 
         if said is not None:
             return said
         if clock.monotonic() >= end:
-            return None if quiet else f'it said nothing of it within {timeout:g} s.'
+            return None if quiet or not service.heard(since) else f'it said nothing of it within {timeout:g} s.'
         clock.sleep(_PAUSE)
 
 

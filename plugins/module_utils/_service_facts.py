@@ -124,12 +124,13 @@ def start_id(host: Reach, unit: str) -> str | None:
 
 
 def flag(argv: t.Sequence[str], *names: str) -> str:
-    """The value of a flag, spelled with one dash or two, as Go's flag package takes them; empty for none."""
+    """The value of a flag, spelled with one dash or two, as Go's flag package takes them; of several the last, empty for none."""
+    found = ''
     for number, word in enumerate(argv):
         name, equals, value = word.partition('=')
         if name.startswith('-') and name[1 + name.startswith('--') :] in names:
-            return value if equals else argv[number + 1] if number + 1 < len(argv) else ''
-    return ''
+            found = value if equals else argv[number + 1] if number + 1 < len(argv) else ''
+    return found
 
 
 def blockers(found: Service, name: str) -> dict[str, str]:

@@ -146,6 +146,11 @@ def run(params: t.Mapping[str, t.Any], check_mode: bool, host: Host, state: Stat
     # An earlier run may have died between writing and the restart.
     unfinished = found.installed and _snapshot.load(state, migrating.SET, _snapshot.PROVED) is not None
     outcome = foresee(service.plan(), options) if migration or unfinished else Outcome()
+    if unfinished and not migration and outcome.action == 'none' and not outcome.pending:
+        # It has come into force by itself since.
+        unfinished = False
+        if not check_mode:
+            service.proved()
     result: dict[str, t.Any] = {
         'changed': bool(migration or unfinished) and not outcome.pending,
         'endpoints': {upstream: list(urls) for upstream, urls in migration.endpoints.items()} if migration else {},

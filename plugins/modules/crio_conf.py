@@ -94,7 +94,8 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.quickpull.registry.plugins.module_utils import _crio_conf, _io, _owned_files, _service_facts, _snapshot
+from ansible_collections.quickpull.registry.plugins.module_utils import _crio_conf, _io, _owned_files, _service_facts
+from ansible_collections.quickpull.registry.plugins.module_utils._crio_service import keep_for_start
 from ansible_collections.quickpull.registry.plugins.module_utils._engines import crio
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._plan import as_dict
@@ -111,15 +112,16 @@ def run(module: AnsibleModule, host: crio.Host, state: State) -> dict[str, t.Any
         wanted = _crio_conf.plan(record, params['owner'], found, auth_file, host)
         changed = bool(wanted.files.changes)
         if changed and not module.check_mode:
-            if found.running:
-                _snapshot.save_once(state, _crio_conf.START, _snapshot.PROVED, [wanted.path])
+            keep_for_start(state, host, found, [wanted.path])
             _owned_files.apply(state, _crio_conf.KIND, wanted.files)
+    if auth_file and found.error:
+        module.warn(f'{found.error} So it is not known whether it needs a restart for {_crio_conf.KEY}.')
     if auth_file and not found.installed:
         module.warn('There is no CRI-O on this host that would read this drop-in.')
     left_out = [sentence for sentence in (wanted.left, *(left.because for left in wanted.files.left)) if sentence]
     for sentence in left_out:
         module.warn(sentence)
-    reasons = _crio_conf.predicted_reasons(found) if module.check_mode and changed else _crio_conf.restart_reasons(crio.inspect(host), state)
+    reasons = _crio_conf.predicted_reasons(found, wanted) if module.check_mode and changed else _crio_conf.restart_reasons(crio.inspect(host), state)
     texts = [change.texts() for change in wanted.files.changes]
     return {
         'changed': changed,

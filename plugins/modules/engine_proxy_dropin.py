@@ -228,7 +228,9 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.quickpull.registry.plugins.module_utils import _crio_conf, _dropin, _in_force, _intent, _io, _service_facts
+from ansible_collections.quickpull.registry.plugins.module_utils import _dropin, _in_force, _intent, _io, _service_facts
+from ansible_collections.quickpull.registry.plugins.module_utils._containerd_service import ContainerdService
+from ansible_collections.quickpull.registry.plugins.module_utils._crio_service import keep_for_start
 from ansible_collections.quickpull.registry.plugins.module_utils._engines import containerd, crio, docker
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._in_force import ENGINE
@@ -236,13 +238,10 @@ from ansible_collections.quickpull.registry.plugins.module_utils._json_text impo
 from ansible_collections.quickpull.registry.plugins.module_utils._no_proxy import lint_no_proxy
 from ansible_collections.quickpull.registry.plugins.module_utils._ownership import owned_keys
 from ansible_collections.quickpull.registry.plugins.module_utils._plan import Plan, as_dict, dropin_plan
-from ansible_collections.quickpull.registry.plugins.module_utils._snapshot import ORIGINAL, PROVED, docker_paths, save_once
+from ansible_collections.quickpull.registry.plugins.module_utils._snapshot import ORIGINAL, PROVED, docker_paths, drop, save_once
 from ansible_collections.quickpull.registry.plugins.module_utils._state import State
 
 NAMES = {'containerd': 'containerd', 'crio': 'CRI-O', 'docker': 'Docker'}
-# Where what was proved last is put aside, for a roll-back.
-START_OF = {'containerd': containerd.ENGINE, 'crio': _crio_conf.START}
-
 Service = t.Union[docker.DockerDaemon, containerd.Containerd, crio.Crio]
 
 
@@ -373,8 +372,12 @@ def run(module: AnsibleModule, hosts: Hosts, state: State) -> dict[str, t.Any]:
         if change.changed and not module.check_mode:
             if isinstance(service, docker.DockerDaemon):
                 keep_for_rollback(change, state, service)
+            elif isinstance(service, crio.Crio):
+                keep_for_start(state, hosts.crio, service, [change.path])
             elif service.running:
-                save_once(state, START_OF[engine], PROVED, [change.path])
+                if ContainerdService(state, hosts.containerd).plan().action == 'none':
+                    drop(state, containerd.ENGINE, PROVED)  # it has come into force since, by a start of its own
+                save_once(state, containerd.ENGINE, PROVED, [change.path])
             apply_change(change)
     for sentence in warnings_for(service, change, no_proxy):
         module.warn(sentence)

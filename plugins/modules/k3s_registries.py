@@ -122,6 +122,7 @@ from ansible_collections.quickpull.registry.plugins.module_utils._engines import
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._hosts_toml import parse_upstreams, without_self
 from ansible_collections.quickpull.registry.plugins.module_utils._k3s_registries import Registries, Translated
+from ansible_collections.quickpull.registry.plugins.module_utils._mirror import header_secrets
 from ansible_collections.quickpull.registry.plugins.module_utils._plan import as_dict
 from ansible_collections.quickpull.registry.plugins.module_utils._state import State
 
@@ -140,6 +141,8 @@ def wanted_of(params: t.Mapping[str, t.Any], record: _owned_files.Record, path: 
 def run(module: AnsibleModule, host: k3s.Host, state: State) -> dict[str, t.Any]:
     """Look, compare, write."""
     params = module.params
+    # With no_log the call is kept out of the system log. From here on only what is secret is cut out of the results.
+    module.no_log_values = header_secrets(params['upstreams'])
     found = k3s.inspect(params['engine'], host)
     path, kind = host.path(found.registries_path), f'registries-{found.name}'
     with contextlib.nullcontext() if module.check_mode else _io.locked(state):
@@ -171,7 +174,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             'engine': {'type': 'str', 'choices': ['k3s', 'rke2'], 'required': True},
-            'upstreams': {'type': 'dict'},
+            'upstreams': {'type': 'dict', 'no_log': True},
             'owner': {'type': 'str', 'default': 'registry_access'},
             'overwrite': {'type': 'bool', 'default': False},
             'state': {'type': 'str', 'choices': ['absent', 'present'], 'default': 'present'},

@@ -129,6 +129,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.quickpull.registry.plugins.module_utils import _docker_api
 from ansible_collections.quickpull.registry.plugins.module_utils._engines import docker
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
+from ansible_collections.quickpull.registry.plugins.module_utils._mirror import header_secrets
 from ansible_collections.quickpull.registry.plugins.module_utils._pull_by_name import logins_of, pull
 from ansible_collections.quickpull.registry.plugins.module_utils._via_mirror import ways_to
 
@@ -151,7 +152,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             'images': {'type': 'list', 'elements': 'str', 'required': True},
-            'mirrors': {'type': 'dict', 'required': True},
+            'mirrors': {'type': 'dict', 'required': True, 'no_log': True},
             'upstream': {'type': 'bool', 'default': True},
             'refresh': {'type': 'bool', 'default': False},
             'config_path': {'type': 'path'},
@@ -159,6 +160,8 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
+    # With no_log the call is kept out of the system log. From here on only what is secret is cut out of the results.
+    module.no_log_values = header_secrets(module.params['mirrors'])
     if module.params['timeout'] < 1:
         module.fail_json(msg='timeout must be 1 or more: seconds for each attempt to pull an image.')
     try:

@@ -24,6 +24,7 @@ from pathlib import Path
 
 from lab import containers, mirrors
 from lab.config import CODE, ROOT, LabError, Place, facts, locked, place
+from lab.process import NOT_ENTERED
 
 Command = t.Union[str, t.Sequence[str]]
 # Actions that do their work on the controller: nothing is executed on a host.
@@ -49,8 +50,12 @@ class Host:
         subprocess.TimeoutExpired after ``timeout`` seconds.
         """
         words = ['sh', '-c', command] if isinstance(command, str) else list(command)
-        done = subprocess.run(['docker', 'exec', '-i', self.container, *words], input=stdin.encode() if isinstance(stdin, str) else stdin,
-                              capture_output=True, timeout=timeout, check=False)
+        given = stdin.encode() if isinstance(stdin, str) else stdin
+        for turn in range(3):
+            done = subprocess.run(['docker', 'exec', '-i', self.container, *words], input=given, capture_output=True, timeout=timeout, check=False)
+            if done.returncode != 126 or NOT_ENTERED not in done.stderr.decode(errors='replace'):
+                break
+            time.sleep(0.5 * (turn + 1))
         result = subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(errors='replace'), done.stderr.decode(errors='replace'))
         if check and result.returncode != 0:
             raise LabError(f'{self.name}: {command}: exit code {result.returncode}\n{result.stdout[-2000:]}{result.stderr[-2000:]}')

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from lab import mirrors, network
 from lab.config import CODE, LabError, Place
-from lab.process import docker, say
+from lab.process import docker, docker_exec, say
 
 # No --privileged: a machine whose root lacks CAP_SYS_RESOURCE cannot give it.
 CAPABILITIES = ('--cap-add', 'ALL', '--security-opt', 'seccomp=unconfined', '--security-opt', 'apparmor=unconfined')
@@ -123,7 +123,7 @@ def start(place: Place, host: Host, subnet: str, tag: str, source: str) -> None:
 
 def inside(place: Place, name: str, script: str, timeout: float = 120) -> str:
     """Run a shell script in a container and return what it printed."""
-    return docker('exec', place.container(name), 'sh', '-c', script, timeout=timeout).stdout
+    return docker_exec(place.container(name), 'sh', '-c', script, timeout=timeout).stdout
 
 
 READY = """

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 import typing as t
 
 from lab.config import LabError
@@ -27,6 +28,22 @@ def run(command: t.Sequence[str], *, check: bool = True, timeout: float = 600, s
                           cwd=cwd, env=env, **given)
     if check and done.returncode != 0:
         raise LabError(f'{" ".join(command)[:300]}: exit code {done.returncode}\n{(done.stdout or "")[-1500:]}{done.stderr[-1500:]}'.rstrip())
+    return done
+
+
+# What docker exec says, now and then, of a container whose own systemd moves processes about while it starts.
+NOT_ENTERED = 'OCI runtime exec failed'
+
+
+def docker_exec(*arguments: str, timeout: float = 600) -> subprocess.CompletedProcess[str]:
+    """``docker exec``, tried again where the container could not be entered, so that nothing was run in it."""
+    for turn in range(5):
+        done = docker('exec', *arguments, check=False, timeout=timeout)
+        if done.returncode != 126 or NOT_ENTERED not in done.stderr:
+            break
+        time.sleep(0.5 * (turn + 1))
+    if done.returncode != 0:
+        raise LabError(f'docker exec {" ".join(arguments)[:300]}: exit code {done.returncode}\n{done.stdout[-1500:]}{done.stderr[-1500:]}'.rstrip())
     return done
 
 

@@ -35,6 +35,8 @@ _VARIABLES = {
     'global-auth-file': 'CONTAINER_GLOBAL_AUTH_FILE',
     'listen': 'CONTAINER_LISTEN',
     'log': 'CONTAINER_LOG',
+    'log-filter': 'CONTAINER_LOG_FILTER',
+    'log-level': 'CONTAINER_LOG_LEVEL',
 }
 _SHORT = {'config': 'c', 'config-dir': 'd'}
 # Where one of these is in force, a line of level info is not written.
@@ -154,7 +156,12 @@ def _walk(folder: str, host: Host) -> list[str]:
     except OSError:
         return []
     paths = [os.path.join(folder, name) for name in names]
-    return [one for path in paths for one in (_walk(path, host) if os.path.isdir(host.path(path)) else [path])]
+    return [one for path in paths for one in (_walk(path, host) if _is_directory(host.path(path)) else [path])]
+
+
+def _is_directory(path: str) -> bool:
+    """A link to one is none for Go; CRI-O then tries to read it as a file, and does not start."""
+    return os.path.isdir(path) and not os.path.islink(path)
 
 
 def _configured(found: Crio, host: Host) -> Crio:
@@ -188,5 +195,6 @@ def _asked(found: Crio, host: Host) -> Crio:
 
 
 def _is_quiet(runtime: t.Mapping[str, t.Any], found: Crio) -> bool:
-    to_file = _option(found, 'log', running=True)
-    return str(runtime.get('log_level') or '').lower() in _QUIET or bool(runtime.get('log_filter')) or bool(to_file)
+    given = {name: _option(found, name, running=True) for name in ('log', 'log-filter', 'log-level')}
+    level = given['log-level'] or str(runtime.get('log_level') or '')
+    return level.lower() in _QUIET or bool(given['log-filter'] or runtime.get('log_filter') or given['log'])

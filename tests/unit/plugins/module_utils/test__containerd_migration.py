@@ -108,6 +108,11 @@ def test_tls_of_an_upstream_needs_a_file_of_its_own() -> None:
     assert hosts('version = 2\n' + tls('reg.lan', 'cert_file = "/c"'))['reg.lan']['client'] == '/c'
 
 
+def test_a_registry_on_the_host_itself_has_no_tls_unless_it_is_told() -> None:
+    for upstream in ('localhost:5000', 'localhost', '127.0.0.1:5000'):
+        assert hosts('version = 2\n' + mirror(upstream, 'https://a.lan'))[upstream]['server'] == f'http://{upstream}'
+
+
 def test_tls_beside_plain_http_is_left_out() -> None:
     found = hosts('version = 2\n' + mirror('quay.io', 'http://a.lan') + tls('a.lan', 'insecure_skip_verify = true'))
     assert found['quay.io']['host'] == {'http://a.lan': {'capabilities': BOTH}}

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.quickpull.registry.plugins.module_utils import _crio_conf, _crio_registries, _owned_files, _service_facts, _snapshot
-from ansible_collections.quickpull.registry.plugins.module_utils._crio_service import CrioService
+from ansible_collections.quickpull.registry.plugins.module_utils._crio_service import CrioService, keep_for_start
 from ansible_collections.quickpull.registry.plugins.module_utils._engines import crio
 from ansible_collections.quickpull.registry.plugins.module_utils._engines.crio import Crio, Host, Setting
 from ansible_collections.quickpull.registry.plugins.module_utils._engines.docker import DROPIN_MARKER
@@ -144,6 +144,31 @@ def test_put_back_as_it_was_read_last(place: Place) -> None:
     assert place.service.put_back_reloaded() == [str(place.folder / '500.conf')]
     assert (place.folder / '500.conf').read_text() == text
     assert place.service.put_back_reloaded() == []
+
+
+def test_what_came_into_force_by_a_start_of_its_own_is_what_is_put_back(place: Place) -> None:
+    place.now(started_at=1.0)
+    place.write('a')
+    place.service.read()
+    place.write('b')
+    place.now(start_id='3', started_at=2e9)
+    text = (place.folder / '500.conf').read_text()
+    place.now(started_at=2e9)
+    place.write('c')
+    assert place.service.put_back_reloaded() == [str(place.folder / '500.conf')]
+    assert (place.folder / '500.conf').read_text() == text
+    drop_in = place.root / 'x.conf'
+    for value in ('1', '2'):
+        keep_for_start(place.state, place.service.host, place.found, [str(drop_in)])
+        drop_in.write_text(value)
+    assert place.service.put_back() == [str(drop_in)]
+    assert drop_in.read_text() == '1'
+
+
+def test_whether_its_log_is_kept_at_all(place: Place) -> None:
+    assert not place.service.heard(0)
+    place.journal = 'level=info msg="Reloading configuration"\n'
+    assert place.service.heard(0) and place.service.reloaded(0) is None
 
 
 def test_proxies_and_logins_need_a_start_and_mirrors_do_not(place: Place) -> None:

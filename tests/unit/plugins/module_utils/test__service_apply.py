@@ -180,6 +180,7 @@ class FakeReloadable(FakeService):
     def __init__(self, plan: Plan, *said: str | None, quiet: bool = False, ours: bool = True) -> None:
         super().__init__(plan, ours=ours)
         self.said, self.is_quiet, self.reloads, self.at = said, quiet, 0, 0.0
+        self.speaks = True
 
     def systemctl(self, *args: str, timeout: float = 30) -> Result:
         found = super().systemctl(*args, timeout=timeout)
@@ -190,6 +191,9 @@ class FakeReloadable(FakeService):
     def reloaded(self, since: float) -> str | None:
         assert since <= self.at + 1e9
         return self.said[self.reloads - 1] if self.time >= self.at + 1 else None
+
+    def heard(self, since: float) -> bool:
+        return self.speaks
 
     def quiet(self) -> bool:
         return self.is_quiet
@@ -224,6 +228,13 @@ def test_a_quiet_one_is_listened_to_and_proves_nothing() -> None:
     assert service.apply() == Outcome(True, 'reload', proved=False, plan=RELOAD)
     assert service.did == [RELOADED, 'read']
     assert 103 < service.time < 106
+
+
+def test_where_nobody_keeps_its_log_it_cannot_have_refused() -> None:
+    service = FakeReloadable(RELOAD, None)
+    service.speaks = False
+    assert service.apply(timeout=5.0) == Outcome(True, 'reload', proved=False, plan=RELOAD)
+    assert service.did == [RELOADED, 'read']
 
 
 REFUSED: list[tuple[tuple[str | None, ...], dict[str, t.Any], str, list[str]]] = [

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.quickpull.registry.plugins.module_utils import _containerd_config, _snapshot, _systemd
+from ansible_collections.quickpull.registry.plugins.module_utils import _containerd_migrate_service as migrating
 from ansible_collections.quickpull.registry.plugins.module_utils._engines import containerd
 from ansible_collections.quickpull.registry.plugins.module_utils._engines.containerd import Containerd
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
@@ -73,6 +74,44 @@ def test_one_that_runs_is_restarted_and_an_interrupted_run_is_finished(place: Pl
     place.outcome = {'failed': 'It did not come up.'}
     with pytest.raises(ConfigError, match='did not come up'):
         place.run()
+
+
+def test_one_that_came_into_force_by_itself_is_left(place: Place) -> None:
+    place.running()
+    place.run()
+    place.facts.update(started_at=4e9, cri_config_path=str(place.certs))
+    assert place.run(check=True)['changed'] is False
+    assert place.run()['changed'] is False
+    assert _snapshot.load(place.state, 'containerd-migration', 'proved') is None
+
+
+def test_what_somebody_edited_since_is_not_put_back(place: Place) -> None:
+    place.running()
+    place.run()
+    service = migrating.MigrationService(place.state, str(place.certs), place.host)
+    edited = place.config.read_text() + '# mine\n'
+    place.config.write_text(edited)
+    assert service.put_back() == []
+    assert place.config.read_text() == edited
+
+
+def test_put_back_as_it_was(place: Place) -> None:
+    place.running()
+    place.run()
+    service = migrating.MigrationService(place.state, str(place.certs), place.host)
+    assert str(place.config) in service.put_back()
+    assert place.config.read_text() == TABLES and not place.certs.exists()
+
+
+def test_one_that_was_edited_while_containerd_was_asked_is_not_written(place: Place) -> None:
+    found = place.found()
+    migration = migrating.plan(found, str(place.certs), place.host)
+    assert migration is not None
+    place.config.write_text(TABLES + '# mine\n')
+    with pytest.raises(ConfigError):
+        migrating.write(place.state, found, migration, place.host)
+    assert place.config.read_text() == TABLES + '# mine\n' and not place.certs.exists()
+    assert _snapshot.load(place.state, 'containerd-migration', 'proved') is None
 
 
 def test_where_it_may_not_be_restarted_nothing_is_written(place: Place) -> None:

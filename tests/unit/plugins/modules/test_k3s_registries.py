@@ -149,6 +149,12 @@ def test_its_last_words(place: Place) -> None:
     assert place.service.says(0) == ''
 
 
+def test_a_secret_in_headers_is_known_for_one(place: Place) -> None:
+    found = place.run(upstreams={'docker.io': [{'url': 'https://d.lan', 'headers': {'authorization': 's3cret'}}]})
+    assert place.module.no_log_values == {'s3cret'}
+    assert 's3cret' not in str(found)
+
+
 def test_what_is_asked_wrongly(place: Place) -> None:
     with pytest.raises(ConfigError, match='is not the name of a registry'):
         place.run(upstreams={'docker': [MIRROR]})

@@ -104,6 +104,8 @@ QUIET: list[tuple[dict[str, str], str, bool]] = [
     ({'log_level': 'debug', 'log_filter': 'x'}, '', True),
     ({'log_level': 'info', 'log_filter': ''}, ' --log=/var/log/crio.log', True),
     ({}, ' --log-level info', False),
+    ({}, ' --log-level info --log-level=warn', True),
+    ({}, ' --log-filter x', True),
 ]
 
 
@@ -135,6 +137,13 @@ def test_drop_ins_are_read_as_go_walks_them(place: Place) -> None:
     assert place.inspect().auth_file.value == '/a.conf'
     place.put('etc/crio/crio.conf.d/z/0', '[crio.image]\nglobal_auth_file = "/z"\n')
     assert place.inspect().auth_file.value == '/z'
+
+
+def test_a_link_to_a_directory_is_none_for_crio(place: Place) -> None:
+    place.put('etc/other/x.conf', '[crio.image]\nglobal_auth_file = "/x"\n')
+    (place.root / 'etc/crio/crio.conf.d').mkdir(parents=True)
+    (place.root / 'etc/crio/crio.conf.d/link').symlink_to(place.root / 'etc/other')
+    assert '/etc/crio/crio.conf.d/link' in place.inspect().config_error
 
 
 def test_it_does_not_answer(place: Place) -> None:
