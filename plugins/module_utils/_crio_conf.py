@@ -56,7 +56,12 @@ def plan(record: _owned_files.Record, owner: str, found: Crio, auth_file: str, h
     if auth_file and not (auth_file.startswith('/') and auth_file.isprintable()):
         raise ConfigError(f'{KEY}: {auth_file!r} is no absolute path.', key=KEY)
     left, content = '', None
-    said = crio.settings_in(found, host, without=default_path(found)).get('image', {}).get(KEY, crio.Setting())
+    try:
+        said = crio.settings_in(found, host, without=default_path(found)).get('image', {}).get(KEY, crio.Setting())
+    except ConfigError:
+        if auth_file:
+            raise
+        said = crio.Setting()  # what others broke keeps ours from nothing when it goes
     value = said.value
     if found.auth_file.value and not found.auth_file.path:
         value = found.auth_file.value

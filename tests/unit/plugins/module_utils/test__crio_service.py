@@ -241,3 +241,4 @@ def test_what_others_say_is_theirs(place: Place) -> None:
         plan_of(place, 'auth.json')
     with pytest.raises(ConfigError, match=r'10-site\.conf'):
         plan_of(place, AUTH, '[')
+    assert plan_of(place, '', '[').files.changes == ()
