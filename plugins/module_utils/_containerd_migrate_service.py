@@ -34,7 +34,7 @@ def plan(found: Containerd, directory: str, host: Host) -> Migration | None:
         raise ConfigError(found.config_error or f'{found.config_path} cannot be understood.', path=found.config_path)
     place = host.path(found.config_path)
     source = _io.read_file(place)
-    migration = migrate((source.data or b'').decode('utf-8'), found.dump, directory, found.config_path)
+    migration = migrate(_containerd_registry.text_of(source) or '', found.dump, directory, found.config_path)
     if migration is None:
         return None
     if found.registry.config_path not in ('', directory):
@@ -88,6 +88,10 @@ def write(state: State, found: Containerd, migration: Migration, host: Host) -> 
     config = host.path(found.config_path)
     paths = {host.path(path): text for path, text in migration.files.items()}
     with _io.locked(state):
+        known = _snapshot.load(state, SET, _snapshot.PROVED)
+        before = known.file(config) if known else None
+        if before and migration.source and before.data != migration.source.data:
+            _forget(state)  # of an earlier migration; what is there by now is what is to come back
         _snapshot.save_once(state, SET, _snapshot.PROVED, [config, *paths])
         _io.write_private(state.applied(SET), _hash(migration.text.encode()).encode(), root=state.root)
         try:

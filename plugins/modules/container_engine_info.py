@@ -454,7 +454,9 @@ engines:
           type: bool
           sample: false
         registries_read:
-          description: Whether the running CRI-O has read the drop-ins of M(quickpull.registry.registries_conf) as they are; null when it does not run.
+          description:
+            - Whether the running CRI-O has read the drop-ins of M(quickpull.registry.registries_conf) as they are, as far as its log tells. Null when it
+              does not run.
           returned: always
           type: bool
           sample: true

@@ -140,22 +140,16 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.quickpull.registry.plugins.module_utils import _certs_dir, _docker_certs, _io, _owned_files
 from ansible_collections.quickpull.registry.plugins.module_utils._engines import docker
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
-from ansible_collections.quickpull.registry.plugins.module_utils._mirror import parse_mirrors, shown_url
+from ansible_collections.quickpull.registry.plugins.module_utils._mirror import header_secrets, parse_mirrors, shown_url
 from ansible_collections.quickpull.registry.plugins.module_utils._plain import plain
 from ansible_collections.quickpull.registry.plugins.module_utils._state import State
-
-
-def secrets(raw: t.Any) -> t.Set[str]:
-    """Values of headers, which nobody needs here and which may not be shown. Never raises."""
-    headers = [one.get('headers') for one in raw or () if isinstance(one, t.Mapping)]
-    return {str(value) for one in headers if isinstance(one, t.Mapping) for value in one.values() if value}
 
 
 def run(module: AnsibleModule, state: State, host: docker.Host) -> dict[str, t.Any]:
     """Read, compare, write."""
     params = module.params
     # With no_log the call is kept out of the system log. From here on only what is secret is cut out of the results.
-    module.no_log_values = secrets(params['mirrors'])
+    module.no_log_values = header_secrets(params['mirrors'])
     mirrors = parse_mirrors(plain(params['mirrors'] or []), key='mirrors') if params['state'] == 'present' else []
     with contextlib.nullcontext() if module.check_mode else _io.locked(state):
         record = _owned_files.load(state, _docker_certs.KIND)

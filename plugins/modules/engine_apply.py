@@ -18,8 +18,8 @@ description:
   - The proof of that is the answer of the CRI, since systemd calls containerd active while its CRI has failed. Up to 1.7 the CRI also tells
     that C(config_path) is in force. Later ones do not tell; there the proof is that it answers and was started after the file was written.
   - CRI-O is reloaded for mirrors, and restarted for proxies and for another C(global_auth_file). C(systemctl reload) ends well whatever the files hold, so
-    the proof of a reload is the line in CRI-O's log that it has applied them. Where its C(log_level) hides that line, it is listened to for a few
-    seconds, and RV(proved) stays V(false). A restart is proved by what it then says it has in force.
+    the proof of a reload is the line in CRI-O's log that it has applied them. Where its log hides that line (C(log_level), C(log_filter), a file of
+    its own), or nobody keeps its log, RV(proved) stays V(false). A restart is proved by what it then says it has in force.
   - K3s and RKE2 are restarted, agents with O(restart=auto) and servers with V(always) alone, since that interrupts the API of their cluster. The proof is
     that the CRI answers and that their containerd was given the mirrors.
   - When the service does not come up as wanted, or does not take what was written, that is put back as it was proved last, and the service is restarted or

@@ -221,7 +221,7 @@ from ansible_collections.quickpull.registry.plugins.module_utils._engines import
 from ansible_collections.quickpull.registry.plugins.module_utils._engines.containerd import Containerd
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._hosts_toml import CONTAINERD, DIRECTORIES
-from ansible_collections.quickpull.registry.plugins.module_utils._mirror import Mirror
+from ansible_collections.quickpull.registry.plugins.module_utils._mirror import Mirror, header_secrets
 from ansible_collections.quickpull.registry.plugins.module_utils._plan import Plan, as_dict
 from ansible_collections.quickpull.registry.plugins.module_utils._state import State
 
@@ -257,16 +257,6 @@ class Work:
     @property
     def changed(self) -> bool:
         return bool(self.files.changes) or bool(self.config and self.config.changed)
-
-
-def secrets_of(upstreams: t.Mapping[str, t.Any]) -> set[str]:
-    """Values of headers, which must not be shown. Never raises."""
-    found: set[str] = set()
-    for mirrors in upstreams.values():
-        for mirror in mirrors if isinstance(mirrors, (list, tuple)) else ():
-            headers = mirror.get('headers') if isinstance(mirror, dict) else None
-            found |= {str(value) for value in headers.values() if value} if isinstance(headers, dict) else set()
-    return found
 
 
 def check_options(params: t.Mapping[str, t.Any]) -> None:
@@ -385,7 +375,7 @@ def run(module: AnsibleModule, state: State, hosts: Hosts) -> dict[str, t.Any]:
     """Look, compare, write."""
     params = module.params
     # With no_log the call is kept out of the system log. From here on only what is secret is cut out of the results.
-    module.no_log_values = secrets_of(params['upstreams'] or {})
+    module.no_log_values = header_secrets(params['upstreams'])
     check_options(params)
     with contextlib.nullcontext() if module.check_mode else _io.locked(state):
         found = containerd.inspect(hosts.containerd) if params['engine'] == CONTAINERD else None

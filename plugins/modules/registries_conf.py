@@ -222,7 +222,7 @@ from ansible_collections.quickpull.registry.plugins.module_utils import _certs_d
 from ansible_collections.quickpull.registry.plugins.module_utils import _registries_plan as plans
 from ansible_collections.quickpull.registry.plugins.module_utils._engines import crio, podman
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
-from ansible_collections.quickpull.registry.plugins.module_utils._mirror import Mirror, parse_mirrors
+from ansible_collections.quickpull.registry.plugins.module_utils._mirror import Mirror, header_secrets, parse_mirrors
 from ansible_collections.quickpull.registry.plugins.module_utils._plain import plain, type_name
 from ansible_collections.quickpull.registry.plugins.module_utils._plan import as_dict
 from ansible_collections.quickpull.registry.plugins.module_utils._registries_conf import check_upstream
@@ -242,15 +242,6 @@ def read_upstreams(raw: t.Any, state: str) -> Upstreams | None:
             raise ConfigError(f'upstreams.{upstream}: a list of mirrors is expected, not {type_name(mirrors)}; write [] to take ours away.', key='upstreams')
         found[upstream] = parse_mirrors(mirrors, key=f'upstreams.{upstream}') if state == 'present' else []
     return found
-
-
-def secrets(raw: t.Any) -> t.Set[str]:
-    """Values of headers, wherever they stand: texts that may appear nowhere, though these mirrors are left out."""
-    if isinstance(raw, t.Mapping):
-        headers = raw.get('headers')
-        found = {str(value) for value in headers.values() if value} if isinstance(headers, t.Mapping) else set()
-        return found.union(*(secrets(value) for value in raw.values()))
-    return set().union(*(secrets(one) for one in raw)) if isinstance(raw, (list, tuple)) else set()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -317,7 +308,7 @@ def run(module: AnsibleModule, hosts: Hosts, state: State) -> dict[str, t.Any]:
     """Read, compute, compare, write, prove."""
     params, host = module.params, hosts.podman
     # With no_log the call is kept out of the system log. Once that is written, only what is secret is cut out of the results.
-    module.no_log_values = secrets(params['upstreams'])
+    module.no_log_values = header_secrets(params['upstreams'])
     upstreams = read_upstreams(params['upstreams'], params['state'])
     directory = params['directory'].rstrip('/')
     with contextlib.nullcontext() if module.check_mode else _io.locked(state):

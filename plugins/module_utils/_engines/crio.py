@@ -38,7 +38,7 @@ _VARIABLES = {
     'log-filter': 'CONTAINER_LOG_FILTER',
     'log-level': 'CONTAINER_LOG_LEVEL',
 }
-_SHORT = {'config': 'c', 'config-dir': 'd'}
+_SHORT = {'config': 'c', 'config-dir': 'd', 'log-level': 'l'}
 # Where one of these is in force, a line of level info is not written.
 _QUIET = ('warn', 'warning', 'error', 'fatal', 'panic')
 

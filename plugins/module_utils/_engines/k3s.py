@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """K3s and RKE2, which bring a containerd of their own: what is installed, as server or as agent, and what its containerd was given.
 
-Sources: k3s-io/k3s, pkg/agent/containerd/config.go (registries.yaml is read when the agent starts, and becomes hosts.toml files, before January 2024
-tables of config.toml), and install.sh (units, KillMode=process).
+Sources: k3s-io/k3s, pkg/agent/containerd/config.go (registries.yaml is read when the agent starts, and becomes hosts.toml files, in older ones
+tables of config.toml), and install.sh (units, KillMode=process). RKE2's own were not looked at.
 """
 
 from __future__ import annotations

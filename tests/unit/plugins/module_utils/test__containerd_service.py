@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.quickpull.registry.plugins.module_utils import _containerd_registry, _service_facts, _systemd
+from ansible_collections.quickpull.registry.plugins.module_utils import _containerd_registry, _service_facts, _snapshot, _systemd
 from ansible_collections.quickpull.registry.plugins.module_utils._containerd_config import Registry
 from ansible_collections.quickpull.registry.plugins.module_utils._containerd_registry import Record
 from ansible_collections.quickpull.registry.plugins.module_utils._containerd_service import ContainerdService
@@ -119,6 +119,19 @@ def test_put_back(place: Place) -> None:
     assert place.path.read_text() == BEFORE
     assert place.service.put_back() == []
     assert _containerd_registry.load(place.state) == Record()
+
+
+def test_proxies_that_were_not_proved_are_put_back_too(place: Place, tmp_path: Path) -> None:
+    drop_in = tmp_path / 'proxy.conf'
+    drop_in.write_text('old')
+    for text in ('new', 'newer'):
+        _snapshot.save_once(place.state, containerd.ENGINE, _snapshot.PROVED, [str(drop_in)])
+        drop_in.write_text(text)
+    assert place.service.put_back() == [str(drop_in)]
+    assert drop_in.read_text() == 'old'
+    _snapshot.save_once(place.state, containerd.ENGINE, _snapshot.PROVED, [str(drop_in)])
+    place.service.proved()
+    assert place.service.put_back() == []
 
 
 def test_put_back_leaves_what_others_wrote_since(place: Place) -> None:

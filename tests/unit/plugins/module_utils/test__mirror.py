@@ -16,6 +16,7 @@ from ansible_collections.quickpull.registry.plugins.module_utils._mirror import 
     check_docker_mirror,
     check_url,
     has_path,
+    header_secrets,
     host_of,
     hostport_of,
     normalise_url,
@@ -322,3 +323,16 @@ def test_parse_mirrors_wants_a_list(raws: t.Any) -> None:
 def test_parse_mirrors_names_the_entry() -> None:
     with pytest.raises(ConfigError, match=r'registry_mirrors\[1\]: '):
         parse_mirrors(['https://a.example', 'nope'], key='registry_mirrors')
+
+
+NONSENSE: list[t.Any] = [None, {}, {'x': 1}, {'x': 'y'}, {'x': [None, 1, 'z', {}, {'headers': []}, {'headers': {'a': None}}]}]
+
+
+@pytest.mark.parametrize('raw', NONSENSE)
+def test_nonsense_has_no_secrets(raw: t.Any) -> None:
+    assert header_secrets(raw) == set()
+
+
+def test_values_of_headers_are_secrets_wherever_they_stand() -> None:
+    mirrors = [{'url': 'x', 'headers': {'A': 's1', 'B': ''}}, 'y', {'headers': 1}]
+    assert header_secrets(mirrors) == header_secrets({'quay.io': mirrors}) == {'s1'}

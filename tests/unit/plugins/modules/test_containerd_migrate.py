@@ -85,6 +85,24 @@ def test_one_that_came_into_force_by_itself_is_left(place: Place) -> None:
     assert _snapshot.load(place.state, 'containerd-migration', 'proved') is None
 
 
+def test_what_comes_back_is_what_was_there_last(place: Place) -> None:
+    place.running()
+    place.run()
+    again = '# new\n' + TABLES
+    place.config.write_text(again)
+    place.run()
+    service = migrating.MigrationService(place.state, str(place.certs), place.host)
+    service.put_back()
+    assert place.config.read_text() == again
+
+
+def test_a_file_that_is_not_utf_8_is_named(place: Place) -> None:
+    found = place.found()
+    place.config.write_bytes(TABLES.encode() + b'# \xff\n')
+    with pytest.raises(ConfigError, match='not UTF-8'):
+        migrating.plan(found, str(place.certs), place.host)
+
+
 def test_what_somebody_edited_since_is_not_put_back(place: Place) -> None:
     place.running()
     place.run()

@@ -183,8 +183,3 @@ def test_a_docker_that_does_not_look_there_is_told(place: Place) -> None:
     assert place.warnings == []
     place.run(place.mirror())
     assert len(place.warnings) == 1 and 'https://m.lan:5000' in place.warnings[0] and 'hosts_toml' in place.warnings[0]
-
-
-def test_secrets_of_headers() -> None:
-    assert docker_certs.secrets([{'url': 'x', 'headers': {'A': 's1', 'B': ''}}, 'y', {'headers': 1}]) == {'s1'}
-    assert docker_certs.secrets(None) == set()

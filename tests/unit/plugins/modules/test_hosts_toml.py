@@ -208,11 +208,6 @@ def test_secrets_are_in_their_file_alone(place: Place) -> None:
     assert SECRET not in json.dumps(place.run(state='absent'))
 
 
-@pytest.mark.parametrize('raw', [{}, {'x': 1}, {'x': 'y'}, {'x': [None, 1, 'z', {}, {'headers': []}, {'headers': {'a': None}}]}])
-def test_secrets_of_nonsense(raw: dict[str, t.Any]) -> None:
-    assert hosts_toml.secrets_of(raw) == set()
-
-
 PLANS: list[tuple[dict[str, t.Any], str, list[str]]] = [
     ({'cri_config_path': ''}, 'restart', []),
     ({'cri_config_path': None}, 'restart', []),

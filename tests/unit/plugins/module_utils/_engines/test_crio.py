@@ -106,6 +106,7 @@ QUIET: list[tuple[dict[str, str], str, bool]] = [
     ({}, ' --log-level info', False),
     ({}, ' --log-level info --log-level=warn', True),
     ({}, ' --log-filter x', True),
+    ({}, ' -l error', True),
 ]
 
 
