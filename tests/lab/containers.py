@@ -126,13 +126,9 @@ def inside(place: Place, name: str, script: str, timeout: float = 120) -> str:
     return docker_exec(place.container(name), 'sh', '-c', script, timeout=timeout).stdout
 
 
-READY = """
-for i in $(seq 300); do
-    [ "$(systemctl is-active docker ssh | sort -u)" = active ] && docker version >/dev/null 2>&1 && exit 0
-    sleep 0.1
-done
-systemctl --failed --no-pager; journalctl -u docker --no-pager | tail -20; exit 1
-"""
+READY = '[ "$(systemctl is-active docker ssh | sort -u)" = active ] && docker version >/dev/null 2>&1'
+READY_SECONDS = 90.0
+WHY_NOT = 'systemctl --failed --no-pager; journalctl -u docker --no-pager | tail -20'
 FEATURES = r"""
 printf '%s\n' "$(docker version --format '{{.Server.Version}}')"
 printf '%s\n' "$(/lib/systemd/systemd --version | sed -n '1s/^systemd \([0-9]*\).*/\1/p')"
@@ -146,12 +142,20 @@ rm -f /tmp/proxies.json
 """
 
 
+def _wait_for_daemons(place: Place, host: Host) -> None:
+    """Ask again and again from outside: a process that was sent into a container while its systemd comes up may be refused, or killed (137)."""
+    end = time.monotonic() + READY_SECONDS
+    container = place.container(host.name)
+    while docker('exec', container, 'sh', '-c', READY, check=False).returncode != 0:
+        if time.monotonic() > end:
+            told = docker('exec', container, 'sh', '-c', WHY_NOT, check=False)
+            raise LabError(f'{host.name} did not come up in {READY_SECONDS:.0f} s.\n{told.stdout[-3000:]}{told.stderr[-1000:]}')
+        time.sleep(0.1)
+
+
 def wait_until_ready(place: Place, host: Host) -> dict[str, str]:
     """Wait for systemd, sshd and dockerd, then look at what is there. Raises LabError when the host is not what it has to be."""
-    try:
-        inside(place, host.name, READY)
-    except LabError as exc:
-        raise LabError(f'{host.name} did not come up.\n{exc}') from exc
+    _wait_for_daemons(place, host)
     version, systemd, containerd, python, proxies, store, sdk = inside(place, host.name, FEATURES).splitlines()
     found = {'docker': version, 'systemd': systemd, 'containerd': containerd, 'python': python, 'proxies_key': proxies, 'sdk': sdk}
     wanted = {'proxies_key': 'yes' if host.proxies_key else 'no', 'sdk': 'yes' if host.sdk else 'no'}
