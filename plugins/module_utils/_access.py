@@ -9,7 +9,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.quickpull.registry.plugins.module_utils import _catalog, _leak_guard
+from ansible_collections.quickpull.registry.plugins.module_utils import _buildkitd_toml, _catalog, _k3s_registries, _leak_guard
 from ansible_collections.quickpull.registry.plugins.module_utils._certs_dir import has_certs
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._hub_logins import is_hub
@@ -90,7 +90,7 @@ def all_candidates(mirrors: t.Mapping[str, t.Any] | None, catalog: t.Sequence[t.
 
 def other_upstreams(listed: t.Mapping[str, t.Sequence[t.Any]], engines: t.Collection[str], docker: t.Mapping[str, t.Any]) -> list[str]:
     """Upstreams besides Docker Hub that are to be probed, because an engine of the host takes mirrors of them."""
-    takes = bool({'containerd', 'podman', 'crio', 'k3s', 'rke2'} & set(engines)) or ('docker' in engines and docker.get('reads_hosts_toml', False))
+    takes = bool({'containerd', 'podman', 'crio', 'k3s', 'rke2', 'buildkit'} & set(engines)) or ('docker' in engines and docker.get('reads_hosts_toml', False))
     return [name for name, mirrors in listed.items() if takes and mirrors and name != DOCKER_HUB]
 
 
@@ -104,14 +104,14 @@ def choose_upstreams(
 ) -> dict[str, t.Any]:
     """What to configure of each upstream, for an engine that takes mirrors of any.
 
-    What Podman cannot use is sorted out before anything is chosen: otherwise a mirror that is never written could take the place of one that
-    serves. It is handed on all the same, behind the chosen ones; registries_conf leaves it out again and says why.
+    What the engine cannot use is sorted out before anything is chosen: otherwise a mirror that is never written could take the place of one that
+    serves. It is handed on all the same, behind the chosen ones; the module that writes them leaves it out again and says why.
 
     :param listed: the candidates by upstream; None where mirrors are not this run's business.
     :param results: of the probes, by upstream; None when nothing was probed on purpose: then the lists are taken as they are.
     :param current: mirrors that the engine has, by upstream.
     :param without: upstreams that the engine has its mirrors of in another way.
-    :param engine: ``podman`` where only some mirrors can be used, and are known by their location alone.
+    :param engine: ``podman``, ``buildkit`` or ``k3s``, which can use some mirrors alone. Podman and BuildKit know them by their location.
     :returns: ``write`` (whether there is anything to write), ``upstreams`` (mirrors by upstream, in the order to write; an empty list takes ours away;
         an upstream that none of its mirrors serves is missing, so that it stays as it is), ``unserved`` (those) and ``reasons`` (a sentence for
         each candidate that was not chosen).
@@ -127,9 +127,9 @@ def choose_upstreams(
         if results is None or not mirrors:
             chosen[name] = mirrors_for_daemon(mirrors, mirror_urls(mirrors))
             continue
-        places = {mirror.url: _location(mirror) if engine == 'podman' else normalise_url(mirror.url) for mirror in parse_mirrors(mirrors)}
+        places = {mirror.url: _place_of(mirror, engine) for mirror in parse_mirrors(mirrors)}
         urls = {normalise_url(url): url for url, place in places.items() if place}
-        now = [url for old in (current or {}).get(name) or [] for url, place in places.items() if place and place == _same_place(old, engine)]
+        now = [url for old in (current or {}).get(name) or [] for url, place in places.items() if place and place == _place_of(Mirror(old), engine)]
         selection = select([one for one in results.get(name) or () if normalise_url(one['url']) in urls], now, policed, by_list=True)
         reasons += [f'{name}: {one.url}: {one.reason}' for one in selection.left_out]
         if selection.chosen:
@@ -137,20 +137,20 @@ def choose_upstreams(
             chosen[name] = mirrors_for_daemon(mirrors, [*(choice.url for choice in selection.chosen), *unusable])
         else:
             unserved.append(name)
+            reasons += [f'{name}: {url}: cannot be used here.' for url, place in places.items() if not place]
     return {'write': bool(chosen) or not listed, 'upstreams': chosen, 'unserved': unserved, 'reasons': reasons}
 
 
-def _location(mirror: Mirror) -> str:
-    """Where Podman and its kin find a mirror; empty for one that they cannot use."""
+def _place_of(mirror: Mirror, engine: str) -> str:
+    """What an engine knows a mirror by, which is the same for one in force and for its candidate; empty for one that it cannot use."""
     try:
-        return mirror_entry(mirror).location
+        if engine == 'podman':  # its files tell no scheme
+            return mirror_entry(mirror).location
+        if engine == 'buildkit':
+            return _buildkitd_toml.location_of(mirror)
     except ConfigError:
         return ''
-
-
-def _same_place(url: str, engine: str) -> str:
-    """What a mirror in force is compared by. Podman's own files tell no scheme."""
-    return _location(Mirror(url)) if engine == 'podman' else normalise_url(url)
+    return '' if engine == 'k3s' and _k3s_registries.cannot_use(mirror) else normalise_url(mirror.url)
 
 
 def candidates(mirrors: t.Mapping[str, t.Any] | None, upstream: str, catalog: t.Sequence[t.Mapping[str, t.Any]] = (), trust: str = 'content') -> list[t.Any]:
@@ -471,6 +471,7 @@ LEFT_BY_ROLE = (
     '__registry_access_containerd_apply',
     '__registry_access_podman_none_serves',
     '__registry_access_podman_unserved',
+    '__registry_access_podman_written_for_users',
     '__registry_access_podman_written',
     '__registry_access_podman_proxies',
     '__registry_access_crio_conf',
@@ -482,6 +483,9 @@ LEFT_BY_ROLE = (
     '__registry_access_k3s_written',
     '__registry_access_k3s_pending',
     '__registry_access_k3s_apply',
+    '__registry_access_buildkit_none_serves',
+    '__registry_access_buildkit_unserved',
+    '__registry_access_buildkit_written',
     '__registry_access_login_leak',
     '__registry_access_login_waits',
     '__registry_access_logins',
@@ -511,6 +515,8 @@ _WRITTEN_BY_ENGINE = {
     'podman': '__registry_access_podman_written',
     'k3s': '__registry_access_k3s_written',
 }
+# The same, by tasks that go from user to user.
+_WRITTEN_BY_USER = {'Podman': '__registry_access_podman_written_for_users', 'BuildKit': '__registry_access_buildkit_written'}
 # CRI-O has the mirrors of Podman's files. It was configured where its tasks left something.
 _CRIO = ('__registry_access_crio_conf', '__registry_access_crio_dropin', '__registry_access_crio_pending', '__registry_access_crio_apply')
 _APPLIES = {'containerd': '__registry_access_containerd_apply', 'crio': '__registry_access_crio_apply', 'k3s': '__registry_access_k3s_apply'}
@@ -529,6 +535,9 @@ def _host_summary(variables: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
         return {'skipped': 'no engine'}
     written = [variables.get(name, {}) for name in WRITTEN]
     by_engine = [variables.get(name, {}) for name in _WRITTEN_BY_ENGINE.values()]
+    for name in _WRITTEN_BY_USER.values():
+        # ansible-core 2.19 gathers the warnings of a loop's results beside them.
+        by_engine += [*_by_user(variables, name).values(), {'warnings': variables.get(name, {}).get('warnings', [])}]
     others = [
         variables.get(name, {})
         for name in ('__registry_access_docker_certs', '__registry_access_containerd_dropin', '__registry_access_podman_proxies', *_CRIO[:2])
@@ -557,6 +566,7 @@ def _host_summary(variables: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
             *_said(variables, '__registry_access_containerd_unserved'),
             *_said(variables, '__registry_access_podman_unserved'),
             *_said(variables, '__registry_access_k3s_unserved'),
+            *_said(variables, '__registry_access_buildkit_unserved'),
             *(warning for result in [*written, *by_engine, *others, logins] for warning in result.get('warnings', [])),
             *(_sentence_of(one) for result in by_engine for one in result.get('left_out', [])),
             *_said(variables, '__registry_access_login_waits'),
@@ -590,7 +600,21 @@ def _upstreams_summary(engines: t.Mapping[str, t.Any], variables: t.Mapping[str,
                 'after': list(one['mirrors']),
                 'proof': state or _proof_of(engine, result, one),
             })
+    for engine, name in _WRITTEN_BY_USER.items():
+        for user, result in _by_user(variables, name).items():
+            for one in result.get('files') or ():
+                if one.get('upstream') and one.get('mirrors') is not None:
+                    after = list(one['mirrors'])
+                    before = [] if one['changed'] else after  # nobody looked into users' homes beforehand
+                    row = {'engine': f'{engine} of {user}', 'upstream': one['upstream'], 'before': before, 'after': after}
+                    rows.append({**row, 'proof': _proof_of('podman', result, one)})
     return rows
+
+
+def _by_user(variables: t.Mapping[str, t.Any], name: str) -> dict[str, t.Mapping[str, t.Any]]:
+    """The results of a task that goes from user to user, by user."""
+    results = variables.get(name, {}).get('results') or ()
+    return {str(one.get(one.get('ansible_loop_var', 'item'))): one for one in results if not one.get('skipped')}
 
 
 def _state_of(apply: t.Mapping[str, t.Any]) -> str:

@@ -14,7 +14,7 @@ import stat
 import tempfile
 import time
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ChangedMeanwhileError, ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._state import State, escape_path
@@ -211,6 +211,14 @@ def _dress(fd: int, like: FileState | None, default_mode: int) -> None:
     # After chown, which clears the setuid bits; before the access list, which rewrites the group bits.
     os.fchmod(fd, like.mode)
     _copy_xattrs(like.target, fd)
+
+
+def as_own(before: FileState) -> FileState:
+    """A file's state, for :func:`write_atomic`, as it becomes when a user without root writes it: nobody but root may give a file away."""
+    if not before.exists or os.geteuid() == 0:
+        return before
+    groups = {os.getegid(), *os.getgroups()}
+    return replace(before, uid=os.geteuid(), gid=before.gid if before.gid in groups else os.getegid())
 
 
 def write_atomic(

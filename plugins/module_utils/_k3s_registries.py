@@ -54,7 +54,7 @@ def translate(upstreams: t.Mapping[str, t.Sequence[Mirror]]) -> Translated:
     for upstream, mirrors in upstreams.items():
         listed = endpoints.setdefault(upstream, [])
         for mirror in mirrors:
-            because = _cannot(mirror)
+            because = cannot_use(mirror)
             if because:
                 left_out.append(f'{mirror.url} (of {upstream}): {because}')
                 continue
@@ -64,7 +64,8 @@ def translate(upstreams: t.Mapping[str, t.Sequence[Mirror]]) -> Translated:
     return Translated(Registries(endpoints, tls), tuple(left_out))
 
 
-def _cannot(mirror: Mirror) -> str:
+def cannot_use(mirror: Mirror) -> str:
+    """Why K3s cannot have a mirror, in a sentence; empty where it can."""
     if mirror.trust == 'content':
         return 'K3s lets each of its endpoints say what a tag means, and this one is trusted with content alone.'
     if mirror.headers:

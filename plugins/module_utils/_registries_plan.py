@@ -272,26 +272,31 @@ def candidate(directory: str, wanted: Wanted) -> t.Dict[str, bytes]:
 
 
 def hidden_for(upstreams: t.Collection[str], root: str = '/') -> t.List[Hidden]:
-    """Users for whom ours do not count: whose own registries.conf hides the system's, or whose own drop-in has an entry for the same upstream."""
+    """Users for whom ours do not count: whose own registries.conf hides the system's, or whose own drop-in has an entry for the same upstream.
+
+    An upstream of which a user has ours as well, among the user's own files, is not hidden.
+    """
     found = []
     for home in _hub_logins.homes(root):
         folder = below(root, f'{home}/{_USER_CONFIG}')
-        paths = [os.path.join(folder, conf.MAIN_FILE)]
-        try:
-            paths += sorted(os.path.join(folder, conf.DROPIN_DIR, name) for name in os.listdir(os.path.join(folder, conf.DROPIN_DIR)))
-        except OSError:
-            pass
-        for path in paths:
-            if _hides(path, upstreams):
-                found.append(Hidden(_user(home, root), path if root in ('', '/') else path[len(root.rstrip('/')):]))
+        own = _own_dropins(os.path.join(folder, conf.DROPIN_DIR))
+        given = {conf.upstream_of(os.path.basename(path)) for path, data in own.items() if _owned_files.is_ours(data)}
+        missing = set(upstreams) - given
+        main = os.path.join(folder, conf.MAIN_FILE)
+        paths = [main] if missing and os.path.exists(main) else []
+        paths += [path for path, data in own.items() if missing & set(conf.read_conf(path, data).prefixes)]
+        found += [Hidden(_user(home, root), path if root in ('', '/') else path[len(root.rstrip('/')):]) for path in paths]
     return found
 
 
-def _hides(path: str, upstreams: t.Collection[str]) -> bool:
-    if os.path.basename(path) == conf.MAIN_FILE:
-        return os.path.exists(path)
-    data = _hub_logins.read_regular(path) if path.endswith(conf.SUFFIX) else None
-    return data is not None and bool(set(conf.read_conf(path, data).prefixes) & set(upstreams))
+def _own_dropins(folder: str) -> t.Dict[str, bytes]:
+    """What is in a user's drop-ins, in their order; of what is no regular file nothing is read."""
+    try:
+        paths = [os.path.join(folder, name) for name in sorted(os.listdir(folder)) if name.endswith(conf.SUFFIX)]
+    except OSError:
+        return {}
+    read = {path: _hub_logins.read_regular(path) for path in paths}
+    return {path: data for path, data in read.items() if data is not None}
 
 
 def _user(home: str, root: str) -> str:

@@ -53,9 +53,17 @@ options:
   directory:
     description:
       - The folder of the drop-ins. The file C(registries.conf) and the folder C(certs.d) are expected beside it.
-      - With another one than the default, Podman is asked only before the files are written.
+      - Left out, C(/etc/containers/registries.conf.d), or with O(user) that user's C(~/.config/containers/registries.conf.d).
+      - With another one than that of everybody, Podman is asked only before the files are written.
     type: path
-    default: /etc/containers/registries.conf.d
+  user:
+    description:
+      - Write the files for this user alone, into the user's home and as that user. CRI-O does not read those.
+      - Needed for a user with a C(registries.conf) of their own, since that hides from them all that lies below C(/etc/containers). It is not changed.
+        RV(hidden_for) names such users.
+      - What the module has to remember then lies in C(~/.local/state/quickpull.registry), and goes when O(state=absent) has taken all away.
+      - Left out, the files are those of everybody on the host.
+    type: str
   overwrite:
     description:
       - Whether ours may count instead of what other files say of an upstream. Their files stay as they are; the name of ours then begins
@@ -111,6 +119,13 @@ EXAMPLES = r"""
     upstreams:
       docker.io: [http://cache.lan:5000]
     overwrite: true
+  become: true
+
+- name: Give them to a user too whose own registries.conf hides the system's
+  quickpull.registry.registries_conf:
+    user: alice
+    upstreams:
+      docker.io: [http://cache.lan:5000]
   become: true
 
 - name: Take away the mirrors of one registry
@@ -182,7 +197,9 @@ left_out:
         https://mirror.example.com/hub has a path before /v2/, where these clients never ask; it is left out.
         For a mirror that is a project of its registry write http(s)://HOST/v2/PROJECT.
 hidden_for:
-  description: Users whose own files hide ours from them. These files are never touched. With root among them, it is so for root's pulls and for CRI-O.
+  description:
+    - Users whose own files hide ours from them, unless the module wrote them for those users too, by O(user). These files are never touched. With root
+      among them, it is so for root's pulls and for CRI-O. Always empty with O(user).
   returned: success
   type: list
   elements: dict
@@ -214,12 +231,14 @@ plan:
 
 import contextlib
 import dataclasses
+import os
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.quickpull.registry.plugins.module_utils import _certs_dir, _crio_registries, _io, _owned_files
 from ansible_collections.quickpull.registry.plugins.module_utils import _registries_plan as plans
+from ansible_collections.quickpull.registry.plugins.module_utils._as_user import Account, account, run_as
 from ansible_collections.quickpull.registry.plugins.module_utils._engines import crio, podman
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._mirror import Mirror, header_secrets, parse_mirrors
@@ -229,6 +248,8 @@ from ansible_collections.quickpull.registry.plugins.module_utils._registries_con
 from ansible_collections.quickpull.registry.plugins.module_utils._state import State
 
 Upstreams = t.Dict[str, t.List[Mirror]]
+
+_USER_STATE = '.local/state/quickpull.registry'
 
 
 def read_upstreams(raw: t.Any, state: str) -> Upstreams | None:
@@ -245,17 +266,30 @@ def read_upstreams(raw: t.Any, state: str) -> Upstreams | None:
 
 
 @dataclasses.dataclass(frozen=True)
+class Task:
+    """What is to be done, as far as the parameters say. ``user``: for whom, in files of his own; None for everybody."""
+
+    directory: str
+    upstreams: Upstreams | None
+    owner: str
+    overwrite: bool
+    validate: bool
+    check_mode: bool
+    user: Account | None = None
+
+
+@dataclasses.dataclass(frozen=True)
 class Judge:
     """Podman, where it is installed and may be asked."""
 
-    module: AnsibleModule
     host: podman.Host
     tools: podman.Tools
     directory: str
+    warnings: list[str] = dataclasses.field(default_factory=list)
 
     @classmethod
-    def of(cls, module: AnsibleModule, host: podman.Host, directory: str) -> Judge:
-        return cls(module, host, podman.inspect(host) if module.params['validate'] == 'auto' else podman.Tools(), directory)
+    def of(cls, task: Task, host: podman.Host) -> Judge:
+        return cls(host, podman.inspect(host) if task.validate else podman.Tools(), task.directory)
 
     def judge(self, wanted: plans.Wanted, candidate: t.Mapping[str, bytes] | None = None) -> str:
         """Who vouches for the files: for those in place, or for a candidate. Raises ConfigError for what Podman refuses."""
@@ -266,7 +300,7 @@ class Judge:
             raise ConfigError(f'Podman cannot read the configuration: {answer.words}')
         if answer.registries is None:
             # Taking ours away is not held up by what somebody else broke.
-            self.module.warn(f'Podman {"cannot read the configuration" if answer.refused else "could not be asked what it reads"}: {answer.words}')
+            self.warnings.append(f'Podman {"cannot read the configuration" if answer.refused else "could not be asked what it reads"}: {answer.words}')
             return ''
         different = podman.differences(answer, wanted.expected)
         if different:
@@ -279,13 +313,13 @@ def dropins_change(wanted: plans.Wanted) -> bool:
     return any(change.path.endswith('.conf') for change in wanted.files.changes)
 
 
-def write(judge: Judge, state: State, record: _owned_files.Record, wanted: plans.Wanted, found: crio.Crio) -> str:
+def write(judge: Judge, task: Task, state: State, record: _owned_files.Record, wanted: plans.Wanted, reader: crio.Crio) -> str:
     """Have the files judged, write them, and have them judged in their place; returns who vouches for them."""
     validated_by = judge.judge(wanted, plans.candidate(judge.directory, wanted))
-    if judge.module.check_mode:
+    if task.check_mode:
         return validated_by
     if dropins_change(wanted):
-        _crio_registries.keep_proved(state, found, [change.path for change in wanted.files.changes if change.path.endswith('.conf')])
+        _crio_registries.keep_proved(state, reader, [change.path for change in wanted.files.changes if change.path.endswith('.conf')])
     _owned_files.apply(state, plans.KIND, wanted.files)
     if not wanted.files.changes or judge.directory != judge.host.path(podman.DIRECTORY):
         return validated_by
@@ -304,24 +338,16 @@ class Hosts:
     crio: crio.Host = dataclasses.field(default_factory=crio.Host)
 
 
-def run(module: AnsibleModule, hosts: Hosts, state: State) -> dict[str, t.Any]:
-    """Read, compute, compare, write, prove."""
-    params, host = module.params, hosts.podman
-    # With no_log the call is kept out of the system log. Once that is written, only what is secret is cut out of the results.
-    module.no_log_values = header_secrets(params['upstreams'])
-    upstreams = read_upstreams(params['upstreams'], params['state'])
-    directory = params['directory'].rstrip('/')
-    with contextlib.nullcontext() if module.check_mode else _io.locked(state):
-        record = _owned_files.load(state, plans.KIND)
-        wanted = plans.plan(record, params['owner'], directory, upstreams, overwrite=params['overwrite'])
-        reader = crio.inspect(hosts.crio) if directory == host.path(podman.DIRECTORY) else crio.Crio(installed=False)
-        validated_by = write(Judge.of(module, host, directory), state, record, wanted, reader)
-        plan = _crio_registries.predicted_plan(reader) if module.check_mode and dropins_change(wanted) else _crio_registries.plan(reader, state)
-    hidden = plans.hidden_for(wanted.expected, host.root) if wanted.expected else []
-    for sentence in [*wanted.notes, *(left.because for left in wanted.left_out)]:
-        module.warn(sentence)
-    for one in hidden:
-        module.warn(f'{one.path} hides the mirrors that are written here from {one.user}; it is left as it is.')
+def work(task: Task, hosts: Hosts, state: State) -> dict[str, t.Any]:
+    """Read, compute, compare, write, prove. Returns the results, the warnings among them."""
+    host = hosts.podman
+    record = _owned_files.load(state, plans.KIND)
+    wanted = plans.plan(record, task.owner, task.directory, task.upstreams, overwrite=task.overwrite)
+    reader = crio.inspect(hosts.crio) if task.directory == host.path(podman.DIRECTORY) else crio.Crio(installed=False)
+    judge = Judge.of(task, host)
+    validated_by = write(judge, task, state, record, wanted, reader)
+    plan = _crio_registries.predicted_plan(reader) if task.check_mode and dropins_change(wanted) else _crio_registries.plan(reader, state)
+    hidden = plans.hidden_for(wanted.expected, host.root) if wanted.expected and task.user is None else []
     changed = {change.path for change in wanted.files.changes}
     paths = sorted(changed | {*wanted.files.kept})
     return {
@@ -334,7 +360,53 @@ def run(module: AnsibleModule, hosts: Hosts, state: State) -> dict[str, t.Any]:
         'validated_by': validated_by,
         'plan': as_dict(plan),
         'diff': [_certs_dir.diff_of(change) for change in wanted.files.changes],
-    }
+        'warnings': [
+            *judge.warnings,
+            *wanted.notes,
+            *(left.because for left in wanted.left_out),
+            *(f'{one.path} hides the mirrors that are written here from {one.user}, and is left as it is; the option user writes them for {one.user} as well.'
+              for one in hidden),
+        ],
+    }  # fmt: skip
+
+
+def work_for_user(task: Task, who: Account, hosts: Hosts) -> dict[str, t.Any]:
+    """As :func:`work`, by a process that is the user. What it keeps lies in the user's home, and goes when nothing is left to be known."""
+    state = State(os.path.join(who.home, _USER_STATE))
+    result = work(task, hosts, state)
+    if not task.check_mode and not os.path.exists(state.files(plans.KIND)):
+        with contextlib.suppress(OSError):
+            os.removedirs(os.path.dirname(state.files(plans.KIND)))
+    return result
+
+
+def task_of(module: AnsibleModule, host: podman.Host) -> Task:
+    """What was asked for. Raises ConfigError."""
+    params = module.params
+    who = None if params['user'] is None else account(params['user'])
+    default = host.path(podman.DIRECTORY) if who is None else os.path.join(who.home, podman.USER_DIRECTORY)
+    return Task(
+        directory=(params['directory'] or default).rstrip('/'),
+        upstreams=read_upstreams(params['upstreams'], params['state']),
+        owner=params['owner'],
+        overwrite=params['overwrite'],
+        validate=params['validate'] == 'auto',
+        check_mode=module.check_mode,
+        user=who,
+    )
+
+
+def run(module: AnsibleModule, hosts: Hosts, state: State) -> dict[str, t.Any]:
+    """Do it, as root for everybody, or as a user for that user."""
+    # With no_log the call is kept out of the system log. Once that is written, only what is secret is cut out of the results.
+    module.no_log_values = header_secrets(module.params['upstreams'])
+    task = task_of(module, hosts.podman)
+    who = task.user
+    with contextlib.nullcontext() if module.check_mode or (who and os.geteuid() != 0) else _io.locked(state):
+        result = run_as(who, lambda: work_for_user(task, who, hosts)) if who else work(task, hosts, state)
+    for sentence in result.pop('warnings'):
+        module.warn(sentence)
+    return result
 
 
 def main() -> None:
@@ -342,7 +414,8 @@ def main() -> None:
         argument_spec={
             'upstreams': {'type': 'dict', 'no_log': True},
             'owner': {'type': 'str', 'default': 'registry_access'},
-            'directory': {'type': 'path', 'default': podman.DIRECTORY},
+            'directory': {'type': 'path'},
+            'user': {'type': 'str'},
             'overwrite': {'type': 'bool', 'default': False},
             'state': {'type': 'str', 'choices': ['absent', 'present'], 'default': 'present'},
             'validate': {'type': 'str', 'choices': ['auto', 'never'], 'default': 'auto'},

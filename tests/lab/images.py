@@ -67,7 +67,9 @@ RECIPES = (
     Recipe('bookworm', 'bookworm', HOST_PACKAGES + CONTAINERS_TOOLS + ('python3-docker',)),
     # docker-cli is only recommended from trixie on. No SDK here: the collection has to do without it.
     Recipe('trixie', 'trixie', HOST_PACKAGES + CONTAINERS_TOOLS + ('docker-cli',)),
-    Recipe('forky', 'forky', HOST_PACKAGES + CONTAINERS_TOOLS + ('docker-cli', 'python3-docker', 'golang-docker-credential-helpers', 'pass')),
+    Recipe('forky', 'forky', HOST_PACKAGES + CONTAINERS_TOOLS + (
+        'docker-cli', 'docker-buildx', 'buildah', 'python3-docker', 'golang-docker-credential-helpers', 'pass',
+    )),
     Recipe('services', 'bookworm', ('python3', 'docker-registry', 'squid', 'iptables', 'iproute2', 'ca-certificates', 'openssl', 'busybox-static'), host=False),
 )
 

@@ -142,6 +142,15 @@ def test_skopeo_asks_the_first_mirror_too(lab: Lab, host: Host, story: dict[str,
     assert not lab.access_log('hub', since, client=host)
 
 
+def test_buildah_asks_the_first_mirror_too(lab: Lab, story: dict[str, t.Any]) -> None:
+    host = lab.hosts['lab-forky']
+    since = lab.mark()
+    host.run(f'buildah --storage-driver vfs pull -q {IMAGE}')
+    assert served(lab, 'good-a', since, host) == ['tag', 'manifest', 'blob']
+    assert not lab.access_log('hub', since, client=host)
+    host.run('buildah --storage-driver vfs rmi -a')
+
+
 def test_taken_away_as_it_was(lab: Lab, story: dict[str, t.Any]) -> None:
     gone = set_mirrors(lab, {'state': 'absent'})
     again = set_mirrors(lab, {'state': 'absent'})
@@ -229,6 +238,42 @@ def test_files_of_others_are_reported_and_kept(lab: Lab, clean: None) -> None:
         lab.everywhere(lambda host: host.run('mv /root/away /root/.config/containers'))
         set_mirrors(lab, {'state': 'absent'})
         assert lab.everywhere(tree) == before
+
+
+def copy_as_alice(lab: Lab, host: Host) -> dict[str, list[str]]:
+    """What each server was asked when a user without root fetches the image. Rootless Podman needs more of a host than the lab's have."""
+    since = lab.mark()
+    as_alice = 'setpriv --reuid 4321 --regid 4321 --clear-groups env -i HOME=/home/alice PATH=/usr/bin:/bin'
+    host.run(f'cd /; rm -rf /home/alice/copy; {as_alice} skopeo copy -q docker://{IMAGE} dir:/home/alice/copy; rm -rf /home/alice/copy')
+    return {name: found for name in ('good-a', 'good-b', 'hub') if (found := served(lab, name, since, host))}
+
+
+def test_a_user_with_files_of_their_own_is_given_them_too(lab: Lab, clean: None) -> None:
+    """That user's registries.conf hides the system's drop-ins from them."""
+    lab.everywhere(lambda host: host.run(
+        'grep -q ^alice: /etc/passwd || echo alice:x:4321:4321::/home/alice:/bin/sh >> /etc/passwd; '
+        'mkdir -p /home/alice/.config/containers; echo \'unqualified-search-registries = ["quay.io"]\' > /home/alice/.config/containers/registries.conf; '
+        'chown -R 4321:4321 /home/alice'
+    ))
+    before = lab.everywhere(tree)
+    hidden = set_mirrors(lab, hub(lab.mirror('good-a').url))
+    for name in lab.hosts:
+        assert [one['user'] for one in hidden[name]['hidden_for']] == ['alice'], name
+    assert lab.everywhere(lambda host: copy_as_alice(lab, host)) == from_(lab, 'hub')
+    asked = {**hub(lab.mirror('good-b').url), 'user': 'alice'}
+    check, given, again = set_mirrors(lab, asked, check=True), set_mirrors(lab, asked), set_mirrors(lab, asked)
+    for name in lab.hosts:
+        assert (check[name]['changed'], given[name]['changed'], again[name]['changed']) == (True, True, False), name
+        assert given[name]['files'] == check[name]['files'], name
+    assert lab.everywhere(lambda host: copy_as_alice(lab, host)) == from_(lab, 'good-b')
+    assert pull_everywhere(lab) == from_(lab, 'good-a')
+    assert set(lab.everywhere(lambda host: host.out('find /home/alice ! -user 4321')).values()) == {''}
+    told = set_mirrors(lab, hub(lab.mirror('good-a').url))
+    for name in lab.hosts:
+        assert told[name]['hidden_for'] == [], name
+    set_mirrors(lab, {'state': 'absent', 'user': 'alice'})
+    set_mirrors(lab, {'state': 'absent'})
+    assert lab.everywhere(tree) == before
 
 
 def failures(lab: Lab, *, check: bool = False) -> dict[str, str]:

@@ -18,6 +18,9 @@ from ansible_collections.quickpull.registry.plugins.module_utils._version import
 #: The only folder of drop-ins that Podman reads for everybody on the host.
 DIRECTORY = '/etc/containers/registries.conf.d'
 
+#: The one in a user's home, which it reads for that user after the system's, or with a registries.conf beside it instead of all of the system's.
+USER_DIRECTORY = '.config/containers/registries.conf.d'
+
 _FOLDERS = ('/usr/bin', '/usr/local/bin', '/usr/sbin', '/usr/local/sbin', '/bin', '/opt/bin')
 _PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 _TIMEOUT = 60.0

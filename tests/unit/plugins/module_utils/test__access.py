@@ -500,11 +500,42 @@ def test_what_podman_cannot_use_takes_no_place_of_what_serves() -> None:
     assert [one['url'] for one in _access.choose_upstreams(listed, results, policy={'max': 1})['upstreams']['quay.io']] == [below]
 
 
+@pytest.mark.parametrize('engine', ['k3s', 'buildkit'])
+def test_where_every_mirror_says_what_a_tag_means_one_of_content_takes_no_place(engine: str) -> None:
+    content = {'url': 'https://fast.example', 'trust': 'content'}
+    results = {'quay.io': [serves(content['url'], 1), serves(FAR, 50)]}
+    found = _access.choose_upstreams({'quay.io': [content, FAR]}, results, policy={'max': 1}, engine=engine)
+    assert [one['url'] for one in found['upstreams']['quay.io']] == [FAR, content['url']]
+    none = _access.choose_upstreams({'quay.io': [content]}, results, engine=engine)
+    assert none['unserved'] == ['quay.io'] and none['reasons'] == ['quay.io: https://fast.example: cannot be used here.']
+
+
 def test_podman_knows_a_mirror_by_its_location() -> None:
     insecure: dict[str, t.Any] = {'url': 'https://self-signed.example:8443', 'insecure': True}
     results = {'quay.io': [serves(FAR, 10), serves(insecure['url'], 9)]}
     found = _access.choose_upstreams({'quay.io': [FAR, insecure]}, results, {'quay.io': ['http://self-signed.example:8443', FAR]}, engine='podman')
     assert [one['url'] for one in found['upstreams']['quay.io']] == [insecure['url'], FAR]
+
+
+def test_summary_has_a_row_for_each_user_who_was_given_files() -> None:
+    def result(user: str, changed: bool, **more: t.Any) -> dict[str, t.Any]:
+        files = [{'upstream': 'quay.io', 'path': f'/home/{user}/f', 'mirrors': ['a.lan'], 'changed': changed}]
+        return {'ansible_loop_var': '__registry_access_user', '__registry_access_user': user, 'changed': changed, 'files': files, **more}
+
+    looked = {'engines': {'podman': {'version': '5.4.2'}}}
+    left = {
+        '__registry_access_engines': looked,
+        '__registry_access_podman_written_for_users': {'results': [result('alice', True, validated_by='podman')]},
+        '__registry_access_buildkit_written': {
+            'results': [result('ci', False, left_out=['left'], warnings=['old core']), {**result('bob', True), 'skipped': True}], 'warnings': ['new core'],
+        },
+    }  # fmt: skip
+    host = _access.summary({'h': left})['hosts']['h']
+    assert [(row['engine'], row['before'], row['after'], row['proof']) for row in host['upstreams']] == [
+        ('Podman of alice', [], ['a.lan'], 'read by podman'),
+        ('BuildKit of ci', ['a.lan'], ['a.lan'], 'nothing to do'),
+    ]
+    assert host['warnings'] == ['old core', 'new core', 'left']
 
 
 MINE = {'url': 'https://m.lan', 'ca_path': '/ca.pem'}

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import multiprocessing
 import os
@@ -260,3 +261,17 @@ def test_names_of_records_are_told_apart_and_fit(tmp_path: Path) -> None:
     long = [escape_path(f'/{"x" * 300}/{one}/{"y" * 200}') for one in 'ab']
     assert len(set(long)) == 2
     assert max(map(len, long)) < 200
+
+
+def test_a_user_writes_what_root_left_as_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / 'a'
+    file.write_text('x')
+    before = dataclasses.replace(_io.read_file(str(file)), uid=0, gid=0, mode=0o640)
+    monkeypatch.setattr(os, 'geteuid', lambda: 1234)
+    monkeypatch.setattr(os, 'getegid', lambda: 1235)
+    monkeypatch.setattr(os, 'getgroups', lambda: [7])
+    assert _io.as_own(before) == dataclasses.replace(before, uid=1234, gid=1235)
+    assert _io.as_own(dataclasses.replace(before, gid=7)).gid == 7
+    assert _io.as_own(_io.read_file(str(tmp_path / 'none'))).exists is False
+    monkeypatch.setattr(os, 'geteuid', lambda: 0)
+    assert _io.as_own(before) == before

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.quickpull.registry.plugins.module_utils import _owned_files, _toml
+from ansible_collections.quickpull.registry.plugins.module_utils._as_user import Account
 from ansible_collections.quickpull.registry.plugins.module_utils._engines import crio, podman
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._owned_files import FIRST_LINE
@@ -28,7 +29,7 @@ ONE = {'docker.io': ['http://a.lan:5000']}
 MIRRORS = ONE['docker.io']
 
 
-DEFAULTS: dict[str, t.Any] = {'upstreams': None, 'owner': 'registry_access', 'overwrite': False, 'state': 'present', 'validate': 'auto'}
+DEFAULTS: dict[str, t.Any] = {'upstreams': None, 'owner': 'registry_access', 'overwrite': False, 'state': 'present', 'validate': 'auto', 'user': None}
 
 
 class Place:
@@ -314,6 +315,55 @@ def test_users_who_do_not_see_ours_are_told(place: Place) -> None:
     assert len(place.warnings) == 2
     assert [file.read_text() for file in theirs] == before
     assert place.run({})['hidden_for'] == []
+
+
+@pytest.fixture
+def alice(place: Place, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The home of a user who is whoever runs the tests, so that no process has to become somebody else."""
+    home = place.root / 'home/alice'
+    home.mkdir(parents=True)
+    place.put('etc/passwd', f'alice:x:{os.geteuid()}:1::/home/alice:/bin/sh\n')
+    monkeypatch.setattr(registries_conf, 'account', lambda name: Account(name, os.geteuid(), os.getegid(), str(home)))
+    return home
+
+
+def all_below(folder: Path) -> dict[str, str]:
+    return {str(path.relative_to(folder)): path.read_text() if path.is_file() else '' for path in sorted(folder.rglob('*'))}
+
+
+def test_a_user_is_given_them_beside_the_users_own_files(place: Place, alice: Path) -> None:
+    place.put('home/alice/.config/containers/registries.conf', 'unqualified-search-registries = ["docker.io"]\n')
+    before, system = all_below(alice), place.tree()
+    assert [one['user'] for one in place.run(ONE, check=True)['hidden_for']] == ['alice']
+    told = place.run(ONE, user='alice', directory=None)
+    ours = alice / '.config/containers/registries.conf.d' / HUB
+    assert (told['changed'], [one['path'] for one in told['files']], told['hidden_for'], place.warnings) == (True, [str(ours)], [], [])
+    assert 'location = "a.lan:5000"' in ours.read_text()
+    assert (place.run(ONE, user='alice', directory=None)['changed'], place.tree()) == (False, system)
+    assert place.run(ONE)['hidden_for'] == []
+    both = {**ONE, 'quay.io': ['http://a.lan:5000']}
+    assert [one['user'] for one in place.run(both)['hidden_for']] == ['alice']  # of quay.io, of which alice has none
+    place.run({}, state='absent')
+    assert place.run({}, user='alice', directory=None, state='absent')['changed']
+    assert all_below(alice) == before
+
+
+def test_what_a_user_says_of_an_upstream_stays(place: Place, alice: Path) -> None:
+    theirs = place.put('home/alice/.config/containers/registries.conf.d/600.conf', OTHER)
+    told = place.run(ONE, user='alice', directory=None)
+    assert (told['changed'], [one['path'] for one in told['left_out']]) == (False, [str(theirs)])
+    assert place.run(ONE, user='alice', directory=None, overwrite=True)['changed']
+    assert (theirs.parent / HUB_LAST).exists() and theirs.read_text() == OTHER
+
+
+def test_podman_is_asked_for_a_user_with_that_users_files(place: Place, alice: Path) -> None:
+    place.put('home/alice/.config/containers/registries.conf', '')
+    place.install_podman(GOOD, REFUSED)
+    assert place.run(ONE, user='alice', directory=None)['validated_by'] == 'podman'
+    before = all_below(alice)
+    with pytest.raises(ConfigError, match='Podman cannot read the configuration'):
+        place.run({'docker.io': ['http://b.lan']}, user='alice', directory=None)
+    assert all_below(alice) == before
 
 
 GOOD = info(docker_io=[{'Location': 'a.lan:5000', 'Insecure': True, 'PullFromMirror': 'all'}])

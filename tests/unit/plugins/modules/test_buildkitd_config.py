@@ -1,0 +1,129 @@
+# Copyright (c) 2026, quickpull.registry contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import base64
+import json
+import os
+import typing as t
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.quickpull.registry.plugins.module_utils import _as_user
+from ansible_collections.quickpull.registry.plugins.module_utils._as_user import Account
+from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
+from ansible_collections.quickpull.registry.plugins.modules import buildkitd_config
+from ansible_collections.quickpull.registry.tests.unit.plugins.fake_module import FakeModule
+
+ONE = {'docker.io': ['http://a.lan:5000']}
+THEIRS = '# ours\n[worker.oci]\n  gc = false\n[registry."ghcr.io"]\n  mirrors = ["x.lan"]\n'
+
+
+class Home:
+    """The home of whoever runs the tests."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.buildx = folder / '.docker/buildx'
+        self.file = self.buildx / 'buildkitd.default.toml'
+        self.warnings: list[str] = []
+        self.no_log: set[str] = set()
+
+    def run(self, upstreams: t.Any = None, *, check: bool = False, **params: t.Any) -> dict[str, t.Any]:
+        defaults = {'upstreams': upstreams, 'user': 'ci', 'path': None, 'owner': 'registry_access', 'state': 'present'}
+        module = FakeModule(check, {**defaults, **params})
+        try:
+            return buildkitd_config.run(t.cast(t.Any, module))
+        finally:
+            self.warnings, self.no_log = module.warnings, module.no_log_values
+
+    def builder(self, name: str, config: str | None, driver: str = 'docker-container') -> None:
+        files = None if config is None else {'buildkitd.toml': base64.b64encode(config.encode()).decode()}
+        place = self.buildx / 'instances' / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(json.dumps({'Name': name, 'Driver': driver, 'Nodes': [{'Name': f'{name}0', 'Files': files}]}))
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    monkeypatch.setattr(_as_user, 'account', lambda name: Account('ci', os.geteuid(), os.getegid(), str(tmp_path)))
+    return Home(tmp_path)
+
+
+def test_written_once_and_taken_away_without_a_trace(home: Home) -> None:
+    predicted, first, second = home.run(ONE, check=True), home.run(ONE), home.run(ONE)
+    assert (predicted['changed'], first['changed'], second['changed']) == (True, True, False)
+    assert predicted['files'] == first['files'] == [{'upstream': 'docker.io', 'path': str(home.file), 'mirrors': ['a.lan:5000'], 'changed': True}]
+    assert predicted['diff'] == first['diff'] and first['diff'][0]['after'] == home.file.read_text()
+    assert (first['user'], first['path'], first['left_out'], first['builders']) == ('ci', str(home.file), [], [])
+    assert home.run(state='absent')['changed'] and not home.run(state='absent')['changed']
+    assert list(home.folder.iterdir()) == []
+
+
+@pytest.mark.parametrize('text', ['', THEIRS, THEIRS.rstrip('\n')])
+def test_what_others_wrote_stays(home: Home, text: str) -> None:
+    home.buildx.mkdir(parents=True)
+    home.file.write_text(text)
+    home.file.chmod(0o640)
+    home.run(ONE)
+    assert home.file.read_text().startswith(text) and home.file.stat().st_mode & 0o777 == 0o640
+    assert not home.run(ONE)['changed']
+    home.run({})
+    assert home.file.read_text() == text
+
+
+def test_upstreams_that_are_not_named_stay(home: Home) -> None:
+    home.run({**ONE, 'quay.io': ['https://q.lan']})
+    home.run({'docker.io': ['https://b.lan']})
+    assert 'mirrors = ["b.lan"]' in home.file.read_text() and 'mirrors = ["q.lan"]' in home.file.read_text()
+    assert 'a.lan' not in home.file.read_text()
+    home.run({'docker.io': []})
+    assert 'b.lan' not in home.file.read_text() and 'q.lan' in home.file.read_text()
+
+
+def test_a_table_of_somebody_else_is_left_and_told(home: Home) -> None:
+    home.buildx.mkdir(parents=True)
+    home.file.write_text(THEIRS)
+    told = home.run({'ghcr.io': ['https://g.lan'], **ONE})
+    assert [one['upstream'] for one in told['files']] == ['docker.io']
+    assert told['left_out'] == home.warnings and 'has a table of somebody else for ghcr.io' in told['left_out'][0]
+    assert 'g.lan' not in home.file.read_text()
+
+
+@pytest.mark.parametrize('text, words', [('a = = 1\n', 'not valid TOML'), ('registry = {}\n', 'table in braces')])
+def test_a_file_that_cannot_be_added_to_is_left(home: Home, text: str, words: str) -> None:
+    home.buildx.mkdir(parents=True)
+    home.file.write_text(text)
+    with pytest.raises(ConfigError, match=words):
+        home.run(ONE)
+    assert home.file.read_text() == text
+
+
+def test_builders_that_were_made_with_other_mirrors_are_told(home: Home) -> None:
+    home.run(ONE)
+    home.builder('new', home.file.read_text() + '[registry."c.lan"]\nca = ["/etc/buildkit/certs/c.lan/ca.pem"]\n')
+    home.builder('old', None)
+    home.builder('daemon', None, driver='docker')
+    home.builder('odd', 'a = = 1')
+    (home.buildx / 'instances/broken').write_text('{')
+    os.mkfifo(home.buildx / 'instances/pipe')
+    told = home.run(ONE)
+    assert told['builders'] == [{'name': 'new', 'current': True}, {'name': 'old', 'current': False}]
+    assert len(home.warnings) == 1 and 'The builder old of ci' in home.warnings[0]
+    home.run(state='absent')
+    assert ['new' in words for words in home.warnings] == [True]
+
+
+def test_headers_stay_secret(home: Home) -> None:
+    told = home.run({'docker.io': [{'url': 'https://a.lan', 'headers': {'Authorization': 'Bearer S3CRET'}}]})
+    assert 'S3CRET' not in json.dumps(told) and 'Bearer S3CRET' in home.no_log
+
+
+def test_a_path_of_ones_own(home: Home, tmp_path: Path) -> None:
+    place = tmp_path / 'mine/buildkitd.toml'
+    told = home.run(ONE, path=str(place))
+    assert told['path'] == str(place) and place.exists() and not home.file.exists()
+    home.run(state='absent', path=str(place))
+    assert not place.exists() and place.parent.exists()
