@@ -100,7 +100,9 @@ def plan(wanted: t.Mapping[str, str], place: str, others: t.Sequence[Env]) -> Wa
             ours[key] = value
     if not ours:
         return Wanted(None, {}, tuple(conflicts))
-    lines = [FIRST_LINE, '[engine]', 'env = [', *(f'  {quote(text)},' for text in [*dict.fromkeys(before), *(f'{key}={ours[key]}' for key in ours)]), ']']
+    # Of one name the last value counts, so of what is said twice the last place is kept.
+    once = reversed(list(dict.fromkeys(reversed(before))))
+    lines = [FIRST_LINE, '[engine]', 'env = [', *(f'  {quote(text)},' for text in [*once, *(f'{key}={ours[key]}' for key in ours)]), ']']
     return Wanted(Content('\n'.join(lines) + '\n'), ours, tuple(conflicts))
 
 

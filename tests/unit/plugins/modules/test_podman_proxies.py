@@ -8,7 +8,7 @@ import typing as t
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ansible_collections.quickpull.registry.plugins.module_utils import _podman_proxies, _toml
@@ -187,6 +187,7 @@ PATHS = ['/e/containers.conf', '/e/d/1.conf', '/e/d/4.conf', '/e/d/6.conf', '/e/
 SAID = st.tuples(st.lists(NAMES, max_size=3, unique_by=lambda one: one[:2]), st.booleans())
 
 
+@example([(['A=2'], False), (['A=1'], True), (['A=2'], True), ([], False), ([], False)], [True, True, True, False, False])
 @given(st.lists(SAID, min_size=5, max_size=5), st.lists(st.booleans(), min_size=5, max_size=5))
 def test_nothing_of_others_is_lost_and_what_is_ours_counts(said: list[tuple[list[str], bool]], there: list[bool]) -> None:
     others = [Env(path, tuple(values), appends) for path, (values, appends), here in zip(PATHS, said, there) if here]
