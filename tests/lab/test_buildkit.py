@@ -79,7 +79,7 @@ def test_new_builders_and_a_users_podman_are_given_what_serves(one: Lab, host: H
     assert 'The builder new' not in words_of(site(one, mirrors).ok())
     assert 'The builder new' in words_of(site(one, {'docker.io': one.urls('good-b')}, check=True).ok())
     since = one.mark()
-    host.run(f'cd {HOME}; {AS_CI} skopeo copy -q docker://docker.io/library/busybox dir:{HOME}/copy; rm -rf {HOME}/copy {HOME}/.local/share')
+    host.run(f'cd {HOME}; {AS_CI} skopeo copy -q docker://docker.io/library/busybox dir:{HOME}/copy && rm -rf {HOME}/copy {HOME}/.local/share')
     assert one.access_log('good-a', since, client=host) and not one.access_log('hub', since, client=host)
     host.run(f'cd {HOME}; {AS_CI} docker buildx rm new; rm -rf {HOME}/.docker/buildx/[!b]* {HOME}/.docker/buildx/.[!.]* {HOME}/.docker/[!b]*')
     site(one, mirrors, extra_vars={'registry_access_state': 'absent'}).ok()

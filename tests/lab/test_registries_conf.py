@@ -145,10 +145,10 @@ def test_skopeo_asks_the_first_mirror_too(lab: Lab, host: Host, story: dict[str,
 def test_buildah_asks_the_first_mirror_too(lab: Lab, story: dict[str, t.Any]) -> None:
     host = lab.hosts['lab-forky']
     since = lab.mark()
-    host.run(f'buildah --storage-driver vfs pull -q {IMAGE}')
+    host.run(f'buildah pull -q {IMAGE}')
     assert served(lab, 'good-a', since, host) == ['tag', 'manifest', 'blob']
     assert not lab.access_log('hub', since, client=host)
-    host.run('buildah --storage-driver vfs rmi -a')
+    host.run('buildah rmi -a')
 
 
 def test_taken_away_as_it_was(lab: Lab, story: dict[str, t.Any]) -> None:
@@ -243,8 +243,8 @@ def test_files_of_others_are_reported_and_kept(lab: Lab, clean: None) -> None:
 def copy_as_alice(lab: Lab, host: Host) -> dict[str, list[str]]:
     """What each server was asked when a user without root fetches the image. Rootless Podman needs more of a host than the lab's have."""
     since = lab.mark()
-    as_alice = 'setpriv --reuid 4321 --regid 4321 --clear-groups env -i HOME=/home/alice PATH=/usr/bin:/bin'
-    host.run(f'cd /; rm -rf /home/alice/copy; {as_alice} skopeo copy -q docker://{IMAGE} dir:/home/alice/copy; rm -rf /home/alice/copy')
+    as_alice = 'setpriv --reuid 4321 --regid 4321 --clear-groups env -i HOME=/home/alice XDG_RUNTIME_DIR=/home/alice PATH=/usr/bin:/bin'
+    host.run(f'cd /; rm -rf /home/alice/copy; {as_alice} skopeo copy -q docker://{IMAGE} dir:/home/alice/copy && rm -rf /home/alice/copy /home/alice/.local/share')
     return {name: found for name in ('good-a', 'good-b', 'hub') if (found := served(lab, name, since, host))}
 
 
