@@ -244,7 +244,7 @@ def copy_as_alice(lab: Lab, host: Host) -> dict[str, list[str]]:
     """What each server was asked when a user without root fetches the image. Rootless Podman needs more of a host than the lab's have."""
     since = lab.mark()
     as_alice = 'setpriv --reuid 4321 --regid 4321 --clear-groups env -i HOME=/home/alice XDG_RUNTIME_DIR=/home/alice PATH=/usr/bin:/bin'
-    host.run(f'cd /; rm -rf /home/alice/copy; {as_alice} skopeo copy -q docker://{IMAGE} dir:/home/alice/copy && rm -rf /home/alice/copy /home/alice/.local/share')
+    host.run(f'cd /; {as_alice} skopeo copy -q docker://{IMAGE} dir:/home/alice/copy && rm -rf /home/alice/copy /home/alice/.local/share')
     return {name: found for name in ('good-a', 'good-b', 'hub') if (found := served(lab, name, since, host))}
 
 

@@ -48,7 +48,7 @@ def test_what_buildkit_cannot_use_is_left_out(mirror: t.Any, words: str) -> None
 
 
 def test_one_host_is_reached_in_one_way() -> None:
-    with pytest.raises(ConfigError, match='a.lan: mirrors on one host are reached in different ways'):
+    with pytest.raises(ConfigError, match=r'a\.lan: mirrors on one host are reached in different ways'):
         translated(docker_io=['https://a.lan'], quay_io=[{'url': 'https://a.lan/v2/quay', 'insecure': True}])
 
 
@@ -112,7 +112,7 @@ def test_a_block_of_which_a_line_was_lost_is_refused() -> None:
 
 def test_tables_of_somebody_else_stay_theirs() -> None:
     ours = translated(docker_io=['http://a.lan:5000'], quay_io=['http://a.lan:5000', 'http://b.lan:5000', 'https://c.lan']).registries
-    theirs = {'docker.io': {'mirrors': ['x.lan']}, 'a.lan:5000': {'http': True, 'tlsconfigdir': ['/x']}, 'b.lan:5000': {}}
+    theirs: dict[str, dict[str, t.Any]] = {'docker.io': {'mirrors': ['x.lan']}, 'a.lan:5000': {'http': True, 'tlsconfigdir': ['/x']}, 'b.lan:5000': {}}
     found = buildkit.beside(ours, theirs, PATH)
     assert found.registries == Registries({'quay.io': ['a.lan:5000', 'c.lan']}, {})
     assert [words.split(' ')[0] for words in found.left_out] == [PATH, 'b.lan:5000']
