@@ -12,14 +12,17 @@
 from __future__ import annotations
 
 import concurrent.futures
+import hashlib
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import tempfile
 import time
 import typing as t
 from dataclasses import dataclass, field, replace
+from importlib import metadata
 from pathlib import Path
 
 from lab import containers, mirrors
@@ -282,7 +285,19 @@ class Lab:
                 'ANSIBLE_HOME': str(ROOT / '.cache' / 'ansible-home'), 'ANSIBLE_NOCOLOR': '1', 'ANSIBLE_PIPELINING': '1', 'ANSIBLE_RETRY_FILES_ENABLED': '0',
                 # A socket's path is at most 108 bytes, which a deep clone would use up.
                 'ANSIBLE_SSH_CONTROL_PATH_DIR': f'/tmp/quickpull-{self.place.suffix}',
-                'ANSIBLE_CALLBACK_PLUGINS': str(CODE / 'callback'), 'ANSIBLE_CALLBACKS_ENABLED': 'lab_results', 'LAB_RESULTS': str(results)}
+                'ANSIBLE_CALLBACK_PLUGINS': str(CODE / 'callback'), 'ANSIBLE_CALLBACKS_ENABLED': 'lab_results', 'LAB_RESULTS': str(results), 'LAB_PAYLOADS': str(_payloads())}
+
+
+def _payloads() -> Path:
+    """Where packed modules are kept between runs: a folder for each state of the plugins, of which those of yesterday go."""
+    folder = ROOT / '.cache' / 'payloads'
+    stats = [(str(path), path.stat()) for path in sorted((ROOT / 'plugins').rglob('*.py'))]
+    state = repr((metadata.version('ansible-core'), [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]))
+    current = folder / hashlib.sha256(state.encode()).hexdigest()[:16]
+    for old in folder.glob('*'):
+        if old != current and time.time() - old.stat().st_mtime > 86400:
+            shutil.rmtree(old, ignore_errors=True)
+    return current
 
 
 def _finished(rc: int, stdout: str, stderr: str, results: Path) -> PlaybookRun:
