@@ -17,6 +17,7 @@ import pwd
 import select
 import signal
 import stat
+import tempfile
 import time
 import typing as t
 from dataclasses import dataclass
@@ -126,6 +127,9 @@ def _child(who: Account, work: t.Callable[[], t.Any], reading: int, writing: int
         os.setgroups(os.getgrouplist(who.name, who.gid))
         os.setresgid(who.gid, who.gid, who.gid)
         os.setresuid(who.uid, who.uid, who.uid)
+        # Root's own is remembered from before, and may be closed to this user.
+        os.environ.pop('TMPDIR', None)
+        tempfile.tempdir = None
         try:
             told: dict[str, t.Any] = {'result': work()}
         except ConfigError as exc:

@@ -127,3 +127,51 @@ def test_a_path_of_ones_own(home: Home, tmp_path: Path) -> None:
     assert told['path'] == str(place) and place.exists() and not home.file.exists()
     home.run(state='absent', path=str(place))
     assert not place.exists() and place.parent.exists()
+
+
+def test_a_path_that_depends_on_where_the_task_runs_is_refused(home: Home) -> None:
+    with pytest.raises(ConfigError, match='neither absolute nor begins with ~/'):
+        home.run(ONE, path='buildkitd.toml')
+    assert home.run(ONE, path='~/own.toml')['path'] == str(home.folder / 'own.toml')
+
+
+def test_a_mirror_whose_authority_cannot_be_read_is_left_out(home: Home, tmp_path: Path) -> None:
+    authority = tmp_path / 'ca.pem'
+    authority.write_text('x')
+    told = home.run({'docker.io': [{'url': 'https://a.lan', 'ca_path': '/nope/ca.pem'}, {'url': 'https://b.lan', 'ca_path': str(authority)}]})
+    assert told['files'][0]['mirrors'] == ['b.lan']
+    assert 'a.lan is left out: /nope/ca.pem is not there' in told['left_out'][0]
+    assert 'a.lan' not in home.file.read_text()
+
+
+def test_a_part_of_a_registry_is_left_out(home: Home) -> None:
+    told = home.run({**ONE, 'quay.io/team': ['https://q.lan']})
+    assert [one['upstream'] for one in told['files']] == ['docker.io']
+    assert 'quay.io/team is a part of a registry' in told['left_out'][0]
+    assert not home.run({'quay.io/team': ['https://q.lan']})['changed']  # which is not to take everything away
+
+
+def test_what_is_taken_away_is_told(home: Home) -> None:
+    home.run({**ONE, 'quay.io': ['https://q.lan']})
+    told = home.run(state='absent')
+    assert [(one['upstream'], one['mirrors'], one['changed']) for one in told['files']] == [('docker.io', [], True), ('quay.io', [], True)]
+
+
+def test_builders_with_odd_names_or_contents_are_nobodys(home: Home) -> None:
+    home.run(ONE)
+    home.builder('deep', None)
+    (home.buildx / 'instances/deep').write_text('[' * 200000)
+    home.builder('a\x1b[31m; rm -rf ~', None)
+    assert home.run(ONE)['builders'] == [] and home.warnings == []
+
+
+def test_root_does_not_follow_a_users_links(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: str) -> None:
+        raise ConfigError(f'looked at {path}')
+
+    monkeypatch.setattr(_as_user, 'check_hands', refuse)
+    monkeypatch.setattr(os, 'geteuid', lambda: 0)
+    with pytest.raises(ConfigError, match='looked at /some/where'):
+        home.run(ONE, path='/some/where', user='root')
+    monkeypatch.setattr(os, 'geteuid', lambda: 1234)
+    assert home.run(ONE)['changed']
