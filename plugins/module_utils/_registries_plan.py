@@ -300,7 +300,7 @@ def hidden_for(expected: t.Mapping[str, t.Sequence[MirrorEntry]], root: str = '/
         missing = {upstream for upstream, mirrors in expected.items()
                    if upstream not in last or own[last[upstream]] != conf.render(upstream, mirrors).encode()}
         main = os.path.join(folder, conf.MAIN_FILE)
-        paths = [main] if missing and os.path.exists(main) else []
+        paths = [main] if missing - set(last) and os.path.exists(main) else []
         paths += [path for path in own if path in {last.get(upstream) for upstream in missing}]
         found += [Hidden(_user(home, root), path if root in ('', '/') else path[len(root.rstrip('/')):]) for path in paths]
     return found
