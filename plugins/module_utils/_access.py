@@ -15,7 +15,7 @@ from ansible_collections.quickpull.registry.plugins.module_utils._errors import 
 from ansible_collections.quickpull.registry.plugins.module_utils._hub_logins import is_hub
 from ansible_collections.quickpull.registry.plugins.module_utils._mirror import Mirror, host_of, normalise_url, parse_mirrors, place_of
 from ansible_collections.quickpull.registry.plugins.module_utils._plan import NONE, RELOAD, RESTART, Plan, as_dict, restart_allowed
-from ansible_collections.quickpull.registry.plugins.module_utils._registries_conf import mirror_entry
+from ansible_collections.quickpull.registry.plugins.module_utils._registries_conf import check_upstream, mirror_entry
 from ansible_collections.quickpull.registry.plugins.module_utils._registry import DOCKER_HUB, split_image
 from ansible_collections.quickpull.registry.plugins.module_utils._select import parse_policy, select
 from ansible_collections.quickpull.registry.plugins.module_utils._sharing import direct_no_proxy, mirror_urls, mirrors_for_daemon
@@ -78,6 +78,10 @@ def added_up(*parts: t.Mapping[str, t.Any] | None) -> dict[str, list[t.Any]] | N
         for upstream, mirrors in part.items():
             if isinstance(mirrors, (str, t.Mapping)) or not isinstance(mirrors, t.Sequence):
                 raise ConfigError(f'registry_access_mirrors: {upstream} takes a list of mirrors.', key=str(upstream))
+            try:
+                check_upstream(str(upstream))
+            except ConfigError as exc:
+                raise ConfigError(str(exc).replace('upstreams:', 'registry_access_mirrors:', 1), key=str(upstream)) from exc
             together.setdefault(str(upstream), []).extend(mirrors)
     return together
 
@@ -492,6 +496,7 @@ LEFT_BY_ROLE = (
     '__registry_access_login_waits',
     '__registry_access_logins',
     '__registry_access_few_pulls',
+    '__registry_access_not_here',
 )
 
 
@@ -563,6 +568,7 @@ def _host_summary(variables: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
             for sentence in _said(variables, name)
         ],
         'warnings': [
+            *_said(variables, '__registry_access_not_here'),
             *_said(variables, '__registry_access_kept'),
             *_said(variables, '__registry_access_unusable'),
             *_said(variables, '__registry_access_docker_unserved'),

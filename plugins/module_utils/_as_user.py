@@ -64,6 +64,17 @@ def account(name: str | None) -> Account:
     return Account(found.pw_name, found.pw_uid, found.pw_gid, found.pw_dir)
 
 
+def missing_users(names: t.Iterable[str]) -> list[str]:
+    """Those who are no users of this host."""
+    missing = []
+    for name in names:
+        try:
+            account(str(name))
+        except ConfigError:
+            missing.append(str(name))
+    return missing
+
+
 def run_as(who: Account, work: t.Callable[[], t.Any]) -> t.Any:
     """The result of ``work``, done by a process of this user. It has to be what JSON can say.
 

@@ -177,7 +177,7 @@ def tables_of(text: str, path: str = '') -> t.Dict[str, Table]:
 
     :raises ConfigError: for a file that is not understood.
     """
-    found = next((value for key, value in _toml.read(text, path).items() if key.lower() == 'registry'), {})
+    found: t.Any = next((value for key, value in _toml.read(text, path).items() if key.lower() == 'registry'), {})
     if not isinstance(found, dict) or not all(isinstance(table, dict) for table in found.values()):
         raise ConfigError(f'{path}: registry is expected to be a table for each host, [registry."HOST"], and is something else.', path=path, key='registry')
     return {host: {key.lower(): value for key, value in table.items()} for host, table in found.items()}

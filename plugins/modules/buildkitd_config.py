@@ -141,12 +141,13 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.quickpull.registry.plugins.module_utils import _as_user, _buildkitd_toml, _buildx, _io
+from ansible_collections.quickpull.registry.plugins.module_utils import _as_user, _buildkitd_toml, _buildx, _io, _users
 from ansible_collections.quickpull.registry.plugins.module_utils._buildkitd_toml import Registries
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._hosts_toml import parse_upstreams, without_self
 from ansible_collections.quickpull.registry.plugins.module_utils._mask import mask_text
 from ansible_collections.quickpull.registry.plugins.module_utils._mirror import header_secrets
+from ansible_collections.quickpull.registry.plugins.module_utils._state import State
 
 
 @dataclasses.dataclass(frozen=True)
@@ -196,6 +197,7 @@ def work(task: Task) -> dict[str, t.Any]:
     told = {name: list(fitting.registries.mirrors.get(name, ())) for name in concerned if name not in theirs}
     return {
         'changed': after != text,
+        'has_files': bool(fitting.registries.mirrors),
         'files': [{'upstream': name, 'path': task.path, 'mirrors': mirrors, 'changed': after != text} for name, mirrors in told.items()],
         'left_out': [*asked.left_out, *fitting.left_out],
         'builders': [dataclasses.asdict(one) for one in _buildx.builders(os.path.dirname(task.path), tables)],
@@ -222,7 +224,7 @@ def path_of(given: str, who: _as_user.Account) -> str:
     return path
 
 
-def run(module: AnsibleModule) -> dict[str, t.Any]:
+def run(module: AnsibleModule, state: State) -> dict[str, t.Any]:
     """Understand, and have it done by a process that is the user."""
     params = module.params
     # With no_log the call is kept out of the system log. From here on only what is secret is cut out of the results.
@@ -244,8 +246,11 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
     result['left_out'] += [f'{name} is a part of a registry, and BuildKit has mirrors of whole ones alone; it is left out.' for name in parts]
     for sentence in result['left_out']:
         module.warn(sentence)
+    has_files = result.pop('has_files')
+    if not module.check_mode and not params['path']:
+        _users.remember(state, _users.BUILDKIT, who.name, has_files)
     for one in result['builders']:
-        if not one['current']:
+        if not one['current'] and params['state'] == 'present':
             module.warn(
                 f'The builder {one["name"]} of {who.name} was made with other mirrors than {task.path} has, and keeps those until it is made anew '
                 f'(docker buildx rm {one["name"]}; docker buildx create --name {one["name"]} ...).'
@@ -266,7 +271,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     try:
-        result = run(module)
+        result = run(module, State())
     except ConfigError as exc:
         module.fail_json(msg=str(exc))
     module.exit_json(**result)

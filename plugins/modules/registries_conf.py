@@ -240,7 +240,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.quickpull.registry.plugins.module_utils import _certs_dir, _crio_registries, _io, _owned_files
+from ansible_collections.quickpull.registry.plugins.module_utils import _certs_dir, _crio_registries, _io, _owned_files, _users
 from ansible_collections.quickpull.registry.plugins.module_utils import _registries_conf as conf
 from ansible_collections.quickpull.registry.plugins.module_utils import _registries_plan as plans
 from ansible_collections.quickpull.registry.plugins.module_utils._as_user import Account, account, check_hands, run_as
@@ -374,7 +374,8 @@ def work(task: Task, hosts: Hosts, state: State) -> dict[str, t.Any]:
             *judge.warnings,
             *wanted.notes,
             *(left.because for left in wanted.left_out),
-            *(f'{one.path} hides the mirrors that are written here from {one.user}, and is left as it is; the option user writes them for {one.user} as well.'
+            *(f'{one.path} hides the mirrors that are written here from {one.user}, and is left as it is; the option user (in the role, '
+              f'registry_access_podman_users) writes them for {one.user} as well.'
               for one in hidden),
         ],
     }  # fmt: skip
@@ -416,9 +417,10 @@ def _write(task: Task, who: Account, hosts: Hosts) -> dict[str, t.Any]:
     if not os.path.isdir(state.root):
         _io.write_private(made, json.dumps(_io.missing_dirs(state.root)).encode(), root=state.root)
     result = work(task, hosts, state)
-    if not os.path.exists(state.files(plans.KIND)):
+    has_files = os.path.exists(state.files(plans.KIND))
+    if not has_files:
         _forget(state, made)
-    return result
+    return {**result, 'has_files': has_files}
 
 
 def _forget(state: State, made: str) -> None:
@@ -464,6 +466,9 @@ def run(module: AnsibleModule, hosts: Hosts, state: State) -> dict[str, t.Any]:
     who = task.user
     with contextlib.nullcontext() if module.check_mode or (who and os.geteuid() != 0) else _io.locked(state):
         result = work_for_user(task, who, hosts) if who else work(task, hosts, state)
+    has_files = result.pop('has_files', True)
+    if who and not module.check_mode:
+        _users.remember(state, _users.PODMAN, who.name, has_files)
     for sentence in result.pop('warnings'):
         module.warn(sentence)
     return result

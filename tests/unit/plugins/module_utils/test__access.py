@@ -564,3 +564,14 @@ MINE = {'url': 'https://m.lan', 'ca_path': '/ca.pem'}
 def test_certificates_of_dockers_mirrors(mirrors: t.Any, ours: list[str], state: str, write: bool) -> None:
     found = _access.docker_certs(mirrors, {'mirror_certs': ours}, state)
     assert found == {'write': write, 'mirrors': [] if state == 'absent' else mirrors or []}
+
+
+@pytest.mark.parametrize('name, words', [
+    ('dockerio', "registry_access_mirrors: 'dockerio' is no registry"),
+    ('registry-1.docker.io', 'registry_access_mirrors: images of registry-1.docker.io carry the name docker.io here'),
+    ('https://quay.io', "registry_access_mirrors: 'https://quay.io' is no registry"),
+])  # fmt: skip
+def test_a_name_that_is_no_registry_is_told_before_anything_is_done(name: str, words: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        _access.added_up({name: ['https://a.lan']})
+    assert words in str(caught.value)

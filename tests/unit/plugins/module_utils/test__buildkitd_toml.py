@@ -150,5 +150,5 @@ def test_one_host_is_reached_in_one_way_over_several_runs() -> None:
 
 
 def test_what_somebody_made_of_ours_is_read_with_care() -> None:
-    tables = {'a.lan': {'mirrors': 'b.lan', 'ca': '/x', 'keypair': [{'key': 'k'}], 'http': 'yes'}, 'c.lan': {'mirrors': ['d.lan']}}
+    tables: dict[str, dict[str, t.Any]] = {'a.lan': {'mirrors': 'b.lan', 'ca': '/x', 'keypair': [{'key': 'k'}], 'http': 'yes'}, 'c.lan': {'mirrors': ['d.lan']}}
     assert buildkit.parse(tables) == Registries({'c.lan': ['d.lan']}, {})

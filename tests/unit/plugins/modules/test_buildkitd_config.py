@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.quickpull.registry.plugins.module_utils import _as_user
+from ansible_collections.quickpull.registry.plugins.module_utils import _as_user, _users
 from ansible_collections.quickpull.registry.plugins.module_utils._as_user import Account
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
+from ansible_collections.quickpull.registry.plugins.module_utils._state import State
 from ansible_collections.quickpull.registry.plugins.modules import buildkitd_config
 from ansible_collections.quickpull.registry.tests.unit.plugins.fake_module import FakeModule
 
@@ -28,6 +29,7 @@ class Home:
         self.folder = folder
         self.buildx = folder / '.docker/buildx'
         self.file = self.buildx / 'buildkitd.default.toml'
+        self.state = State(str(folder.parent / 'state'))
         self.warnings: list[str] = []
         self.no_log: set[str] = set()
 
@@ -35,7 +37,7 @@ class Home:
         defaults = {'upstreams': upstreams, 'user': 'ci', 'path': None, 'owner': 'registry_access', 'state': 'present'}
         module = FakeModule(check, {**defaults, **params})
         try:
-            return buildkitd_config.run(t.cast(t.Any, module))
+            return buildkitd_config.run(t.cast(t.Any, module), self.state)
         finally:
             self.warnings, self.no_log = module.warnings, module.no_log_values
 
@@ -48,8 +50,9 @@ class Home:
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
-    monkeypatch.setattr(_as_user, 'account', lambda name: Account('ci', os.geteuid(), os.getegid(), str(tmp_path)))
-    return Home(tmp_path)
+    monkeypatch.setattr(_as_user, 'account', lambda name: Account('ci', os.geteuid(), os.getegid(), str(tmp_path / 'home')))
+    (tmp_path / 'home').mkdir()
+    return Home(tmp_path / 'home')
 
 
 def test_written_once_and_taken_away_without_a_trace(home: Home) -> None:
@@ -112,8 +115,10 @@ def test_builders_that_were_made_with_other_mirrors_are_told(home: Home) -> None
     told = home.run(ONE)
     assert told['builders'] == [{'name': 'new', 'current': True}, {'name': 'old', 'current': False}]
     assert len(home.warnings) == 1 and 'The builder old of ci' in home.warnings[0]
-    home.run(state='absent')
-    assert ['new' in words for words in home.warnings] == [True]
+    home.run({'docker.io': ['http://b.lan:5000']})
+    assert ['builder new' in words for words in home.warnings] == [True, False]
+    assert [one['current'] for one in home.run(state='absent')['builders']] == [False, True]
+    assert home.warnings == []  # there is nothing to make them anew by
 
 
 def test_headers_stay_secret(home: Home) -> None:
@@ -175,3 +180,19 @@ def test_root_does_not_follow_a_users_links(home: Home, monkeypatch: pytest.Monk
         home.run(ONE, path='/some/where', user='root')
     monkeypatch.setattr(os, 'geteuid', lambda: 1234)
     assert home.run(ONE)['changed']
+
+
+def test_root_remembers_who_was_given_files(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_as_user, 'check_hands', lambda _path: None)
+    monkeypatch.setattr(os, 'geteuid', lambda: 0)
+    home.run(ONE, check=True)
+    assert _users.recall(home.state) == {}
+    home.run(ONE)
+    _users.remember(home.state, _users.PODMAN, 'alice', has_files=True)
+    assert _users.recall(home.state) == {'buildkit': ['ci'], 'podman': ['alice']}
+    home.run(state='absent')
+    assert _users.recall(home.state) == {'podman': ['alice']}
+    _users.remember(home.state, _users.PODMAN, 'alice', has_files=False)
+    assert not os.path.exists(home.state.users)
+    Path(home.state.users).write_text('[1')
+    assert _users.recall(home.state) == {}
