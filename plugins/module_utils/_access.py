@@ -15,7 +15,7 @@ from ansible_collections.quickpull.registry.plugins.module_utils._errors import 
 from ansible_collections.quickpull.registry.plugins.module_utils._hub_logins import is_hub
 from ansible_collections.quickpull.registry.plugins.module_utils._mirror import Mirror, host_of, normalise_url, parse_mirrors, place_of
 from ansible_collections.quickpull.registry.plugins.module_utils._plan import NONE, RELOAD, RESTART, Plan, as_dict, restart_allowed
-from ansible_collections.quickpull.registry.plugins.module_utils._registries_conf import mirror_entry
+from ansible_collections.quickpull.registry.plugins.module_utils._registries_conf import check_upstream, mirror_entry
 from ansible_collections.quickpull.registry.plugins.module_utils._registry import DOCKER_HUB, split_image
 from ansible_collections.quickpull.registry.plugins.module_utils._select import parse_policy, select
 from ansible_collections.quickpull.registry.plugins.module_utils._sharing import direct_no_proxy, mirror_urls, mirrors_for_daemon
@@ -78,6 +78,10 @@ def added_up(*parts: t.Mapping[str, t.Any] | None) -> dict[str, list[t.Any]] | N
         for upstream, mirrors in part.items():
             if isinstance(mirrors, (str, t.Mapping)) or not isinstance(mirrors, t.Sequence):
                 raise ConfigError(f'registry_access_mirrors: {upstream} takes a list of mirrors.', key=str(upstream))
+            try:
+                check_upstream(str(upstream))
+            except ConfigError as exc:
+                raise ConfigError(str(exc).replace('upstreams:', 'registry_access_mirrors:', 1), key=str(upstream)) from exc
             together.setdefault(str(upstream), []).extend(mirrors)
     return together
 
@@ -128,6 +132,9 @@ def choose_upstreams(
             chosen[name] = mirrors_for_daemon(mirrors, mirror_urls(mirrors))
             continue
         places = {mirror.url: _place_of(mirror, engine) for mirror in parse_mirrors(mirrors)}
+        if not any(places.values()):  # no probe makes them usable here; the module takes ours away, and says why
+            chosen[name] = mirrors_for_daemon(mirrors, mirror_urls(mirrors))
+            continue
         urls = {normalise_url(url): url for url, place in places.items() if place}
         now = [url for old in (current or {}).get(name) or [] for url, place in places.items() if place and place == _place_of(Mirror(old), engine)]
         selection = select([one for one in results.get(name) or () if normalise_url(one['url']) in urls], now, policed, by_list=True)
@@ -137,7 +144,6 @@ def choose_upstreams(
             chosen[name] = mirrors_for_daemon(mirrors, [*(choice.url for choice in selection.chosen), *unusable])
         else:
             unserved.append(name)
-            reasons += [f'{name}: {url}: cannot be used here.' for url, place in places.items() if not place]
     return {'write': bool(chosen) or not listed, 'upstreams': chosen, 'unserved': unserved, 'reasons': reasons}
 
 
@@ -490,6 +496,7 @@ LEFT_BY_ROLE = (
     '__registry_access_login_waits',
     '__registry_access_logins',
     '__registry_access_few_pulls',
+    '__registry_access_not_here',
 )
 
 
@@ -530,8 +537,9 @@ def _host_summary(variables: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     docker = looked['engines'].get('docker')
     upstreams = _upstreams_summary(looked['engines'], variables)
     steps = [variables[name] for name in LEFT_BY_ROLE if name in variables and name != '__registry_access_probes']
-    stopped = next((step for step in steps if step.get('failed')), None)
-    if not looked['engines'] and not stopped and '__registry_access_logins' not in variables:
+    stopped = next((_failed_one(step) for step in steps if step.get('failed')), None)
+    elsewhere = ('__registry_access_logins', '__registry_access_buildkit_written')  # what is given to users, whatever engines there are
+    if not looked['engines'] and not stopped and not any(name in variables for name in elsewhere):
         return {'skipped': 'no engine'}
     written = [variables.get(name, {}) for name in WRITTEN]
     by_engine = [variables.get(name, {}) for name in _WRITTEN_BY_ENGINE.values()]
@@ -560,6 +568,7 @@ def _host_summary(variables: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
             for sentence in _said(variables, name)
         ],
         'warnings': [
+            *_said(variables, '__registry_access_not_here'),
             *_said(variables, '__registry_access_kept'),
             *_said(variables, '__registry_access_unusable'),
             *_said(variables, '__registry_access_docker_unserved'),
@@ -609,6 +618,12 @@ def _upstreams_summary(engines: t.Mapping[str, t.Any], variables: t.Mapping[str,
                     row = {'engine': f'{engine} of {user}', 'upstream': one['upstream'], 'before': before, 'after': after}
                     rows.append({**row, 'proof': _proof_of('podman', result, one)})
     return rows
+
+
+def _failed_one(step: t.Mapping[str, t.Any]) -> t.Mapping[str, t.Any]:
+    """The step, or of one that goes from user to user the first user's that failed: the whole says only that one did."""
+    one = next((one for one in step.get('results') or () if one.get('failed')), None)
+    return {**one, 'msg': f'{one.get(one.get("ansible_loop_var", "item"))}: {one.get("msg", "")}'} if one else step
 
 
 def _by_user(variables: t.Mapping[str, t.Any], name: str) -> dict[str, t.Mapping[str, t.Any]]:

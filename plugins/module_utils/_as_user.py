@@ -17,6 +17,7 @@ import pwd
 import select
 import signal
 import stat
+import tempfile
 import time
 import typing as t
 from dataclasses import dataclass
@@ -61,6 +62,17 @@ def account(name: str | None) -> Account:
     except (KeyError, OverflowError, ValueError):
         raise ConfigError(f'user: there is no user {name if name is not None else os.geteuid()} on this host.', key='user') from None
     return Account(found.pw_name, found.pw_uid, found.pw_gid, found.pw_dir)
+
+
+def missing_users(names: t.Iterable[str]) -> list[str]:
+    """Those who are no users of this host."""
+    missing = []
+    for name in names:
+        try:
+            account(str(name))
+        except ConfigError:
+            missing.append(str(name))
+    return missing
 
 
 def run_as(who: Account, work: t.Callable[[], t.Any]) -> t.Any:
@@ -126,6 +138,9 @@ def _child(who: Account, work: t.Callable[[], t.Any], reading: int, writing: int
         os.setgroups(os.getgrouplist(who.name, who.gid))
         os.setresgid(who.gid, who.gid, who.gid)
         os.setresuid(who.uid, who.uid, who.uid)
+        # Root's own is remembered from before, and may be closed to this user.
+        os.environ.pop('TMPDIR', None)
+        tempfile.tempdir = None
         try:
             told: dict[str, t.Any] = {'result': work()}
         except ConfigError as exc:

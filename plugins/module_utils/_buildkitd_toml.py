@@ -27,6 +27,9 @@ SETTINGS = ('http', 'insecure', 'ca', 'keypair')
 
 _BEGIN = '# Begin of what quickpull.registry wrote for {}; what is changed here by hand is overwritten.'
 _END = '# End of what quickpull.registry wrote for {}.'
+# What the first of the two lines says of the file as it was, so that it becomes that again.
+_NO_LINE_END = ' [no line end before]'
+_WAS_EMPTY = ' [empty before]'
 _OWNER = re.compile(r'[A-Za-z0-9._-]+\Z')
 
 Table = t.Dict[str, t.Any]
@@ -99,10 +102,21 @@ def _settings(mirror: Mirror) -> Table:
 
 
 def merged(before: Registries, after: Registries) -> Registries:
-    """What is to be in our block: ``after``, and of ``before`` the upstreams that it does not name; one without mirrors goes."""
-    mirrors = {name: list(listed) for name, listed in {**before.mirrors, **after.mirrors}.items() if listed}
-    needed = dict.fromkeys(_host(one) for listed in mirrors.values() for one in listed)
-    return Registries(mirrors, {host: settings for host in needed if (settings := {**before.hosts, **after.hosts}.get(host, {}))})
+    """What is to be in our block: ``after``, and of ``before`` the upstreams that it does not name; one without mirrors goes.
+
+    :raises ConfigError: where a host of both is to be reached in different ways.
+    """
+    staying = {name: listed for name, listed in before.mirrors.items() if name not in after.mirrors}
+    mirrors = {name: list(listed) for name, listed in {**staying, **after.mirrors}.items() if listed}
+    mirrors = {name: mirrors[name] for name in [*before.mirrors, *after.mirrors] if name in mirrors}
+    old, new = (dict.fromkeys(_host(one) for listed in part.values() for one in listed) for part in (staying, after.mirrors))
+    for host in old:
+        if host in new and before.hosts.get(host, {}) != after.hosts.get(host, {}):
+            raise ConfigError(
+                f'{host} is a mirror of {", ".join(staying)} too and reached in another way there; name all of these registries in one run.', key=host
+            )
+    hosts = {**{host: before.hosts.get(host, {}) for host in old}, **{host: after.hosts.get(host, {}) for host in new}}
+    return Registries(mirrors, {host: settings for host, settings in hosts.items() if settings})
 
 
 def beside(registries: Registries, theirs: t.Mapping[str, Table], path: str) -> Translated:
@@ -127,7 +141,13 @@ def beside(registries: Registries, theirs: t.Mapping[str, Table], path: str) -> 
 
 def reached_by(table: t.Any) -> Table:
     """The settings of a host in its table."""
-    return {key: table[key] for key in SETTINGS if table.get(key)} if isinstance(table, dict) else {}
+    if not isinstance(table, dict):
+        return {}
+    fits: t.Dict[str, t.Callable[[t.Any], bool]] = {
+        'http': lambda value: value is True, 'insecure': lambda value: value is True, 'ca': lambda value: bool(value) and _are_texts(value),
+        'keypair': lambda value: isinstance(value, list) and bool(value) and all(map(_is_pair, value)),
+    }  # fmt: skip
+    return {key: table[key] for key in SETTINGS if key in table and fits[key](table[key])}
 
 
 def render(registries: Registries) -> str:
@@ -153,21 +173,40 @@ def _texts(values: t.Iterable[str]) -> str:
 
 
 def tables_of(text: str, path: str = '') -> t.Dict[str, Table]:
-    """The table of each registry in a file, by its host. Raises ConfigError for a file that is not understood."""
-    found = _toml.read(text, path).get('registry', {})
-    return dict(found) if isinstance(found, dict) else {}
+    """The table of each registry in a file, by its host. Go reads names of tables in capitals as well.
+
+    :raises ConfigError: for a file that is not understood.
+    """
+    found: t.Any = next((value for key, value in _toml.read(text, path).items() if key.lower() == 'registry'), {})
+    if not isinstance(found, dict) or not all(isinstance(table, dict) for table in found.values()):
+        raise ConfigError(f'{path}: registry is expected to be a table for each host, [registry."HOST"], and is something else.', path=path, key='registry')
+    return {host: {key.lower(): value for key, value in table.items()} for host, table in found.items()}
 
 
 def check_room(text: str, path: str) -> None:
     """Raises ConfigError for a file in which all registries are one value in braces, since TOML lets nobody add to those."""
-    if any(one.key and one.path == ('registry',) for one in _toml.statements(text, path)):
+    try:
+        # What our own parser takes for understood can still be a table in braces.
+        closed = _toml.tomllib is None and any(one.key and one.path == ('registry',) for one in _toml.statements(text, path))
+        _toml.loads(f'{text}\n[registry."quickpull.invalid"]\n')
+    except _toml.NotUnderstoodError:
+        closed = True
+    if closed:
         raise ConfigError(f'{path}: registry is a table in braces, which cannot be added to; write it as [registry."HOST"].', path=path, key='registry')
 
 
 def parse(tables: t.Mapping[str, Table]) -> Registries:
-    """Tables as :func:`render` writes them."""
-    mirrors = {name: [str(one) for one in table['mirrors']] for name, table in tables.items() if isinstance(table.get('mirrors'), list)}
+    """Tables as :func:`render` writes them; what somebody made of ours that has another form is left out."""
+    mirrors = {name: table['mirrors'] for name, table in tables.items() if _are_texts(table.get('mirrors'))}
     return Registries(mirrors, {name: settings for name, table in tables.items() if (settings := reached_by(table))})
+
+
+def _are_texts(value: t.Any) -> bool:
+    return isinstance(value, list) and all(isinstance(one, str) for one in value)
+
+
+def _is_pair(value: t.Any) -> bool:
+    return isinstance(value, dict) and set(value) == {'key', 'cert'} and _are_texts(list(value.values()))
 
 
 @dataclass(frozen=True)
@@ -180,15 +219,23 @@ class Parted:
     exists: bool = True
 
     @property
+    def note(self) -> str:
+        """What the first line of the block says of the file as it was, or has to say."""
+        if self.block:
+            first = self.block.partition('\n')[0]
+            return next((note for note in (_NO_LINE_END, _WAS_EMPTY) if first.endswith(note)), '')
+        if self.before and not self.before.endswith('\n'):
+            return _NO_LINE_END
+        return _WAS_EMPTY if self.exists and not self.before else ''
+
+    @property
     def theirs(self) -> t.Optional[str]:
-        """The file without ours, as it was before; None for no file, which is so where ours begins with the file's first character."""
+        """The file without ours, as it was before; None for no file."""
         if not self.block:
             return self.before if self.exists else None
-        if not self.before and not self.behind:
-            return None
-        # The line end that put_in set before ours.
-        before = self.before[:-1] if self.before.endswith('\n') and not self.behind else self.before
-        return before + self.behind
+        added = self.note == _NO_LINE_END and self.before.endswith('\n')
+        rest = (self.before[:-1] if added else self.before) + ('\n' if added and self.behind else '') + self.behind
+        return rest if rest or self.note == _WAS_EMPTY else None
 
 
 def part(text: t.Optional[str], owner: str, path: str = '') -> Parted:
@@ -197,22 +244,20 @@ def part(text: t.Optional[str], owner: str, path: str = '') -> Parted:
         raise ConfigError(f'owner: {owner!r} cannot be named in a file; use letters, digits, dots, dashes and underscores.', key='owner')
     if text is None:
         return Parted(exists=False)
-    begin, end = _BEGIN.format(owner), _END.format(owner)
-    start = text.find(begin)
-    if start < 0 and end not in text:
+    begin = re.search(rf'^{re.escape(_BEGIN.format(owner))}(?: \[[a-z ]+\])?\r?$', text, re.MULTILINE)
+    end = re.search(rf'^{re.escape(_END.format(owner))}\r?(?:\n|\Z)', text, re.MULTILINE)
+    if not begin and not end:
         return Parted(text)
-    stop = text.find(end, start)
-    if start < 0 or stop < 0:
+    if not begin or not end or end.start() < begin.end():
         raise ConfigError(f'{path}: of the two lines around what this collection wrote for {owner} one is missing; take the rest of it out by hand.', path=path)
-    stop += len(end) + text.startswith('\n', stop + len(end))
-    return Parted(text[:start], text[start:stop], text[stop:])
+    return Parted(text[: begin.start()], text[begin.start() : end.end()], text[end.end() :])
 
 
 def put_in(parted: Parted, owner: str, tables: str) -> t.Optional[str]:
     """The file's text with these tables as our block, in its place; without tables as it was before, None for no file."""
     if not tables:
         return parted.theirs
-    block = f'{_BEGIN.format(owner)}\n{tables}{_END.format(owner)}\n'
+    block = f'{_BEGIN.format(owner)}{parted.note}\n{tables}{_END.format(owner)}\n'
     if parted.block:
         return parted.before + block + parted.behind
-    return f'{parted.before}\n{block}' if parted.exists else block
+    return parted.before + ('\n' if parted.note == _NO_LINE_END else '') + block

@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import typing as t
 from dataclasses import dataclass
 
@@ -25,6 +26,8 @@ DEFAULT_FILE = 'buildkitd.default.toml'
 
 _DRIVERS = ('docker-container', 'kubernetes')
 _CONFIG = 'buildkitd.toml'
+# What buildx calls a builder. Another file there is none of its own, and its name may be meant for whoever reads it in a terminal.
+_NAME = re.compile(r'[A-Za-z][A-Za-z0-9._-]*\Z')
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ def builders(directory: str, tables: t.Mapping[str, t.Any]) -> t.List[Builder]:
     wanted = _compared(tables)
     found = []
     for name in names:
-        nodes = _nodes(os.path.join(folder, name))
+        nodes = _nodes(os.path.join(folder, name)) if _NAME.match(name) else None
         if nodes is not None:
             found.append(Builder(name, all(_compared(one) == wanted for one in nodes)))
     return found
@@ -60,7 +63,7 @@ def _nodes(path: str) -> t.Optional[t.List[t.Mapping[str, t.Any]]]:
             return None
         kept = [(node.get('Files') or {}).get(_CONFIG, '') for node in told['Nodes']]
         return [_buildkitd_toml.tables_of(base64.b64decode(one).decode('utf-8')) for one in kept]
-    except (ValueError, KeyError, TypeError, AttributeError, ConfigError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, ConfigError):
         return None
 
 

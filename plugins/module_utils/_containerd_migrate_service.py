@@ -12,7 +12,7 @@ import hashlib
 import os
 import typing as t
 
-from ansible_collections.quickpull.registry.plugins.module_utils import _containerd_config, _containerd_registry, _io, _service_facts, _snapshot
+from ansible_collections.quickpull.registry.plugins.module_utils import _containerd_config, _containerd_registry, _io, _owned_files, _service_facts, _snapshot
 from ansible_collections.quickpull.registry.plugins.module_utils._containerd_migration import Migration, migrate, tables_in
 from ansible_collections.quickpull.registry.plugins.module_utils._containerd_service import ContainerdService
 from ansible_collections.quickpull.registry.plugins.module_utils._engines.containerd import Containerd, Host
@@ -42,11 +42,13 @@ def plan(found: Containerd, directory: str, host: Host) -> Migration | None:
             f'{found.config_path} has config_path = "{found.registry.config_path}" beside the tables, with which the CRI does not start. Take one of them out.',
             path=found.config_path,
         )
-    for path, wanted in migration.files.items():
+    kept = [path for path in migration.files if _owned_files.is_ours(_io.read_file(host.path(path)).data)]
+    files = {path: wanted for path, wanted in migration.files.items() if path not in kept}
+    for path, wanted in files.items():
         if (_io.read_text(host.path(path)) or wanted) != wanted:
             raise ConfigError(f'{path} is there already, and not what the tables say. Move it away, and run again.', path=path)
     _check(found, migration.text, directory, host)
-    return dataclasses.replace(migration, source=source)
+    return dataclasses.replace(migration, source=source, files=files, kept=tuple(kept))
 
 
 def _check(found: Containerd, text: str, directory: str, host: Host) -> None:

@@ -41,12 +41,14 @@ class Migration:
     :ivar files: the hosts.toml files, by path.
     :ivar endpoints: for people: the endpoints by upstream, without passwords.
     :ivar source: config.toml as it was read for this.
+    :ivar kept: files of this collection that are there already, and count from now on instead of the tables.
     """
 
     text: str = field(repr=False)
     files: t.Mapping[str, str]
     endpoints: t.Mapping[str, t.Sequence[str]]
     source: FileState | None = field(default=None, repr=False)
+    kept: t.Sequence[str] = ()
 
 
 def tables_in(dump: t.Mapping[str, t.Any]) -> tuple[dict[str, t.Any], dict[str, t.Any]]:

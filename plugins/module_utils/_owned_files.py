@@ -244,7 +244,7 @@ def _write(change: Change, entry: Entry | None) -> None:
         return
     _io.make_dirs(os.path.dirname(change.path))
     like = dataclasses.replace(change.before, mode=change.mode) if change.before.exists else change.before
-    _io.write_atomic(change.path, change.after, like=like, default_mode=change.mode, expect=change.before)
+    _io.write_atomic(change.path, change.after, like=_io.as_own(like), default_mode=change.mode, expect=change.before)
 
 
 def _leave_all_dirs(before: Record, after: Record) -> None:
@@ -268,5 +268,5 @@ def undo(state: State, kind: str, planned: Plan, before: Record) -> None:
             _leave_dirs(planned.record.get(change.path))
         else:
             _io.make_dirs(os.path.dirname(change.path))
-            _io.write_atomic(change.path, change.before.data, like=change.before, default_mode=change.before.mode)
+            _io.write_atomic(change.path, change.before.data, like=_io.as_own(change.before), default_mode=change.before.mode)
     _save(state, kind, before)

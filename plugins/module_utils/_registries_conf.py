@@ -211,15 +211,15 @@ def check_formats(dropins: t.Iterable[Conf]) -> None:
             )
 
 
-def place(upstream: str, main: Conf | None, dropins: t.Iterable[Conf], overwrite: bool = False) -> Place:
+def place(upstream: str, before: t.Sequence[Conf], dropins: t.Iterable[Conf], overwrite: bool = False) -> Place:
     """Where the drop-in of an upstream goes, given the files of others.
 
-    ``dropins`` holds none of ours, and none that has the very name of ours.
+    ``before`` is read before any drop-in beside ours. ``dropins`` holds none of ours, and none that has the very name of ours.
     """
     having = [conf for conf in dropins if upstream in conf.prefixes]
     name, last = file_name(upstream), file_name(upstream, last=True)
     later = [conf for conf in having if _later(conf.name, name)]
-    earlier = [conf for conf in ((main,) if main else ()) if upstream in conf.prefixes] + [conf for conf in having if conf not in later]
+    earlier = [conf for conf in before if upstream in conf.prefixes] + [conf for conf in having if conf not in later]
     if later and not overwrite:
         return Place('', f'{later[-1].path} has an entry for {upstream} too and is read after ours, so it would replace it; take that entry out of it, '
                          'or allow with overwrite that ours is read last.', later[-1].path)

@@ -71,6 +71,7 @@ class _Work:
     owner: str
     directory: str
     overwrite: bool
+    system: str = ''
     wanted: t.Dict[str, t.Optional[Content]] = field(default_factory=dict)
     upstreams: t.Dict[str, str] = field(default_factory=dict)
     expected: t.Dict[str, t.Tuple[MirrorEntry, ...]] = field(default_factory=dict)
@@ -92,28 +93,30 @@ def plan(
     upstreams: t.Mapping[str, t.Sequence[Mirror]] | None,
     *,
     overwrite: bool = False,
+    system: str = '',
 ) -> Wanted:
     """Compute what changes.
 
+    :param system: the directory of everybody's drop-ins where ``directory`` is a user's own. They are read first, unless the user has a registries.conf.
     :param upstreams: mirrors by upstream; none of them takes ours away, and an upstream that is not named stays as it is. None takes all of
         this owner's away.
     :raises ConfigError: for a file that cannot be read, for certificates that are missing, and where no drop-in can count.
     """
-    work = _Work(record, owner, directory, overwrite)
+    work = _Work(record, owner, directory, overwrite, system)
     if upstreams is None:
         upstreams = dict.fromkeys(_written(work), ())
-    main, dropins = _others(work)
+    before, dropins = _others(work)
     if any(upstreams.values()):
         conf.check_formats(dropins)
     for upstream, mirrors in upstreams.items():
-        _plan_upstream(work, upstream, mirrors, main, dropins)
+        _plan_upstream(work, upstream, mirrors, before, dropins)
     _plan_stale_certs(work)
     files = _owned_files.plan(record, owner, work.wanted, overwrite=overwrite)
     for left in files.left:
         upstream = work.upstreams.get(left.path, '')
         work.expected.pop(upstream, None)
         work.left_out.append(LeftOut(upstream, '', left.path, left.because))
-    return Wanted(files, work.expected, work.upstreams, tuple(work.left_out), tuple(_notes(work.expected, [main, *dropins] if main else dropins)))
+    return Wanted(files, work.expected, work.upstreams, tuple(work.left_out), tuple(_notes(work.expected, [*before, *dropins])))
 
 
 def _written(work: _Work) -> t.List[str]:
@@ -142,18 +145,31 @@ def _dropins(directory: str) -> t.List[str]:
     return [path for path in paths if os.path.isfile(path)]
 
 
-def _others(work: _Work) -> t.Tuple[t.Optional[Conf], t.List[Conf]]:
-    """registries.conf and the drop-ins of others."""
-    place = os.path.join(os.path.dirname(work.directory), conf.MAIN_FILE)
-    data = _io.read_file(place).data
-    main = None if data is None else conf.read_conf(place, data)
+def _others(work: _Work) -> t.Tuple[t.List[Conf], t.List[Conf]]:
+    """What others wrote: that which is read before the drop-ins beside ours, and those."""
+    main = _main_of(work.directory)
+    before = [main] if main else []
+    if work.system and not main:
+        system_main = _main_of(work.system)
+        before = [system_main] if system_main else []
+        before += [conf.read_conf(path, data) for path, data in _read_all(work.system).items() if not _owned_files.is_ours(data)]
     dropins = []
-    for path in _dropins(work.directory):
-        data = _io.read_file(path).data
+    for path, data in _read_all(work.directory).items():
         entry = work.record.get(path)
-        if data is not None and not (_owned_files.is_ours(data, entry) and (entry is None or entry.owner == work.owner)):
+        if not (_owned_files.is_ours(data, entry) and (entry is None or entry.owner == work.owner)):
             dropins.append(conf.read_conf(path, data))
-    return main, dropins
+    return before, dropins
+
+
+def _main_of(directory: str) -> t.Optional[Conf]:
+    place = os.path.join(os.path.dirname(directory), conf.MAIN_FILE)
+    data = _io.read_file(place).data
+    return None if data is None else conf.read_conf(place, data)
+
+
+def _read_all(directory: str) -> t.Dict[str, bytes]:
+    read = {path: _io.read_file(path).data for path in _dropins(directory)}
+    return {path: data for path, data in read.items() if data is not None}
 
 
 def _notes(expected: t.Iterable[str], others: t.Sequence[Conf]) -> t.List[str]:
@@ -168,13 +184,13 @@ def _notes(expected: t.Iterable[str], others: t.Sequence[Conf]) -> t.List[str]:
     return found
 
 
-def _plan_upstream(work: _Work, upstream: str, mirrors: t.Sequence[Mirror], main: t.Optional[Conf], dropins: t.Sequence[Conf]) -> None:
+def _plan_upstream(work: _Work, upstream: str, mirrors: t.Sequence[Mirror], before: t.Sequence[Conf], dropins: t.Sequence[Conf]) -> None:
     entries, certs = _entries(work, upstream, mirrors)
     names = {conf.file_name(upstream, last=last): os.path.join(work.directory, conf.file_name(upstream, last=last)) for last in (False, True)}
     name = ''
     if entries:
         # One of the very name of ours is looked at as a file, not as an entry.
-        place = conf.place(upstream, main, [one for one in dropins if one.name != conf.file_name(upstream)], work.overwrite)
+        place = conf.place(upstream, before, [one for one in dropins if one.name != conf.file_name(upstream)], work.overwrite)
         if not place.name:
             work.left_out.append(LeftOut(upstream, '', place.path, place.because))
             return
@@ -271,20 +287,21 @@ def candidate(directory: str, wanted: Wanted) -> t.Dict[str, bytes]:
     return {conf.MAIN_FILE: _io.read_file(os.path.join(os.path.dirname(directory), conf.MAIN_FILE)).data or b'', **dropins}
 
 
-def hidden_for(upstreams: t.Collection[str], root: str = '/') -> t.List[Hidden]:
+def hidden_for(expected: t.Mapping[str, t.Sequence[MirrorEntry]], root: str = '/') -> t.List[Hidden]:
     """Users for whom ours do not count: whose own registries.conf hides the system's, or whose own drop-in has an entry for the same upstream.
 
-    An upstream of which a user has ours as well, among the user's own files, is not hidden.
+    An upstream of which the last word of a user's own files is ours too, with the mirrors that are ``expected``, is not hidden.
     """
     found = []
     for home in _hub_logins.homes(root):
         folder = below(root, f'{home}/{_USER_CONFIG}')
         own = _own_dropins(os.path.join(folder, conf.DROPIN_DIR))
-        given = {conf.upstream_of(os.path.basename(path)) for path, data in own.items() if _owned_files.is_ours(data)}
-        missing = set(upstreams) - given
+        last = {prefix: path for path, data in own.items() for prefix in conf.read_conf(path, data).prefixes}
+        missing = {upstream for upstream, mirrors in expected.items()
+                   if upstream not in last or own[last[upstream]] != conf.render(upstream, mirrors).encode()}
         main = os.path.join(folder, conf.MAIN_FILE)
-        paths = [main] if missing and os.path.exists(main) else []
-        paths += [path for path, data in own.items() if missing & set(conf.read_conf(path, data).prefixes)]
+        paths = [main] if missing - set(last) and os.path.exists(main) else []
+        paths += [path for path in own if path in {last.get(upstream) for upstream in missing}]
         found += [Hidden(_user(home, root), path if root in ('', '/') else path[len(root.rstrip('/')):]) for path in paths]
     return found
 

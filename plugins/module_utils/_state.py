@@ -43,6 +43,11 @@ class State:
         """Record of the files of one kind that are wholly ours."""
         return os.path.join(self.root, 'files', kind + '.json')
 
+    @property
+    def users(self) -> str:
+        """Which users were given files in their homes, by what reads them."""
+        return os.path.join(self.root, 'users.json')
+
     def strangers(self, engine: str) -> str:
         """Which of the engine's mirrors belong to third parties."""
         return os.path.join(self.root, engine, 'strangers.json')

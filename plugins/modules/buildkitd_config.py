@@ -31,7 +31,9 @@ options:
   upstreams:
     description:
       - The mirrors of each registry, by the name that images carry, such as V(docker.io) or V(quay.io). A mirror is a URL, or a dictionary with C(url) and,
-        where needed, C(ca_path), C(client_cert), C(client_key) (paths of files that the user can read), C(insecure), C(trust) and C(third_party).
+        where needed, C(ca_path), C(client_cert), C(client_key) (files that the user can read, or the mirror is left out), C(insecure), C(trust) and
+        C(third_party).
+      - A registry's part, such as V(quay.io/team), cannot have mirrors of its own here and is left out.
       - A mirror of C(trust=content) is left out and reported, because BuildKit lets each mirror say what a tag means. So is one with C(headers), and one
         below a path. Where a registry serves the mirror as a project, as Harbor does, write C(https://HOST/v2/PROJECT).
       - An upstream that is not named is left alone. An empty list takes away what this owner wrote for the upstream, an empty dictionary all that it wrote.
@@ -43,9 +45,9 @@ options:
     type: str
   path:
     description:
-      - The file. Left out, C(~/.docker/buildx/buildkitd.default.toml) of the user. Give it where C(BUILDX_CONFIG) or C(DOCKER_CONFIG) leads the user's buildx
-        elsewhere, or for a C(buildkitd.toml) that you hand to a builder yourself.
-    type: path
+      - The file, as an absolute path, or from the home of the user on with C(~/). Left out, C(~/.docker/buildx/buildkitd.default.toml) of the user.
+      - Give it where C(BUILDX_CONFIG) or C(DOCKER_CONFIG) leads the user's buildx elsewhere, or for a C(buildkitd.toml) that you hand to a builder yourself.
+    type: str
   owner:
     description:
       - Whose block it is. Another owner has one of its own in the same file. Letters, digits, dots, dashes and underscores.
@@ -139,12 +141,13 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.quickpull.registry.plugins.module_utils import _as_user, _buildkitd_toml, _buildx, _io
+from ansible_collections.quickpull.registry.plugins.module_utils import _as_user, _buildkitd_toml, _buildx, _io, _users
 from ansible_collections.quickpull.registry.plugins.module_utils._buildkitd_toml import Registries
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._hosts_toml import parse_upstreams, without_self
 from ansible_collections.quickpull.registry.plugins.module_utils._mask import mask_text
 from ansible_collections.quickpull.registry.plugins.module_utils._mirror import header_secrets
+from ansible_collections.quickpull.registry.plugins.module_utils._state import State
 
 
 @dataclasses.dataclass(frozen=True)
@@ -159,24 +162,44 @@ class Task:
     write: bool
 
 
+def without_unreadable(asked: _buildkitd_toml.Translated) -> _buildkitd_toml.Translated:
+    """What was asked for, without the mirrors whose certificates this user cannot read: one of those, and buildx makes no builder at all."""
+    unreadable = {}
+    for host, settings in asked.registries.hosts.items():
+        paths = [*settings.get('ca', ()), *(path for pair in settings.get('keypair', ()) for path in pair.values())]
+        missing = next((path for path in paths if not os.access(path, os.R_OK)), None)
+        if missing:
+            unreadable[host] = f'{host} is left out: {missing} is not there, or this user may not read it.'
+    mirrors = {
+        name: [one for one in listed if one.partition('/')[0] not in unreadable] for name, listed in asked.registries.mirrors.items()
+    }  # fmt: skip
+    return _buildkitd_toml.Translated(Registries(mirrors, asked.registries.hosts), (*asked.left_out, *unreadable.values()))
+
+
 def work(task: Task) -> dict[str, t.Any]:
     """Read, compare, write, as the user."""
+    if os.geteuid() == 0:
+        _as_user.check_hands(task.path)
+    asked = without_unreadable(task.asked)
     before = _io.read_file(task.path)
     text = _io.read_text(task.path)
     parted = _buildkitd_toml.part(text, task.owner, task.path)
-    _buildkitd_toml.check_room(parted.before + parted.behind, task.path)
     theirs = _buildkitd_toml.tables_of(parted.before + parted.behind, task.path)
-    ours = Registries() if task.everything else _buildkitd_toml.parse(_buildkitd_toml.tables_of(parted.block, task.path))
-    fitting = _buildkitd_toml.beside(_buildkitd_toml.merged(ours, task.asked.registries), theirs, task.path)
+    _buildkitd_toml.check_room(parted.before + parted.behind, task.path)
+    found = _buildkitd_toml.parse(_buildkitd_toml.tables_of(parted.block, task.path))
+    ours = Registries() if task.everything else found
+    fitting = _buildkitd_toml.beside(_buildkitd_toml.merged(ours, asked.registries), theirs, task.path)
     after = _buildkitd_toml.put_in(parted, task.owner, _buildkitd_toml.render(fitting.registries))
     tables = _buildkitd_toml.tables_of(after or '', task.path)
     if after != text and task.write:
         _put(task, before, after)
-    told = {name: list(fitting.registries.mirrors.get(name, ())) for name in task.asked.registries.mirrors if name not in theirs}
+    concerned = found.mirrors if task.everything else asked.registries.mirrors
+    told = {name: list(fitting.registries.mirrors.get(name, ())) for name in concerned if name not in theirs}
     return {
         'changed': after != text,
+        'has_files': bool(fitting.registries.mirrors),
         'files': [{'upstream': name, 'path': task.path, 'mirrors': mirrors, 'changed': after != text} for name, mirrors in told.items()],
-        'left_out': [*task.asked.left_out, *fitting.left_out],
+        'left_out': [*asked.left_out, *fitting.left_out],
         'builders': [dataclasses.asdict(one) for one in _buildx.builders(os.path.dirname(task.path), tables)],
         'diff': [{'before_header': task.path, 'after_header': task.path, 'before': mask_text(text or ''), 'after': mask_text(after or '')}],
     }
@@ -193,29 +216,41 @@ def _put(task: Task, before: _io.FileState, after: str | None) -> None:
             os.rmdir(one)
 
 
-def run(module: AnsibleModule) -> dict[str, t.Any]:
+def path_of(given: str, who: _as_user.Account) -> str:
+    """The file that was asked for. Raises ConfigError for a path that depends on where the task runs."""
+    path = os.path.join(who.home, given[2:]) if given.startswith('~/') else given
+    if not os.path.isabs(path):
+        raise ConfigError(f'path: {given!r} is neither absolute nor begins with ~/.', key='path')
+    return path
+
+
+def run(module: AnsibleModule, state: State) -> dict[str, t.Any]:
     """Understand, and have it done by a process that is the user."""
     params = module.params
     # With no_log the call is kept out of the system log. From here on only what is secret is cut out of the results.
     module.no_log_values = header_secrets(params['upstreams'])
-    given = parse_upstreams((params['upstreams'] if params['state'] == 'present' else None) or {})
+    raw = (params['upstreams'] if params['state'] == 'present' else None) or {}
+    parts = [str(name) for name in raw if '/' in str(name)]
+    given = parse_upstreams({name: mirrors for name, mirrors in raw.items() if name not in parts})
     who = _as_user.account(params['user'])
     directory = os.path.join(who.home, _buildx.DIRECTORY)
-    if params['path'] and params['user'] is None:
-        _as_user.check_hands(params['path'])
     task = Task(
-        path=params['path'] or os.path.join(directory, _buildx.DEFAULT_FILE),
+        path=path_of(params['path'], who) if params['path'] else os.path.join(directory, _buildx.DEFAULT_FILE),
         owner=params['owner'],
         asked=_buildkitd_toml.translate({name: without_self(name, mirrors) for name, mirrors in given.items()}),
-        everything=not given,
+        everything=not raw,
         directories=() if params['path'] else (directory, os.path.dirname(directory)),
         write=not module.check_mode,
     )
     result: dict[str, t.Any] = _as_user.run_as(who, lambda: work(task))
+    result['left_out'] += [f'{name} is a part of a registry, and BuildKit has mirrors of whole ones alone; it is left out.' for name in parts]
     for sentence in result['left_out']:
         module.warn(sentence)
+    has_files = result.pop('has_files')
+    if not module.check_mode and not params['path']:
+        _users.remember(state, _users.BUILDKIT, who.name, has_files)
     for one in result['builders']:
-        if not one['current']:
+        if not one['current'] and params['state'] == 'present':
             module.warn(
                 f'The builder {one["name"]} of {who.name} was made with other mirrors than {task.path} has, and keeps those until it is made anew '
                 f'(docker buildx rm {one["name"]}; docker buildx create --name {one["name"]} ...).'
@@ -228,7 +263,7 @@ def main() -> None:
         argument_spec={
             'upstreams': {'type': 'dict', 'no_log': True},
             'user': {'type': 'str'},
-            'path': {'type': 'path'},
+            'path': {'type': 'str'},
             'owner': {'type': 'str', 'default': 'registry_access'},
             'state': {'type': 'str', 'choices': ['absent', 'present'], 'default': 'present'},
         },
@@ -236,7 +271,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     try:
-        result = run(module)
+        result = run(module, State())
     except ConfigError as exc:
         module.fail_json(msg=str(exc))
     module.exit_json(**result)

@@ -19,7 +19,14 @@ description:
 extends_documentation_fragment:
   - quickpull.registry.attributes
   - quickpull.registry.attributes.info_module
-options: {}
+options:
+  users:
+    description:
+      - Users who have to be there; the task fails where one is not. The role names those whom it is going to give files, so that nothing is written on a host
+        that lacks one of them.
+    type: list
+    elements: str
+    default: []
 seealso:
   - module: quickpull.registry.docker_daemon_info
   - module: quickpull.registry.engine_proxy_dropin
@@ -502,6 +509,13 @@ notes:
   type: list
   elements: str
   sample: ["The command docker is Podman on this host; there is no Docker daemon."]
+users_with_files:
+  description:
+    - Users of this host who were given files in their homes, by what reads those, V(podman) or V(buildkit). Known to root alone, from the records of
+      M(quickpull.registry.registries_conf) and M(quickpull.registry.buildkitd_config).
+  returned: always
+  type: dict
+  sample: {podman: [alice], buildkit: [ci]}
 """
 
 import dataclasses
@@ -511,6 +525,7 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.quickpull.registry.plugins.module_utils import (
+    _as_user,
     _containerd_report,
     _crio_report,
     _docker_certs,
@@ -518,6 +533,7 @@ from ansible_collections.quickpull.registry.plugins.module_utils import (
     _k3s_report,
     _registries_plan,
     _strangers,
+    _users,
 )
 from ansible_collections.quickpull.registry.plugins.module_utils._engines import containerd, crio, docker, k3s, podman
 from ansible_collections.quickpull.registry.plugins.module_utils._state import State
@@ -556,11 +572,24 @@ def facts(hosts: Hosts, state: State) -> dict[str, t.Any]:
         if rancher.installed:
             engines[name] = _k3s_report.engine(rancher, hosts.k3s)
     notes = _docker_report.notes(daemon) + _containerd_report.notes(found) + _crio_report.notes(cri_o)
-    return {'installed': sorted(engines), 'engines': engines, 'notes': notes}
+    return {'installed': sorted(engines), 'engines': engines, 'notes': notes, 'users_with_files': users_with_files(state)}
+
+
+def users_with_files(state: State) -> dict[str, list[str]]:
+    """Those of the record who are still users of this host."""
+    recalled = _users.recall(state)
+    gone = set(_as_user.missing_users(name for names in recalled.values() for name in names))
+    return {reader: [name for name in names if name not in gone] for reader, names in recalled.items()}
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec={}, supports_check_mode=True)
+    module = AnsibleModule(argument_spec={'users': {'type': 'list', 'elements': 'str', 'default': []}}, supports_check_mode=True)
+    missing = _as_user.missing_users(module.params['users'])
+    if missing:
+        module.fail_json(
+            msg=f'users: there is no user {", ".join(missing)} on this host. Take the name out for this host (in the role, out of registry_access_podman_users '
+            'or registry_access_buildkit_users), or make the user first.'
+        )
     module.exit_json(changed=False, **facts(Hosts(), State()))
 
 

@@ -78,6 +78,12 @@ files:
   type: list
   elements: str
   sample: [/etc/containerd/certs.d/docker.io/hosts.toml]
+kept:
+  description: Files that M(quickpull.registry.hosts_toml) wrote for the same registries before. They stay, and count from now on instead of the tables.
+  returned: success
+  type: list
+  elements: str
+  sample: []
 action:
   description: V(restart) where containerd was restarted, or in check mode would be, else V(none).
   returned: success
@@ -155,6 +161,7 @@ def run(params: t.Mapping[str, t.Any], check_mode: bool, host: Host, state: Stat
         'changed': bool(migration or unfinished) and not outcome.pending,
         'endpoints': {upstream: list(urls) for upstream, urls in migration.endpoints.items()} if migration else {},
         'files': sorted(migration.files) if migration else [],
+        'kept': sorted(migration.kept) if migration else [],
         'action': outcome.action,
         'proved': False,
         'pending': outcome.pending,
@@ -185,6 +192,8 @@ def main() -> None:
         result = run(module.params, module.check_mode, Host(), State())
     except ConfigError as exc:
         module.fail_json(msg=str(exc))
+    for path in result['kept']:
+        module.warn(f'{path} was written by this collection before. It stays as it is, and counts from now on instead of the table of its registry.')
     module.exit_json(**result)
 
 

@@ -59,8 +59,10 @@ options:
   user:
     description:
       - Write the files for this user alone, into the user's home and as that user. CRI-O does not read those.
+      - Certificates of mirrors have to be files that this user can read.
       - Needed for a user with a C(registries.conf) of their own, since that hides from them all that lies below C(/etc/containers). It is not changed.
         RV(hidden_for) names such users.
+      - A user who is not named any more keeps what was written, until a run with O(state=absent) for that user.
       - What the module has to remember then lies in C(~/.local/state/quickpull.registry), and goes when O(state=absent) has taken all away.
       - Left out, the files are those of everybody on the host.
     type: str
@@ -229,16 +231,19 @@ plan:
     reasons: ["CRI-O reads registries.conf.d when it starts or is reloaded."]
 """
 
+import base64
 import contextlib
 import dataclasses
+import json
 import os
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.quickpull.registry.plugins.module_utils import _certs_dir, _crio_registries, _io, _owned_files
+from ansible_collections.quickpull.registry.plugins.module_utils import _certs_dir, _crio_registries, _io, _owned_files, _users
+from ansible_collections.quickpull.registry.plugins.module_utils import _registries_conf as conf
 from ansible_collections.quickpull.registry.plugins.module_utils import _registries_plan as plans
-from ansible_collections.quickpull.registry.plugins.module_utils._as_user import Account, account, run_as
+from ansible_collections.quickpull.registry.plugins.module_utils._as_user import Account, account, check_hands, run_as
 from ansible_collections.quickpull.registry.plugins.module_utils._engines import crio, podman
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._mirror import Mirror, header_secrets, parse_mirrors
@@ -248,6 +253,7 @@ from ansible_collections.quickpull.registry.plugins.module_utils._registries_con
 from ansible_collections.quickpull.registry.plugins.module_utils._state import State
 
 Upstreams = t.Dict[str, t.List[Mirror]]
+Expected = t.Mapping[str, t.Sequence[conf.MirrorEntry]]
 
 _USER_STATE = '.local/state/quickpull.registry'
 
@@ -267,7 +273,10 @@ def read_upstreams(raw: t.Any, state: str) -> Upstreams | None:
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """What is to be done, as far as the parameters say. ``user``: for whom, in files of his own; None for everybody."""
+    """What is to be done, as far as the parameters say. ``user``: for whom, in files of their own; None for everybody.
+
+    ``system``: the directory of everybody's drop-ins, which are read before a user's; empty where ``directory`` is not read beside it.
+    """
 
     directory: str
     upstreams: Upstreams | None
@@ -276,6 +285,7 @@ class Task:
     validate: bool
     check_mode: bool
     user: Account | None = None
+    system: str = ''
 
 
 @dataclasses.dataclass(frozen=True)
@@ -291,18 +301,18 @@ class Judge:
     def of(cls, task: Task, host: podman.Host) -> Judge:
         return cls(host, podman.inspect(host) if task.validate else podman.Tools(), task.directory)
 
-    def judge(self, wanted: plans.Wanted, candidate: t.Mapping[str, bytes] | None = None) -> str:
+    def judge(self, expected: Expected, candidate: t.Mapping[str, bytes] | None = None) -> str:
         """Who vouches for the files: for those in place, or for a candidate. Raises ConfigError for what Podman refuses."""
         if not self.tools.podman:
             return ''
         answer = podman.ask(self.tools, self.host, candidate, self.directory)
-        if answer.refused and wanted.expected:
+        if answer.refused and expected:
             raise ConfigError(f'Podman cannot read the configuration: {answer.words}')
         if answer.registries is None:
             # Taking ours away is not held up by what somebody else broke.
             self.warnings.append(f'Podman {"cannot read the configuration" if answer.refused else "could not be asked what it reads"}: {answer.words}')
             return ''
-        different = podman.differences(answer, wanted.expected)
+        different = podman.differences(answer, expected)
         if different:
             raise ConfigError(' '.join(different))
         return 'podman'
@@ -315,7 +325,7 @@ def dropins_change(wanted: plans.Wanted) -> bool:
 
 def write(judge: Judge, task: Task, state: State, record: _owned_files.Record, wanted: plans.Wanted, reader: crio.Crio) -> str:
     """Have the files judged, write them, and have them judged in their place; returns who vouches for them."""
-    validated_by = judge.judge(wanted, plans.candidate(judge.directory, wanted))
+    validated_by = judge.judge(wanted.expected, plans.candidate(judge.directory, wanted))
     if task.check_mode:
         return validated_by
     if dropins_change(wanted):
@@ -324,7 +334,7 @@ def write(judge: Judge, task: Task, state: State, record: _owned_files.Record, w
     if not wanted.files.changes or judge.directory != judge.host.path(podman.DIRECTORY):
         return validated_by
     try:
-        return judge.judge(wanted)
+        return judge.judge(wanted.expected)
     except ConfigError as exc:
         _owned_files.undo(state, plans.KIND, wanted.files, record)
         raise ConfigError(f'{exc} What was there before this run was put back.') from exc
@@ -342,7 +352,7 @@ def work(task: Task, hosts: Hosts, state: State) -> dict[str, t.Any]:
     """Read, compute, compare, write, prove. Returns the results, the warnings among them."""
     host = hosts.podman
     record = _owned_files.load(state, plans.KIND)
-    wanted = plans.plan(record, task.owner, task.directory, task.upstreams, overwrite=task.overwrite)
+    wanted = plans.plan(record, task.owner, task.directory, task.upstreams, overwrite=task.overwrite, system=task.system)
     reader = crio.inspect(hosts.crio) if task.directory == host.path(podman.DIRECTORY) else crio.Crio(installed=False)
     judge = Judge.of(task, host)
     validated_by = write(judge, task, state, record, wanted, reader)
@@ -364,20 +374,71 @@ def work(task: Task, hosts: Hosts, state: State) -> dict[str, t.Any]:
             *judge.warnings,
             *wanted.notes,
             *(left.because for left in wanted.left_out),
-            *(f'{one.path} hides the mirrors that are written here from {one.user}, and is left as it is; the option user writes them for {one.user} as well.'
+            *(f'{one.path} hides the mirrors that are written here from {one.user}, and is left as it is; the option user (in the role, '
+              f'registry_access_podman_users) writes them for {one.user} as well.'
               for one in hidden),
         ],
     }  # fmt: skip
 
 
 def work_for_user(task: Task, who: Account, hosts: Hosts) -> dict[str, t.Any]:
-    """As :func:`work`, by a process that is the user. What it keeps lies in the user's home, and goes when nothing is left to be known."""
+    """As :func:`work`, by processes that are the user. What it keeps lies in the user's home, and goes when nothing is left to be known.
+
+    Podman is asked by this process, which is root and shows it the user's files as somebody's: asked by the user it would leave a process behind.
+    """
+    looking = dataclasses.replace(task, check_mode=True, validate=False)
+    foreseen = run_as(who, lambda: _look(looking, who, hosts))
+    judge = Judge.of(task, hosts.podman)
+    expected = {name: tuple(conf.MirrorEntry(*one) for one in entries) for name, entries in foreseen['expected'].items()}
+    candidate = {name: base64.b64decode(data) for name, data in foreseen['candidate'].items()}
+    validated_by = judge.judge(expected, candidate)
+    result: dict[str, t.Any] = foreseen['result']
+    if not task.check_mode:
+        result = run_as(who, lambda: _write(dataclasses.replace(task, validate=False), who, hosts))
+    return {**result, 'validated_by': validated_by, 'warnings': [*judge.warnings, *result['warnings']]}
+
+
+def _look(task: Task, who: Account, hosts: Hosts) -> dict[str, t.Any]:
+    """What a user's files are to be, in a form that one process can hand to another."""
+    check_hands_of_root(task)
     state = State(os.path.join(who.home, _USER_STATE))
+    wanted = plans.plan(_owned_files.load(state, plans.KIND), task.owner, task.directory, task.upstreams, overwrite=task.overwrite, system=task.system)
+    return {
+        'result': work(task, hosts, state),
+        'expected': {name: [dataclasses.astuple(one) for one in entries] for name, entries in wanted.expected.items()},
+        'candidate': {name: base64.b64encode(data).decode() for name, data in plans.candidate(task.directory, wanted).items()},
+    }
+
+
+def _write(task: Task, who: Account, hosts: Hosts) -> dict[str, t.Any]:
+    check_hands_of_root(task)
+    state = State(os.path.join(who.home, _USER_STATE))
+    made = os.path.join(state.root, 'made')
+    if not os.path.isdir(state.root):
+        _io.write_private(made, json.dumps(_io.missing_dirs(state.root)).encode(), root=state.root)
     result = work(task, hosts, state)
-    if not task.check_mode and not os.path.exists(state.files(plans.KIND)):
-        with contextlib.suppress(OSError):
-            os.removedirs(os.path.dirname(state.files(plans.KIND)))
-    return result
+    has_files = os.path.exists(state.files(plans.KIND))
+    if not has_files:
+        _forget(state, made)
+    return {**result, 'has_files': has_files}
+
+
+def _forget(state: State, made: str) -> None:
+    """Take the state away, and of the directories above it those that were made for it and are empty."""
+    try:
+        above = json.loads(_io.read_file(made).data or b'[]')
+    except ValueError:
+        above = []
+    _io.delete_file(made)
+    for folder in (os.path.dirname(state.files(plans.KIND)), state.root, *reversed(above)):
+        with contextlib.suppress(OSError):  # not there, or somebody else's by now
+            os.rmdir(folder)
+
+
+def check_hands_of_root(task: Task) -> None:
+    """Raises ConfigError where root would follow what somebody else can turn into a link."""
+    if os.geteuid() == 0:
+        check_hands(os.path.join(task.directory, plans.CERTS_DIR))
 
 
 def task_of(module: AnsibleModule, host: podman.Host) -> Task:
@@ -393,6 +454,7 @@ def task_of(module: AnsibleModule, host: podman.Host) -> Task:
         validate=params['validate'] == 'auto',
         check_mode=module.check_mode,
         user=who,
+        system=host.path(podman.DIRECTORY) if who and not params['directory'] else '',
     )
 
 
@@ -403,7 +465,10 @@ def run(module: AnsibleModule, hosts: Hosts, state: State) -> dict[str, t.Any]:
     task = task_of(module, hosts.podman)
     who = task.user
     with contextlib.nullcontext() if module.check_mode or (who and os.geteuid() != 0) else _io.locked(state):
-        result = run_as(who, lambda: work_for_user(task, who, hosts)) if who else work(task, hosts, state)
+        result = work_for_user(task, who, hosts) if who else work(task, hosts, state)
+    has_files = result.pop('has_files', True)
+    if who and not module.check_mode:
+        _users.remember(state, _users.PODMAN, who.name, has_files)
     for sentence in result.pop('warnings'):
         module.warn(sentence)
     return result

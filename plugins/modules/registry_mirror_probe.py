@@ -409,6 +409,11 @@ def main() -> t.NoReturn:
         job, warnings = make_job(module.params, check_mode=module.check_mode, pull=Puller(connect_docker))
         for warning in warnings + lint_no_proxy(job.settings.proxies.no_proxy):
             module.warn(warning)
+        if not module.params['images'] and module.params['depth'] != 'ping':
+            module.warn(
+                f'No image of {module.params["upstream"]} is named, so its mirrors were asked only whether they answer, not whether they serve. Name one that '
+                f'your hosts use in images (in the role, in registry_access_probe_images), such as {module.params["upstream"]}/team/app:tag.'
+            )
         found = run(job)
     except ConfigError as exc:
         module.fail_json(msg=str(exc))

@@ -285,7 +285,8 @@ class Lab:
                 'ANSIBLE_HOME': str(ROOT / '.cache' / 'ansible-home'), 'ANSIBLE_NOCOLOR': '1', 'ANSIBLE_PIPELINING': '1', 'ANSIBLE_RETRY_FILES_ENABLED': '0',
                 # A socket's path is at most 108 bytes, which a deep clone would use up.
                 'ANSIBLE_SSH_CONTROL_PATH_DIR': f'/tmp/quickpull-{self.place.suffix}',
-                'ANSIBLE_CALLBACK_PLUGINS': str(CODE / 'callback'), 'ANSIBLE_CALLBACKS_ENABLED': 'lab_results', 'LAB_RESULTS': str(results), 'LAB_PAYLOADS': str(_payloads())}
+                'ANSIBLE_CALLBACK_PLUGINS': str(CODE / 'callback'), 'ANSIBLE_CALLBACKS_ENABLED': 'lab_results',
+                'LAB_RESULTS': str(results), 'LAB_PAYLOADS': str(_payloads())}
 
 
 def _payloads() -> Path:

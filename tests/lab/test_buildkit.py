@@ -96,8 +96,18 @@ def test_a_builder_of_before_is_told(one: Lab, host: Host) -> None:
     assert host.get(FILE) == THEIRS
 
 
-def test_a_user_who_is_not_there_is_an_error(one: Lab) -> None:
-    run = site(one, {'docker.io': one.urls('good-a')}, extra_vars={'registry_access_buildkit_users': ['nobody-here']})
-    assert 'there is no user nobody-here on this host' in words_of(run)
+def test_a_user_who_is_not_there_stops_the_host_before_anything_is_written(one: Lab, host: Host) -> None:
+    before = host.out('find /etc/containers -type f | sort')
+    run = site(one, {'docker.io': one.urls('good-a')}, extra_vars={'registry_access_buildkit_users': 'nobody-here'})
+    assert 'there is no user nobody-here on this host' in words_of(run) and 'registry_access_buildkit_users' in words_of(run)
     assert run.rc != 0
-    site(one, {}, extra_vars={'registry_access_buildkit_users': []}).ok()
+    assert host.out('find /etc/containers -type f | sort') == before
+
+
+def test_users_who_are_named_no_more_lose_their_files_with_the_rest(one: Lab, host: Host) -> None:
+    before = tree(host)
+    site(one, {'docker.io': one.urls('good-a')}).ok()
+    assert tree(host) != before
+    none: dict[str, t.Any] = {'registry_access_buildkit_users': [], 'registry_access_podman_users': []}
+    site(one, {}, extra_vars={**none, 'registry_access_state': 'absent'}).ok()
+    assert tree(host) == before

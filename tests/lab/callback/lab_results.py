@@ -8,7 +8,7 @@ import json
 import os
 import typing as t
 
-from ansible import constants as C
+from ansible import constants
 from ansible.plugins.callback import CallbackBase
 
 DOCUMENTATION = r"""
@@ -37,7 +37,8 @@ class CallbackModule(CallbackBase):
         payloads = os.environ.get('LAB_PAYLOADS')
         if payloads:
             os.makedirs(payloads, exist_ok=True)
-            os.symlink(payloads, os.path.join(C.DEFAULT_LOCAL_TMP, 'ansiballz_cache'))
+            kept = os.path.join(constants.DEFAULT_LOCAL_TMP, 'ansiballz_cache')  # type: ignore[attr-defined]
+            os.symlink(payloads, kept)
 
     def _write(self, row: t.Mapping[str, t.Any]) -> None:
         with open(os.environ['LAB_RESULTS'], 'a', encoding='utf-8') as results:

@@ -496,7 +496,8 @@ def test_what_podman_cannot_use_takes_no_place_of_what_serves() -> None:
     results = {'quay.io': [serves(below, 1), serves(headed['url'], 1), serves(FAR, 50), serves(CACHE, 60)]}
     found = _access.choose_upstreams(listed, results, policy={'max': 2}, engine='podman')
     assert [one['url'] for one in found['upstreams']['quay.io']] == [FAR, CACHE, below, headed['url']]
-    assert _access.choose_upstreams({'quay.io': [below]}, {'quay.io': [serves(below)]}, engine='podman')['unserved'] == ['quay.io']
+    alone = _access.choose_upstreams({'quay.io': [below]}, {'quay.io': [serves(below)]}, engine='podman')
+    assert (alone['unserved'], [one['url'] for one in alone['upstreams']['quay.io']]) == ([], [below])
     assert [one['url'] for one in _access.choose_upstreams(listed, results, policy={'max': 1})['upstreams']['quay.io']] == [below]
 
 
@@ -507,7 +508,7 @@ def test_where_every_mirror_says_what_a_tag_means_one_of_content_takes_no_place(
     found = _access.choose_upstreams({'quay.io': [content, FAR]}, results, policy={'max': 1}, engine=engine)
     assert [one['url'] for one in found['upstreams']['quay.io']] == [FAR, content['url']]
     none = _access.choose_upstreams({'quay.io': [content]}, results, engine=engine)
-    assert none['unserved'] == ['quay.io'] and none['reasons'] == ['quay.io: https://fast.example: cannot be used here.']
+    assert (none['write'], none['unserved'], [one['url'] for one in none['upstreams']['quay.io']]) == (True, [], [content['url']])
 
 
 def test_podman_knows_a_mirror_by_its_location() -> None:
@@ -538,6 +539,16 @@ def test_summary_has_a_row_for_each_user_who_was_given_files() -> None:
     assert host['warnings'] == ['old core', 'new core', 'left']
 
 
+def test_summary_of_a_host_where_only_a_user_was_given_files() -> None:
+    def summary(**written: t.Any) -> t.Any:
+        return _access.summary({'h': {'__registry_access_engines': {'engines': {}}, '__registry_access_buildkit_written': written}})['hosts']['h']
+
+    row = {'ansible_loop_var': 'u', 'u': 'ci', 'changed': True, 'files': [{'upstream': 'quay.io', 'path': '/f', 'mirrors': ['a.lan'], 'changed': True}]}
+    assert [one['engine'] for one in summary(results=[row])['upstreams']] == ['BuildKit of ci']
+    failed = summary(failed=True, msg='One or more items failed', results=[row, {'ansible_loop_var': 'u', 'u': 'bob', 'failed': True, 'msg': 'no such user.'}])
+    assert failed['apply']['msg'] == 'bob: no such user.'
+
+
 MINE = {'url': 'https://m.lan', 'ca_path': '/ca.pem'}
 
 
@@ -553,3 +564,14 @@ MINE = {'url': 'https://m.lan', 'ca_path': '/ca.pem'}
 def test_certificates_of_dockers_mirrors(mirrors: t.Any, ours: list[str], state: str, write: bool) -> None:
     found = _access.docker_certs(mirrors, {'mirror_certs': ours}, state)
     assert found == {'write': write, 'mirrors': [] if state == 'absent' else mirrors or []}
+
+
+@pytest.mark.parametrize('name, words', [
+    ('dockerio', "registry_access_mirrors: 'dockerio' is no registry"),
+    ('registry-1.docker.io', 'registry_access_mirrors: images of registry-1.docker.io carry the name docker.io here'),
+    ('https://quay.io', "registry_access_mirrors: 'https://quay.io' is no registry"),
+])  # fmt: skip
+def test_a_name_that_is_no_registry_is_told_before_anything_is_done(name: str, words: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        _access.added_up({name: ['https://a.lan']})
+    assert words in str(caught.value)

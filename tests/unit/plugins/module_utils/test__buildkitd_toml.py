@@ -81,19 +81,24 @@ def test_without_ours_a_file_is_what_it_was(text: str | None, first: str, second
     assert buildkit.put_in(buildkit.part(twice, OWNER, PATH), OWNER, '') == text
 
 
-@given(TEXTS, TEXTS)
+@given(TEXTS, st.text(alphabet=st.sampled_from('ab=[]#" \n'), min_size=1, max_size=30))
 def test_what_is_written_behind_ours_stays(text: str, later: str) -> None:
+    """Only the line end that ours began with remains, where it holds two parts of somebody's apart."""
     ours = buildkit.put_in(buildkit.part(text, OWNER, PATH), OWNER, '[registry."a.lan"]\n')
     parted = buildkit.part(f'{ours}{later}', OWNER, PATH)
-    assert (parted.before + parted.behind).replace('\n', '') == (text + later).replace('\n', '')
-    assert (parted.theirs or '').replace('\n', '') == (text + later).replace('\n', '')
+    assert parted.behind == later
+    assert parted.theirs == text + ('\n' if text and not text.endswith('\n') else '') + later
 
 
-def test_two_owners_have_a_block_each() -> None:
-    one = buildkit.put_in(buildkit.part(None, 'one', PATH), 'one', '[registry."a.lan"]\n')
-    both = buildkit.put_in(buildkit.part(one, 'two', PATH), 'two', '[registry."b.lan"]\n')
-    assert set(tomllib.loads(both or '')['registry']) == {'a.lan', 'b.lan'}
-    assert buildkit.put_in(buildkit.part(both, 'two', PATH), 'two', '') == one
+@given(st.none() | TEXTS.filter(bool), st.permutations(('one', 'two', 'one.two')), st.permutations(('one', 'two', 'one.two')))
+def test_owners_come_and_go_in_any_order(text: str | None, coming: list[str], going: list[str]) -> None:
+    now = text
+    for owner in coming:
+        now = buildkit.put_in(buildkit.part(now, owner, PATH), owner, f'[registry."{owner}.lan"]\n')
+    assert now is not None and all(f'[registry."{owner}.lan"]' in now for owner in coming)
+    for owner in going:
+        now = buildkit.put_in(buildkit.part(now, owner, PATH), owner, '')
+    assert now == text or (text is not None and now == text + '\n' and not text.endswith('\n'))
 
 
 @pytest.mark.parametrize('owner', ['', 'a b', 'a\nb', 'x:y'])
@@ -118,7 +123,32 @@ def test_tables_of_somebody_else_stay_theirs() -> None:
     assert [words.split(' ')[0] for words in found.left_out] == [PATH, 'b.lan:5000']
 
 
-def test_a_table_in_braces_has_no_room() -> None:
-    with pytest.raises(ConfigError, match='table in braces'):
-        buildkit.check_room('registry = { "a.lan" = { http = true } }\n', PATH)
-    buildkit.check_room('registry."a.lan".http = true\n[registry."b.lan"]\nmirrors = ["registry"]\n', PATH)
+@pytest.mark.parametrize('text', ['registry = { "a.lan" = { http = true } }\n'])
+def test_a_table_in_braces_has_no_room(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for parser in (tomllib, None):
+        monkeypatch.setattr(buildkit._toml, 'tomllib', parser)
+        with pytest.raises(ConfigError, match='table in braces'):
+            buildkit.check_room(text, PATH)
+        buildkit.check_room('registry."a.lan".http = true\n[registry."b.lan"]\nmirrors = ["registry"]\n', PATH)
+
+
+@pytest.mark.parametrize('text', ['[[registry]]\nhttp = true\n', 'registry = 1\n', '[registry]\nx = 1\n'])
+def test_registry_has_to_be_tables(text: str) -> None:
+    with pytest.raises(ConfigError, match='expected to be a table for each host'):
+        buildkit.tables_of(text, PATH)
+
+
+def test_go_reads_capitals() -> None:
+    assert buildkit.tables_of('[Registry."a.lan"]\nHTTP = true\n') == {'a.lan': {'http': True}}
+
+
+def test_one_host_is_reached_in_one_way_over_several_runs() -> None:
+    plain = translated(docker_io=['http://c.lan:5000']).registries
+    with pytest.raises(ConfigError, match=r'c\.lan:5000 is a mirror of docker\.io too'):
+        buildkit.merged(plain, translated(quay_io=['https://c.lan:5000']).registries)
+    assert buildkit.merged(plain, translated(docker_io=['https://c.lan:5000']).registries).hosts == {}
+
+
+def test_what_somebody_made_of_ours_is_read_with_care() -> None:
+    tables: dict[str, dict[str, t.Any]] = {'a.lan': {'mirrors': 'b.lan', 'ca': '/x', 'keypair': [{'key': 'k'}], 'http': 'yes'}, 'c.lan': {'mirrors': ['d.lan']}}
+    assert buildkit.parse(tables) == Registries({'c.lan': ['d.lan']}, {})

@@ -207,7 +207,7 @@ def conf(name: str, upstream: str = 'docker.io') -> Conf:
 )
 def test_where_a_drop_in_goes(main: Conf | None, names: list[str], overwrite: bool, expected: str) -> None:
     others = [*map(conf, names), conf('650-b.conf', 'quay.io')]
-    found = place('docker.io', main, others, overwrite)
+    found = place('docker.io', [main] if main else [], others, overwrite)
     if expected.endswith('docker.io.conf') and ' ' not in expected:
         assert found == Place(expected)
     else:
@@ -218,7 +218,7 @@ def test_where_a_drop_in_goes(main: Conf | None, names: list[str], overwrite: bo
 
 @given(st.lists(st.text('am59z.-', min_size=1, max_size=4).map(lambda text: f'{text}.conf'), unique=True, max_size=4), st.booleans(), st.booleans())
 def test_ours_always_counts_and_replaces_nobody_unasked(names: list[str], main: bool, overwrite: bool) -> None:
-    found = place('docker.io', conf('registries.conf') if main else None, [conf(name) for name in names], overwrite)
+    found = place('docker.io', [conf('registries.conf')] if main else [], [conf(name) for name in names], overwrite)
     if found.name:
         assert sorted([*names, found.name], key=str.encode)[-1] == found.name
         assert overwrite or not (names or main)

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.quickpull.registry.plugins.module_utils import _as_user
+from ansible_collections.quickpull.registry.plugins.module_utils import _as_user, _users
 from ansible_collections.quickpull.registry.plugins.module_utils._as_user import Account
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
+from ansible_collections.quickpull.registry.plugins.module_utils._state import State
 from ansible_collections.quickpull.registry.plugins.modules import buildkitd_config
 from ansible_collections.quickpull.registry.tests.unit.plugins.fake_module import FakeModule
 
@@ -28,6 +29,7 @@ class Home:
         self.folder = folder
         self.buildx = folder / '.docker/buildx'
         self.file = self.buildx / 'buildkitd.default.toml'
+        self.state = State(str(folder.parent / 'state'))
         self.warnings: list[str] = []
         self.no_log: set[str] = set()
 
@@ -35,7 +37,7 @@ class Home:
         defaults = {'upstreams': upstreams, 'user': 'ci', 'path': None, 'owner': 'registry_access', 'state': 'present'}
         module = FakeModule(check, {**defaults, **params})
         try:
-            return buildkitd_config.run(t.cast(t.Any, module))
+            return buildkitd_config.run(t.cast(t.Any, module), self.state)
         finally:
             self.warnings, self.no_log = module.warnings, module.no_log_values
 
@@ -48,8 +50,9 @@ class Home:
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
-    monkeypatch.setattr(_as_user, 'account', lambda name: Account('ci', os.geteuid(), os.getegid(), str(tmp_path)))
-    return Home(tmp_path)
+    monkeypatch.setattr(_as_user, 'account', lambda name: Account('ci', os.geteuid(), os.getegid(), str(tmp_path / 'home')))
+    (tmp_path / 'home').mkdir()
+    return Home(tmp_path / 'home')
 
 
 def test_written_once_and_taken_away_without_a_trace(home: Home) -> None:
@@ -112,8 +115,10 @@ def test_builders_that_were_made_with_other_mirrors_are_told(home: Home) -> None
     told = home.run(ONE)
     assert told['builders'] == [{'name': 'new', 'current': True}, {'name': 'old', 'current': False}]
     assert len(home.warnings) == 1 and 'The builder old of ci' in home.warnings[0]
-    home.run(state='absent')
-    assert ['new' in words for words in home.warnings] == [True]
+    home.run({'docker.io': ['http://b.lan:5000']})
+    assert ['builder new' in words for words in home.warnings] == [True, False]
+    assert [one['current'] for one in home.run(state='absent')['builders']] == [False, True]
+    assert home.warnings == []  # there is nothing to make them anew by
 
 
 def test_headers_stay_secret(home: Home) -> None:
@@ -127,3 +132,67 @@ def test_a_path_of_ones_own(home: Home, tmp_path: Path) -> None:
     assert told['path'] == str(place) and place.exists() and not home.file.exists()
     home.run(state='absent', path=str(place))
     assert not place.exists() and place.parent.exists()
+
+
+def test_a_path_that_depends_on_where_the_task_runs_is_refused(home: Home) -> None:
+    with pytest.raises(ConfigError, match='neither absolute nor begins with ~/'):
+        home.run(ONE, path='buildkitd.toml')
+    assert home.run(ONE, path='~/own.toml')['path'] == str(home.folder / 'own.toml')
+
+
+def test_a_mirror_whose_authority_cannot_be_read_is_left_out(home: Home, tmp_path: Path) -> None:
+    authority = tmp_path / 'ca.pem'
+    authority.write_text('x')
+    told = home.run({'docker.io': [{'url': 'https://a.lan', 'ca_path': '/nope/ca.pem'}, {'url': 'https://b.lan', 'ca_path': str(authority)}]})
+    assert told['files'][0]['mirrors'] == ['b.lan']
+    assert 'a.lan is left out: /nope/ca.pem is not there' in told['left_out'][0]
+    assert 'a.lan' not in home.file.read_text()
+
+
+def test_a_part_of_a_registry_is_left_out(home: Home) -> None:
+    told = home.run({**ONE, 'quay.io/team': ['https://q.lan']})
+    assert [one['upstream'] for one in told['files']] == ['docker.io']
+    assert 'quay.io/team is a part of a registry' in told['left_out'][0]
+    assert not home.run({'quay.io/team': ['https://q.lan']})['changed']  # which is not to take everything away
+
+
+def test_what_is_taken_away_is_told(home: Home) -> None:
+    home.run({**ONE, 'quay.io': ['https://q.lan']})
+    told = home.run(state='absent')
+    assert [(one['upstream'], one['mirrors'], one['changed']) for one in told['files']] == [('docker.io', [], True), ('quay.io', [], True)]
+
+
+def test_builders_with_odd_names_or_contents_are_nobodys(home: Home) -> None:
+    home.run(ONE)
+    home.builder('deep', None)
+    (home.buildx / 'instances/deep').write_text('[' * 200000)
+    home.builder('a\x1b[31m; rm -rf ~', None)
+    assert home.run(ONE)['builders'] == [] and home.warnings == []
+
+
+def test_root_does_not_follow_a_users_links(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: str) -> None:
+        raise ConfigError(f'looked at {path}')
+
+    monkeypatch.setattr(_as_user, 'check_hands', refuse)
+    monkeypatch.setattr(os, 'geteuid', lambda: 0)
+    with pytest.raises(ConfigError, match='looked at /some/where'):
+        home.run(ONE, path='/some/where', user='root')
+    monkeypatch.setattr(os, 'geteuid', lambda: 1234)
+    assert home.run(ONE)['changed']
+
+
+def test_root_remembers_who_was_given_files(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_as_user, 'check_hands', lambda _path: None)
+    monkeypatch.setattr(os, 'geteuid', lambda: 0)
+    home.run(ONE, check=True)
+    assert _users.recall(home.state) == {}
+    home.run(ONE)
+    _users.remember(home.state, _users.PODMAN, 'alice', has_files=True)
+    assert _users.recall(home.state) == {'buildkit': ['ci'], 'podman': ['alice']}
+    home.run(state='absent')
+    assert _users.recall(home.state) == {'podman': ['alice']}
+    _users.remember(home.state, _users.PODMAN, 'alice', has_files=False)
+    assert not os.path.exists(home.state.users)
+    Path(home.state.users).write_text('[1')
+    assert _users.recall(home.state) == {}

@@ -74,3 +74,10 @@ def test_the_documentation_names_just_what_is_returned(module: t.Any, monkeypatc
     found = {name: value for name, value in output(module, capsys).items() if name not in ('changed', 'invocation')}
     documented = keys(yaml.safe_load(module.RETURN))
     assert shape(found, documented) == documented
+
+
+def test_users_who_are_gone_are_not_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    state = State(str(tmp_path / 'state'))
+    Path(state.root).mkdir()
+    Path(state.users).write_text('{"podman": ["root", "nobody-of-that-name"], "buildkit": ["nobody-of-that-name"]}')
+    assert container_engine_info.users_with_files(state) == {'podman': ['root'], 'buildkit': []}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.quickpull.registry.plugins.module_utils import _containerd_config, _snapshot, _systemd
+from ansible_collections.quickpull.registry.plugins.module_utils import _containerd_config, _owned_files, _snapshot, _systemd
 from ansible_collections.quickpull.registry.plugins.module_utils import _containerd_migrate_service as migrating
 from ansible_collections.quickpull.registry.plugins.module_utils._engines import containerd
 from ansible_collections.quickpull.registry.plugins.module_utils._engines.containerd import Containerd
@@ -158,3 +158,13 @@ def test_what_is_in_the_way_is_named(place: Place) -> None:
 def test_a_host_without_containerd(place: Place) -> None:
     place.installed = False
     assert not place.run()['changed']
+
+
+def test_a_file_of_this_collection_stays_and_counts(place: Place) -> None:
+    ours = place.certs / 'quay.io/hosts.toml'
+    ours.parent.mkdir(parents=True)
+    text = f'{_owned_files.FIRST_LINE}\nserver = "https://quay.io"\n'
+    ours.write_text(text)
+    done = place.run()
+    assert (done['changed'], done['files'], done['kept']) == (True, [], [str(ours)])
+    assert ours.read_text() == text and 'mirrors' not in place.config.read_text()

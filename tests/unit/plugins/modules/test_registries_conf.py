@@ -356,6 +356,46 @@ def test_what_a_user_says_of_an_upstream_stays(place: Place, alice: Path) -> Non
     assert (theirs.parent / HUB_LAST).exists() and theirs.read_text() == OTHER
 
 
+@pytest.mark.parametrize('there', [(), ('.local/state',), ('.config/containers', '.local')])
+def test_a_home_is_left_as_it_was(place: Place, alice: Path, there: tuple[str, ...]) -> None:
+    for folder in there:
+        (alice / folder).mkdir(parents=True)
+    before = all_below(alice)
+    for _round in range(2):
+        place.run(ONE, user='alice', directory=None)
+    place.run({}, user='alice', directory=None, state='absent')
+    assert alice.is_dir() and all_below(alice) == before
+
+
+def test_what_the_system_says_of_an_upstream_stays_for_a_user_who_reads_it(place: Place, alice: Path) -> None:
+    theirs = place.put('etc/containers/registries.conf.d/50-corp.conf', OTHER)
+    told = place.run(ONE, user='alice', directory=None)
+    assert (told['changed'], [one['path'] for one in told['left_out']]) == (False, [str(theirs)])
+    place.put('home/alice/.config/containers/registries.conf', '')  # hides it
+    assert place.run(ONE, user='alice', directory=None)['changed']
+
+
+def test_a_users_drop_in_of_ours_that_does_not_count_hides_the_systems(place: Place, alice: Path) -> None:
+    place.put('home/alice/.config/containers/registries.conf', '')
+    place.run(ONE, user='alice', directory=None)
+    assert place.run(ONE)['hidden_for'] == []
+    changed = place.run({'docker.io': ['http://b.lan:5000']})
+    assert [one['path'] for one in changed['hidden_for']] == [f'/home/alice/.config/containers/registries.conf.d/{HUB}']
+    place.run(ONE)
+    place.put('home/alice/.config/containers/registries.conf.d/600.conf', OTHER)
+    assert [one['path'] for one in place.run(ONE)['hidden_for']] == ['/home/alice/.config/containers/registries.conf.d/600.conf']
+
+
+def test_root_does_not_follow_a_users_links(place: Place, alice: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: str) -> None:
+        raise ConfigError(f'looked at {path}')
+
+    monkeypatch.setattr(registries_conf, 'check_hands', refuse)
+    monkeypatch.setattr(os, 'geteuid', lambda: 0)
+    with pytest.raises(ConfigError, match='looked at'):
+        place.run(ONE, user='root', directory=None)
+
+
 def test_podman_is_asked_for_a_user_with_that_users_files(place: Place, alice: Path) -> None:
     place.put('home/alice/.config/containers/registries.conf', '')
     place.install_podman(GOOD, REFUSED)
