@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.quickpull.registry.plugins.module_utils import _access, _logins
+from ansible_collections.quickpull.registry.plugins.module_utils import _access, _cache_clients, _logins
 from ansible_collections.quickpull.registry.plugins.module_utils._plain import plain
 from ansible_collections.quickpull.registry.plugins.module_utils._select import parse_policy
 from ansible_collections.quickpull.registry.plugins.plugin_utils._filter import as_filter
@@ -40,6 +40,13 @@ def access_engines(wanted: t.Any, looked: t.Any, state: str = 'present') -> dict
 def access_added_up(parts: t.Any) -> dict[str, t.Any] | None:
     """Mirrors of the host, of its site and of all, in one dict."""
     return _access.added_up(*plain(parts))
+
+
+@as_filter
+def access_cache_mirrors(hostvars: t.Any, hosts: t.Any) -> dict[str, t.Any] | None:
+    """The mirrors that the caches of the inventory are."""
+    names = [str(host) for host in hosts if host in hostvars]
+    return _cache_clients.mirrors({name: {key: plain(hostvars[name][key]) for key in _cache_clients.VARIABLES if key in hostvars[name]} for name in names})
 
 
 @as_filter
@@ -206,6 +213,7 @@ class FilterModule:
         """Their names in playbooks."""
         return {
             'access_added_up': access_added_up,
+            'access_cache_mirrors': access_cache_mirrors,
             'access_all_candidates': access_all_candidates,
             'access_auths_hold': access_auths_hold,
             'access_candidates': access_candidates,

@@ -33,6 +33,12 @@ _CACHE = 'quickpull'
 _LOCK_SECONDS = 900
 # An upstream that lets packets vanish keeps the registry waiting for good; what a tag meant last is told then.
 _TAG_SECONDS = 20
+# All formats, whatever a client lists: those of today know them all and list them in any order, so that their lists would only make different answers of one.
+_ACCEPT = ', '.join(
+    f'application/vnd.{one}+json' for one in (
+        'oci.image.index.v1', 'docker.distribution.manifest.list.v2', 'oci.image.manifest.v1', 'docker.distribution.manifest.v2',
+    )
+)  # fmt: skip
 
 
 def config(upstreams: t.Sequence[Upstream], front: Front) -> Content:
@@ -65,8 +71,7 @@ def config(upstreams: t.Sequence[Upstream], front: Front) -> Content:
         '    location = /v2/ { proxy_pass http://$quickpull_backend; proxy_cache_valid 200 10s; proxy_cache_key "$quickpull_backend ping"; }',
         *_location(r'~ ^/v2/.+/blobs/', '365d'),
         *_location(r'~ ^/v2/.+/manifests/[a-z0-9]+:', '365d'),
-        # What a tag means depends on the formats that a client knows. Nearly all know all of them, and list them each in an order of its own.
-        *_location(r'~ ^/v2/.+/(manifests|tags)/', f'{front.fresh_for}s', ' $quickpull_accepts', f'proxy_read_timeout {_TAG_SECONDS}s;'),
+        *_location(r'~ ^/v2/.+/(manifests|tags)/', f'{front.fresh_for}s', f'proxy_read_timeout {_TAG_SECONDS}s;'),
         '    location / { return 404; }',
         '  }',
         '}',
@@ -115,7 +120,6 @@ def _maps(upstreams: t.Sequence[Upstream], names: str) -> list[str]:
         '  map $arg_ns $quickpull_by_ns { default $arg_ns; "" $quickpull_by_host; }',
         '  map $quickpull_by_path $quickpull_name { default $quickpull_by_path; "" $quickpull_by_ns; }',
         '  map $quickpull_name $quickpull_backend {', '    default "";', *chosen, '  }',
-        '  map $http_accept $quickpull_accepts { default $http_accept; "~image\\.index.*manifest\\.list|manifest\\.list.*image\\.index" all; }',
         f'  map $uri $quickpull_uri {{ default $uri; "~^/v2/(?:{names})(?<quickpull_rest>/.+)$" /v2$quickpull_rest; }}',
     ]  # fmt: skip
 
@@ -126,11 +130,17 @@ def _listen(front: Front) -> str:
 
 
 def _tls(front: Front) -> list[str]:
-    return [f'    ssl_certificate {front.certificate};', f'    ssl_certificate_key {front.key};', '    ssl_protocols TLSv1.2 TLSv1.3;'] if front.certificate else []
+    if not front.certificate:
+        return []
+    return [f'    ssl_certificate {_quoted(front.certificate)};', f'    ssl_certificate_key {_quoted(front.key)};', '    ssl_protocols TLSv1.2 TLSv1.3;']
+
+
+def _quoted(text: str) -> str:
+    return '"' + re.sub(r'(["\\])', r'\\\1', text) + '"'
 
 
 def _auth(front: Front) -> list[str]:
-    return ['    auth_basic "quickpull-cache";', f'    auth_basic_user_file {front.htpasswd};'] if front.htpasswd else []
+    return ['    auth_basic "quickpull-cache";', f'    auth_basic_user_file {_quoted(front.htpasswd)};'] if front.htpasswd else []
 
 
 def _proxying() -> list[str]:
@@ -143,6 +153,7 @@ def _proxying() -> list[str]:
         '    proxy_set_header Host $http_host;',
         '    proxy_set_header X-Forwarded-Proto $scheme;',
         '    proxy_set_header Authorization "";',
+        f'    proxy_set_header Accept "{_ACCEPT}";',
         '    proxy_connect_timeout 2s;',
         f'    proxy_read_timeout {_LOCK_SECONDS}s;',
         '    proxy_max_temp_file_size 0;',
@@ -157,11 +168,11 @@ def _proxying() -> list[str]:
     ]
 
 
-def _location(match: str, keep: str, depends_on: str = '', *more: str) -> list[str]:
+def _location(match: str, keep: str, *more: str) -> list[str]:
     return [
         f'    location {match} {{',
         f'      proxy_cache_valid 200 {keep};',
-        f'      proxy_cache_key "$quickpull_backend $request_method $quickpull_uri{depends_on}";',
+        '      proxy_cache_key "$quickpull_backend $request_method $quickpull_uri";',
         '      proxy_pass http://$quickpull_backend$quickpull_uri$is_args$args;',
         *(f'      {one}' for one in more),
         '    }',

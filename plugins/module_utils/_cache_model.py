@@ -9,6 +9,7 @@ A *cache* is a host. It runs an *instance* of the distribution registry for each
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import typing as t
 from dataclasses import dataclass, field
@@ -27,6 +28,11 @@ FRONT_DIR = '/var/cache/quickpull-cache'
 #: systemd's template of an instance, and the front.
 INSTANCE_UNIT = 'quickpull-cache@{}.service'
 FRONT_UNIT = 'quickpull-cache-front.service'
+EVICT_TIMER = 'quickpull-cache-evict.timer'
+
+#: What the role's variables are where the inventory says nothing of them.
+DEFAULT_PORT = 5000
+DEFAULT_UPSTREAMS = ('docker.io',)
 
 FIRST_PORT = 5101
 #: What is added to the port of an instance for its metrics.
@@ -130,30 +136,35 @@ def with_ports(upstreams: t.Sequence[Upstream], known: t.Mapping[str, int], take
     :param taken: whether somebody else listens on a port.
     :raises ConfigError: for a port that two would have, and for one that was asked for and is somebody else's.
     """
-    used: dict[int, str] = {}
-
-    def use(port: int, name: str) -> None:
-        for one in (port, port + METRICS_OFFSET):
-            if one in used:
-                raise ConfigError(f'upstreams: {name} and {used[one]} would both listen on port {one}.', key='upstreams')
-            used[one] = name
-
-    found = {}
+    ports = _Ports()
     for one in upstreams:
         if one.port:
-            use(one.port, one.name)
+            ports.use(one.port, one.name)
             if known.get(one.id) != one.port and taken(one.port):
                 raise ConfigError(f'upstreams: port {one.port} of {one.name} is taken by another program; choose another, or leave it out.', key='upstreams')
-            found[one.name] = one.port
     for one in upstreams:
-        if one.name not in found and one.id in known and not {known[one.id], known[one.id] + METRICS_OFFSET} & set(used):
-            use(known[one.id], one.name)
-            found[one.name] = known[one.id]
-    port = FIRST_PORT
+        if not one.port and ports.free(known.get(one.id, 0)):
+            ports.use(known[one.id], one.name)
     for one in upstreams:
-        while one.name not in found:
-            if not {port, port + METRICS_OFFSET} & set(used) and not taken(port) and not taken(port + METRICS_OFFSET):
-                use(port, one.name)
-                found[one.name] = port
-            port += 1
-    return [Upstream(**{**one.__dict__, 'port': found[one.name]}) for one in upstreams]
+        if one.name not in ports.of:
+            port = next(port for port in range(FIRST_PORT, 65000) if ports.free(port) and not taken(port) and not taken(port + METRICS_OFFSET))
+            ports.use(port, one.name)
+    return [dataclasses.replace(one, port=ports.of[one.name]) for one in upstreams]
+
+
+class _Ports:
+    """Who listens where: each instance on its port and on that of its metrics."""
+
+    def __init__(self) -> None:
+        self.of: dict[str, int] = {}
+        self.used: dict[int, str] = {}
+
+    def free(self, port: int) -> bool:
+        return bool(port) and not {port, port + METRICS_OFFSET} & set(self.used)
+
+    def use(self, port: int, name: str) -> None:
+        for one in (port, port + METRICS_OFFSET):
+            if one in self.used:
+                raise ConfigError(f'upstreams: {name} and {self.used[one]} would both listen on port {one}.', key='upstreams')
+            self.used[one] = name
+        self.of[name] = port

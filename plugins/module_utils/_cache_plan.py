@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import glob
+import ipaddress
+import json
 import os
 import socket
 import ssl
@@ -17,7 +19,7 @@ from dataclasses import dataclass
 
 from ansible_collections.quickpull.registry.plugins.module_utils import _auth_file, _cache_front, _cache_registry, _io, _login_check, _owned_files, _systemd
 from ansible_collections.quickpull.registry.plugins.module_utils._auth_file import Secret
-from ansible_collections.quickpull.registry.plugins.module_utils._cache_model import CONFIG_DIR, FRONT_DIR, FRONT_UNIT, Front, Upstream, with_ports
+from ansible_collections.quickpull.registry.plugins.module_utils._cache_model import CONFIG_DIR, FRONT_DIR, FRONT_UNIT, STORAGE_DIR, Front, Upstream, with_ports
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._owned_files import Content
 from ansible_collections.quickpull.registry.plugins.module_utils._probe_options import parse_proxies
@@ -27,6 +29,7 @@ from ansible_collections.quickpull.registry.plugins.module_utils._state import S
 KIND = 'cache'
 FRONT_FILE = 'front.conf'
 CLIENTS_FILE = 'clients.htpasswd'
+EVICT_FILE = 'evict.json'
 
 _NGINX = ('/usr/sbin/nginx', '/usr/local/sbin/nginx', '/usr/bin/nginx')
 
@@ -65,7 +68,7 @@ def instances(host: Host) -> dict[str, int]:
     return found
 
 
-def wanted(upstreams: t.Sequence[Upstream], front: Front, clients: t.Sequence[t.Mapping[str, str]] | None, host: Host) -> Wanted:
+def wanted(upstreams: t.Sequence[Upstream], front: Front, clients: t.Sequence[t.Mapping[str, str]] | None, store_size: int, host: Host) -> Wanted:
     """All files. Raises ConfigError, see :func:`with_ports`, and for an authority that cannot be read."""
     known = instances(host)
     settled = with_ports(upstreams, known, port_taken)
@@ -82,6 +85,7 @@ def wanted(upstreams: t.Sequence[Upstream], front: Front, clients: t.Sequence[t.
         files[f'{CONFIG_DIR}/{one.id}.env'] = _cache_registry.environment(one)
         if one.ca_path:
             files[f'{_cache_registry.CA_DIR}/{one.id}/ca.crt'] = Content(_authority(host.path(one.ca_path)))
+    files[f'{CONFIG_DIR}/{EVICT_FILE}'] = Content(json.dumps({'store': STORAGE_DIR, 'limit': store_size}) + '\n')
     files[f'{CONFIG_DIR}/{FRONT_FILE}'] = _cache_front.config(settled, front)
     return Wanted(tuple(settled), front, {host.path(path): content for path, content in files.items()})
 
@@ -116,7 +120,8 @@ def check_certificate(front: Front) -> None:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(front.certificate, front.key)
     except (OSError, ssl.SSLError) as exc:
         reason = getattr(exc, 'reason', None) or exc.strerror or str(exc)
-        raise ConfigError(f'certificate: {front.certificate} with the key {front.key} cannot be used: {reason}.', path=front.certificate, key='certificate') from exc
+        words = f'certificate: {front.certificate} with the key {front.key} cannot be used: {reason}.'
+        raise ConfigError(words, path=front.certificate, key='certificate') from exc
 
 
 def check_room(size: int, host: Host) -> None:
@@ -128,7 +133,8 @@ def check_room(size: int, host: Host) -> None:
     whole = stat.f_blocks * stat.f_frsize
     if size > whole * 0.9:
         raise ConfigError(
-            f'size: {_human(size)} is more than 90 % of the file system of {FRONT_DIR}, which has {_human(whole)}; choose less, or mount a larger one there.', key='size'
+            f'size and store_size: {_human(size)} is more than 90 % of the file system of {FRONT_DIR}, which has {_human(whole)}; choose less, or mount a larger one there.',
+            key='size',
         )
 
 
@@ -137,7 +143,11 @@ def _human(number: int) -> str:
 
 
 def check_front_port(front: Front, host: Host) -> None:
-    """Raises ConfigError when another program listens where the front is to listen."""
+    """Raises ConfigError for what is no address, and when another program listens where the front is to listen."""
+    try:
+        ipaddress.ip_address(front.address)
+    except ValueError:
+        raise ConfigError(f'address: {front.address!r} is no IP address; write one of this host, or 0.0.0.0 for all.', key='address') from None
     before = _cache_front.listens_in(_io.read_text(host.path(f'{CONFIG_DIR}/{FRONT_FILE}')) or '')
     ours = before == (front.address, front.port) and _systemd.systemctl('is-active', '--quiet', FRONT_UNIT, runner=host.run).rc == 0
     if not ours and port_taken(front.port, front.address):

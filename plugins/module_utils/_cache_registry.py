@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import typing as t
 
+from ansible_collections.quickpull.registry.plugins.module_utils import _yaml
 from ansible_collections.quickpull.registry.plugins.module_utils._cache_model import STORAGE_DIR, Upstream
 from ansible_collections.quickpull.registry.plugins.module_utils._owned_files import FIRST_LINE, Content
 
@@ -39,15 +40,15 @@ def config(upstream: Upstream) -> Content:
         'proxy': {'remoteurl': upstream.url},
         'health': {'storagedriver': {'enabled': True, 'interval': '10s', 'threshold': 3}},
     }
-    return Content(f'{FIRST_LINE}\n{json.dumps(tree, indent=2)}\n')
+    return Content(f'{FIRST_LINE}\n{_yaml.dump(tree, indent=2)}\n')
 
 
 def environment(upstream: Upstream) -> Content:
     """An EnvironmentFile for systemd: the login at the upstream, the proxy on the way there, and where else authorities are."""
     variables: dict[str, str] = {}
     if upstream.username:
-        variables['REGISTRY_PROXY_USERNAME'] = _yaml(upstream.username)
-        variables['REGISTRY_PROXY_PASSWORD'] = _yaml(upstream.password)
+        variables['REGISTRY_PROXY_USERNAME'] = _value(upstream.username)
+        variables['REGISTRY_PROXY_PASSWORD'] = _value(upstream.password)
     if upstream.proxy:
         variables.update(dict.fromkeys(('HTTP_PROXY', 'HTTPS_PROXY'), upstream.proxy), NO_PROXY='localhost,127.0.0.1')
     if upstream.ca_path:
@@ -56,9 +57,9 @@ def environment(upstream: Upstream) -> Content:
     return Content('\n'.join([FIRST_LINE, *lines]) + '\n', secret=True)
 
 
-def _yaml(text: str) -> str:
+def _value(text: str) -> str:
     """The registry parses a variable's value as YAML, and systemd ends it at the next single quote."""
-    return json.dumps(text).replace("'", '\\u0027')
+    return _yaml.dump(text).replace("'", '\\u0027')
 
 
 def port_in(text: str) -> int | None:

@@ -45,10 +45,15 @@ options:
     default: 5000
   size:
     description:
-      - How much of what was served is kept at most, such as V(50g). What was asked for least recently goes first. The instances keep their own copies beside it
-        for a week (a limit that the registry 2.8 has built in).
+      - How much of what was served the front keeps at most, such as V(50g). What was asked for least recently goes first.
     type: str
     default: 50g
+  store_size:
+    description:
+      - How much the instances keep beside it, all together. The role's timer takes away what was used least recently. What is older than a week goes anyhow,
+        which the registry 2.8 has built in.
+    type: str
+    default: 20g
   fresh_for:
     description:
       - For how many seconds what a tag means is believed without asking the upstream again. What a digest names never changes and is never asked for again.
@@ -76,7 +81,8 @@ options:
         type: str
         required: true
   verify_logins:
-    description: Whether the logins at upstreams are asked of them before anything is written. A refused one is an error, an upstream that cannot be asked a warning.
+    description:
+      - Whether the logins at upstreams are asked of them before anything is written. A refused one is an error, an upstream that cannot be asked a warning.
     type: bool
     default: true
   deadline:
@@ -162,7 +168,7 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.quickpull.registry.plugins.module_utils import _cache_model, _cache_plan, _cache_registry, _io, _owned_files
-from ansible_collections.quickpull.registry.plugins.module_utils._cache_model import CONFIG_DIR, FRONT_UNIT, INSTANCE_UNIT, Front, Upstream
+from ansible_collections.quickpull.registry.plugins.module_utils._cache_model import CONFIG_DIR, EVICT_TIMER, FRONT_UNIT, INSTANCE_UNIT, Front, Upstream
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._plain import plain
 from ansible_collections.quickpull.registry.plugins.module_utils._state import State
@@ -171,7 +177,6 @@ from ansible_collections.quickpull.registry.plugins.module_utils._state import S
 def check(params: t.Mapping[str, t.Any], wanted: _cache_plan.Wanted, host: _cache_plan.Host) -> list[str]:
     """All that must hold. Returns warnings. Raises ConfigError."""
     _cache_plan.check_certificate(wanted.front)
-    _cache_plan.check_room(wanted.front.size, host)
     _cache_plan.check_front_port(wanted.front, host)
     content = wanted.files[host.path(f'{CONFIG_DIR}/{_cache_plan.FRONT_FILE}')]
     if content is not None:
@@ -192,6 +197,8 @@ def unit_of(path: str, host: _cache_plan.Host) -> str:
     name = path[len(host.path(CONFIG_DIR)) + 1 :]
     if name in (_cache_plan.FRONT_FILE, _cache_plan.CLIENTS_FILE):
         return FRONT_UNIT
+    if name == _cache_plan.EVICT_FILE:
+        return EVICT_TIMER
     return INSTANCE_UNIT.format(name.split('/')[1] if name.startswith('ca/') else name.rpartition('.')[0])
 
 
@@ -211,7 +218,9 @@ def run(module: AnsibleModule, host: _cache_plan.Host, state: State) -> dict[str
                 params['address'], params['port'], _cache_model.parse_size(params['size'], 'size'), params['fresh_for'],
                 params['certificate'] or '', params['key'] or '',
             )  # fmt: skip
-            wanted = _cache_plan.wanted(upstreams, front, clients, host)
+            store_size = _cache_model.parse_size(params['store_size'], 'store_size')
+            wanted = _cache_plan.wanted(upstreams, front, clients, store_size, host)
+            _cache_plan.check_room(front.size + store_size, host)
             for sentence in check(params, wanted, host):
                 module.warn(sentence)
             files, settled = wanted.files, wanted.upstreams
@@ -224,7 +233,7 @@ def run(module: AnsibleModule, host: _cache_plan.Host, state: State) -> dict[str
             _owned_files.apply(state, _cache_plan.KIND, planned)
     changed = {unit_of(change.path, host) for change in planned.changes}
     names = {one.id for one in settled}
-    stop = [INSTANCE_UNIT.format(name) for name in before if name not in names] + ([] if present or not before else [FRONT_UNIT])
+    stop = [INSTANCE_UNIT.format(name) for name in before if name not in names] + ([] if present or not before else [FRONT_UNIT, EVICT_TIMER])
     return {
         'changed': bool(planned.changes),
         'instances': [
@@ -241,9 +250,10 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             'upstreams': {'type': 'list', 'elements': 'raw', 'no_log': True},
-            'address': {'type': 'str', 'default': '0.0.0.0'},
+            'address': {'type': 'str', 'default': '0.0.0.0'},  # noqa: S104
             'port': {'type': 'int', 'default': 5000},
             'size': {'type': 'str', 'default': '50g'},
+            'store_size': {'type': 'str', 'default': '20g'},
             'fresh_for': {'type': 'int', 'default': 300},
             'certificate': {'type': 'path'},
             'key': {'type': 'path', 'no_log': False},

@@ -26,7 +26,7 @@ MANIFEST = 'application/vnd.oci.image.manifest.v1+json, application/vnd.docker.d
 
 
 def run_role(lab: Lab, **variables: t.Any) -> PlaybookRun:
-    given = {'upstreams': ['docker.io', 'quay.io'], 'packages': [], 'size': '2g', **variables}
+    given = {'upstreams': ['docker.io', 'quay.io'], 'packages': [], 'size': '2g', 'store_size': '1g', **variables}
     return lab.only('lab-bookworm').playbook(PLAY, extra_vars={f'pull_through_cache_{name}': value for name, value in given.items()})
 
 
@@ -40,15 +40,17 @@ def cache(lab: Lab) -> t.Iterator[Host]:
 
 
 @pytest.fixture(scope='module')
-def clients(lab: Lab, cache: Host) -> list[Host]:
-    """Each with Docker, containerd and Podman that pull through the cache."""
+def clients(lab: Lab, cache: Host, tmp_path_factory: pytest.TempPathFactory) -> list[Host]:
+    """Each with Docker, containerd and Podman that pull through the cache, because it is in the inventory."""
     here = lab.only('lab-trixie', 'lab-forky')
-    url = f'http://{cache.address}:{PORT}'
     variables = {
         'registry_access_engines': ['docker', 'containerd', 'podman'], 'registry_access_probe_images': [HUB_IMAGE, QUAY_IMAGE],
-        'registry_access_mirrors': {'docker.io': [url], 'quay.io': [f'{url}/v2/quay.io']}, 'registry_access_probe_deadline': 10,
+        'registry_access_probe_deadline': 10,
     }  # fmt: skip
-    here.playbook('playbooks/site.yml', extra_vars=variables).ok()
+    inventory = tmp_path_factory.mktemp('inventory') / 'hosts.yml'
+    group = 'registry_caches: {hosts: {lab-bookworm: {pull_through_cache_upstreams: [docker.io, quay.io]}}}'
+    inventory.write_text(f'{lab.place.inventory.read_text()}{group}\n')
+    here.playbook('playbooks/site.yml', inventory=inventory, extra_vars=variables).ok()
     return list(here.hosts.values())
 
 
@@ -92,7 +94,8 @@ def wait(cache: Host, seconds: float = 20) -> None:
     end = time.monotonic() + seconds
     while True:
         try:
-            if status(cache, '/-/health') == 200 and cache.run('curl -fso /dev/null http://127.0.0.1:5101/v2/ http://127.0.0.1:5102/v2/', check=False).returncode == 0:
+            ready = cache.run('curl -fso /dev/null http://127.0.0.1:5101/v2/ && curl -fso /dev/null http://127.0.0.1:5102/v2/', check=False)
+            if ready.returncode == 0 and status(cache, '/-/health') == 200:
                 return
         except OSError:
             pass
@@ -185,6 +188,41 @@ def test_killed_in_the_middle_of_a_pull_nothing_is_spoilt(lab: Lab, cache: Host)
         assert len(broken) > 0 or delay > 0.1
 
 
+def used(cache: Host, path: str) -> int:
+    return int(cache.out(f'du -sb {path} 2>/dev/null | cut -f1') or 0)
+
+
+def test_the_limits_are_kept_and_what_went_comes_again(lab: Lab, cache: Host) -> None:
+    """The front's manager looks every few seconds, the timer every ten minutes."""
+    forget(cache)
+    run_role(lab, size='40m', store_size='40m').ok()
+    wait(cache)
+    tree = json.loads(fetch(cache, f'/v2/{BIG}/manifests/latest', f'{INDEX}, {MANIFEST}'))
+    layers = [str(one['digest']) for one in tree['layers'] if int(one['size']) > 1 << 24]
+    assert len(layers) == 2  # of 32 MB each
+    for layer in layers:
+        fetch(cache, f'/v2/{BIG}/blobs/{layer}')
+    end = time.monotonic() + 30
+    while used(cache, '/var/cache/quickpull-cache/blobs') > 42 << 20:
+        assert time.monotonic() < end
+        time.sleep(0.5)
+    end = time.monotonic() + 30
+    while used(cache, '/var/lib/quickpull-cache/docker.io/docker/registry/v2/blobs') < 60 << 20:  # the registry stores behind the answer
+        assert time.monotonic() < end
+        time.sleep(0.5)
+    pid = cache.out('systemctl show -p MainPID --value quickpull-cache@docker.io')
+    cache.run('systemctl start quickpull-cache-evict.service')
+    assert used(cache, '/var/lib/quickpull-cache/docker.io/docker/registry/v2/blobs') < 40 << 20
+    cache.run('systemctl stop quickpull-cache-front; rm -rf /var/cache/quickpull-cache/blobs; systemctl start quickpull-cache-front')
+    wait(cache)
+    for layer in layers:
+        assert hashlib.sha256(fetch(cache, f'/v2/{BIG}/blobs/{layer}')).hexdigest() == layer.partition(':')[2]
+    assert cache.out('systemctl show -p MainPID --value quickpull-cache@docker.io') == pid
+    assert 'enabled' in cache.out('systemctl is-enabled quickpull-cache-evict.timer')
+    run_role(lab).ok()
+    wait(cache)
+
+
 def test_each_form_of_asking_finds_its_registry(lab: Lab, cache: Host) -> None:
     for path, host in (
         ('/v2/library/busybox/manifests/latest?ns=quay.io', ''),
@@ -207,7 +245,8 @@ def test_it_is_no_open_proxy(cache: Host) -> None:
 
 def test_a_mistake_leaves_the_service_as_it_was(lab: Lab, cache: Host) -> None:
     before = cache.out('sha256sum /etc/quickpull-cache/*; systemctl show -p MainPID quickpull-cache-front quickpull-cache@docker.io')
-    cache.run('openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=a -keyout /root/a.key -out /root/a.crt 2>/dev/null; openssl genrsa -out /root/b.key 2048 2>/dev/null')
+    cache.run('openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=a -keyout /root/a.key -out /root/a.crt 2>/dev/null; '
+              'openssl genrsa -out /root/b.key 2048 2>/dev/null')
     login = {'name': 'docker.io', 'username': 'acme', 'password': 'S3CRET-and-wrong'}
     for variables, words in (
         ({'port': 22}, 'another program listens on 0.0.0.0:22'),
