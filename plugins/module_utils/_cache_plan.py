@@ -133,7 +133,8 @@ def check_room(size: int, host: Host) -> None:
     whole = stat.f_blocks * stat.f_frsize
     if size > whole * 0.9:
         raise ConfigError(
-            f'size and store_size: {_human(size)} is more than 90 % of the file system of {FRONT_DIR}, which has {_human(whole)}; choose less, or mount a larger one there.',
+            f'size and store_size: {_human(size)} is more than 90 % of the file system of {FRONT_DIR}, which has {_human(whole)}; choose less, '
+            'or mount a larger one there.',
             key='size',
         )
 
