@@ -15,6 +15,7 @@ import typing as t
 from ansible_collections.quickpull.registry.plugins.module_utils import _yaml
 from ansible_collections.quickpull.registry.plugins.module_utils._cache_model import STORAGE_DIR, Upstream
 from ansible_collections.quickpull.registry.plugins.module_utils._owned_files import FIRST_LINE, Content
+from ansible_collections.quickpull.registry.plugins.module_utils._probe_options import proxy_secrets
 
 CA_DIR = '/etc/quickpull-cache/ca'
 
@@ -72,4 +73,9 @@ def port_in(text: str) -> int | None:
 
 
 def secrets_of(upstreams: t.Iterable[Upstream]) -> set[str]:
-    return {upstream.password for upstream in upstreams if upstream.password}
+    """What of the upstreams must not be shown."""
+    found: set[str] = set()
+    for upstream in upstreams:
+        found |= {upstream.password} if upstream.password else set()
+        found |= proxy_secrets(upstream.proxy or None)
+    return found

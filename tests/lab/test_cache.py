@@ -17,9 +17,11 @@ import pytest
 
 from lab import cri
 from lab.api import Host, Lab, PlaybookRun
+from lab.containers import HUB_LOGIN
 
 PLAY = '- hosts: lab-bookworm\n  gather_facts: false\n  roles: [quickpull.registry.pull_through_cache]\n'
 PORT = 5000
+PROXY = 'http://proxyuser:lab%3Aproxy%40pass@proxy.lab:3129'
 HUB_IMAGE, QUAY_IMAGE, BIG = 'docker.io/library/busybox:latest', 'quay.io/library/busybox:latest', 'library/big'
 INDEX = 'application/vnd.oci.image.index.v1+json, application/vnd.docker.distribution.manifest.list.v2+json'
 MANIFEST = 'application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json'
@@ -241,6 +243,34 @@ def test_it_is_no_open_proxy(cache: Host) -> None:
     assert status(cache, '/v2/library/busybox/blobs/uploads/', 'POST') == 405
     assert status(cache, '/other') == 404
     assert status(cache, '/-/health') == 200
+
+
+def test_a_login_and_a_proxy_on_the_way_up_and_tls_and_logins_on_the_way_down(lab: Lab, cache: Host) -> None:
+    cache.run('openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=cache.lab -addext subjectAltName=DNS:cache.lab '
+              '-keyout /root/tls.key -out /root/tls.crt 2>/dev/null')
+    password = 'S3CRET-\'" of #clients'
+    run = run_role(
+        lab, upstreams=[{'name': 'docker.io', 'username': HUB_LOGIN['user'], 'password': HUB_LOGIN['password'], 'proxy': PROXY}, 'quay.io'],
+        certificate='/root/tls.crt', key='/root/tls.key', clients=[{'username': 'ci', 'password': password}],
+    ).ok()  # fmt: skip
+    assert not any(secret in run.stdout + run.stderr for secret in (HUB_LOGIN['password'], password, 'lab%3Aproxy'))
+    cache.run('rm -rf /var/lib/quickpull-cache/*/docker; systemctl stop quickpull-cache-front; rm -rf /var/cache/quickpull-cache/blobs; '
+              'systemctl start quickpull-cache-front; sleep 1')
+    since = lab.mark()
+    ask = f'curl -s -o /dev/null -w %{{http_code}} --cacert /root/tls.crt --resolve cache.lab:{PORT}:127.0.0.1 https://cache.lab:{PORT}'
+    path = '/v2/library/busybox/manifests/latest'
+    assert cache.out(f'{ask}{path}') == '401'
+    assert cache.out(f'{ask}{path} -u ci:wrong') == '401'
+    assert cache.run(['sh', '-c', f'{ask}{path} -u "ci:$(cat)"'], stdin=password).stdout == '200'
+    assert cache.out(f'{ask}/-/health') == '200'
+    assert HUB_LOGIN['user'] in {line['user'] for line in lab.access_log('hub', since, client=cache)}  # at the token server
+    assert [line['user'] for line in lab.access_log('proxy', since, client=cache)]
+    assert run_role(
+        lab, upstreams=[{'name': 'docker.io', 'username': HUB_LOGIN['user'], 'password': HUB_LOGIN['password'], 'proxy': PROXY}, 'quay.io'],
+        certificate='/root/tls.crt', key='/root/tls.key', clients=[{'username': 'ci', 'password': password}],
+    ).ok().changed() == 0  # fmt: skip
+    run_role(lab).ok()
+    wait(cache)
 
 
 def test_a_mistake_leaves_the_service_as_it_was(lab: Lab, cache: Host) -> None:
