@@ -71,10 +71,11 @@ def access_upstreams(
     jmespath: str = '',
     without: t.Any = (),
     engine: str = '',
+    own: t.Any = None,
 ) -> dict[str, t.Any]:
     """What to configure of each upstream."""
     results = {name: apply_jmespath(probe.get('results', []), str(jmespath), _QUERY) for name, probe in plain(probed).items()} if probing else None
-    return _access.choose_upstreams(plain(candidates), results, plain(current), plain(policy), plain(without), str(engine))
+    return _access.choose_upstreams(plain(candidates), results, plain(current), plain(policy), plain(without), str(engine), plain(own))
 
 
 @as_filter
@@ -124,12 +125,13 @@ def access_choice(
     jmespath: str = '',
     leak_policy: str = 'drop',
     hub_login: bool = False,
+    own: t.Any = None,
 ) -> dict[str, t.Any]:
     """What to configure of the candidates."""
     facts = plain(docker) or {}
     results = apply_jmespath(plain(probed).get('results', []), str(jmespath), _QUERY) if probing else None
     limits = _access.limits_of(facts, str(leak_policy), bool(hub_login))
-    return _access.choose(plain(candidates), results, facts.get('registry_mirrors') or [], plain(policy), limits)
+    return _access.choose(plain(candidates), results, facts.get('registry_mirrors') or [], plain(policy), limits, (plain(own) or {}).get('docker.io', ()))
 
 
 @as_filter
