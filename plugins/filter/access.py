@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.quickpull.registry.plugins.module_utils import _access, _logins
+from ansible_collections.quickpull.registry.plugins.module_utils import _access, _cache_clients, _logins
 from ansible_collections.quickpull.registry.plugins.module_utils._plain import plain
 from ansible_collections.quickpull.registry.plugins.module_utils._select import parse_policy
 from ansible_collections.quickpull.registry.plugins.plugin_utils._filter import as_filter
@@ -43,6 +43,13 @@ def access_added_up(parts: t.Any) -> dict[str, t.Any] | None:
 
 
 @as_filter
+def access_cache_mirrors(hostvars: t.Any, hosts: t.Any) -> dict[str, t.Any] | None:
+    """The mirrors that the caches of the inventory are."""
+    names = [str(host) for host in hosts if host in hostvars]
+    return _cache_clients.mirrors({name: {key: plain(hostvars[name][key]) for key in _cache_clients.VARIABLES if key in hostvars[name]} for name in names})
+
+
+@as_filter
 def access_all_candidates(mirrors: t.Any, catalog: t.Any = (), trust: str = 'content') -> dict[str, t.Any]:
     """The candidates of each upstream."""
     return _access.all_candidates(plain(mirrors), plain(catalog), str(trust))
@@ -64,10 +71,11 @@ def access_upstreams(
     jmespath: str = '',
     without: t.Any = (),
     engine: str = '',
+    own: t.Any = None,
 ) -> dict[str, t.Any]:
     """What to configure of each upstream."""
     results = {name: apply_jmespath(probe.get('results', []), str(jmespath), _QUERY) for name, probe in plain(probed).items()} if probing else None
-    return _access.choose_upstreams(plain(candidates), results, plain(current), plain(policy), plain(without), str(engine))
+    return _access.choose_upstreams(plain(candidates), results, plain(current), plain(policy), plain(without), str(engine), plain(own))
 
 
 @as_filter
@@ -117,12 +125,13 @@ def access_choice(
     jmespath: str = '',
     leak_policy: str = 'drop',
     hub_login: bool = False,
+    own: t.Any = None,
 ) -> dict[str, t.Any]:
     """What to configure of the candidates."""
     facts = plain(docker) or {}
     results = apply_jmespath(plain(probed).get('results', []), str(jmespath), _QUERY) if probing else None
     limits = _access.limits_of(facts, str(leak_policy), bool(hub_login))
-    return _access.choose(plain(candidates), results, facts.get('registry_mirrors') or [], plain(policy), limits)
+    return _access.choose(plain(candidates), results, facts.get('registry_mirrors') or [], plain(policy), limits, (plain(own) or {}).get('docker.io', ()))
 
 
 @as_filter
@@ -206,6 +215,7 @@ class FilterModule:
         """Their names in playbooks."""
         return {
             'access_added_up': access_added_up,
+            'access_cache_mirrors': access_cache_mirrors,
             'access_all_candidates': access_all_candidates,
             'access_auths_hold': access_auths_hold,
             'access_candidates': access_candidates,

@@ -17,7 +17,7 @@ from ansible_collections.quickpull.registry.plugins.module_utils._mirror import 
 from ansible_collections.quickpull.registry.plugins.module_utils._plan import NONE, RELOAD, RESTART, Plan, as_dict, restart_allowed
 from ansible_collections.quickpull.registry.plugins.module_utils._registries_conf import check_upstream, mirror_entry
 from ansible_collections.quickpull.registry.plugins.module_utils._registry import DOCKER_HUB, split_image
-from ansible_collections.quickpull.registry.plugins.module_utils._select import parse_policy, select
+from ansible_collections.quickpull.registry.plugins.module_utils._select import parse_policy, select_with_own
 from ansible_collections.quickpull.registry.plugins.module_utils._sharing import direct_no_proxy, mirror_urls, mirrors_for_daemon
 
 # Tags that narrow what a run configures. A run with none of them configures everything. The first three are of the daemon's files.
@@ -105,6 +105,7 @@ def choose_upstreams(
     policy: t.Mapping[str, t.Any] | None = None,
     without: t.Collection[str] = (),
     engine: str = '',
+    own: t.Mapping[str, t.Sequence[str]] | None = None,
 ) -> dict[str, t.Any]:
     """What to configure of each upstream, for an engine that takes mirrors of any.
 
@@ -116,6 +117,7 @@ def choose_upstreams(
     :param current: mirrors that the engine has, by upstream.
     :param without: upstreams that the engine has its mirrors of in another way.
     :param engine: ``podman``, ``buildkit`` or ``k3s``, which can use some mirrors alone. Podman and BuildKit know them by their location.
+    :param own: caches of one's own, by upstream, which come before all others.
     :returns: ``write`` (whether there is anything to write), ``upstreams`` (mirrors by upstream, in the order to write; an empty list takes ours away;
         an upstream that none of its mirrors serves is missing, so that it stays as it is), ``unserved`` (those) and ``reasons`` (a sentence for
         each candidate that was not chosen).
@@ -137,7 +139,7 @@ def choose_upstreams(
             continue
         urls = {normalise_url(url): url for url, place in places.items() if place}
         now = [url for old in (current or {}).get(name) or [] for url, place in places.items() if place and place == _place_of(Mirror(old), engine)]
-        selection = select([one for one in results.get(name) or () if normalise_url(one['url']) in urls], now, policed, by_list=True)
+        selection = select_with_own([one for one in results.get(name) or () if normalise_url(one['url']) in urls], now, policed, (own or {}).get(name) or ())
         reasons += [f'{name}: {one.url}: {one.reason}' for one in selection.left_out]
         if selection.chosen:
             unusable = [url for url, place in places.items() if not place]
@@ -220,6 +222,7 @@ def choose(
     current: t.Sequence[str] = (),
     policy: t.Mapping[str, t.Any] | None = None,
     limits: Limits | None = None,
+    own: t.Sequence[str] = (),
 ) -> dict[str, t.Any]:
     """What to configure of the ``listed`` mirrors.
 
@@ -229,6 +232,7 @@ def choose(
 
     :param results: of the probe; None when nothing was probed on purpose: then the list is taken as it is.
     :param current: mirrors in force.
+    :param own: caches of one's own, which come before all others.
     :returns: ``mirrors`` (dicts in the order to write), ``alive`` (False when there are candidates and none serves: then the
         host's mirrors are left as they are), ``reasons`` (a sentence for each candidate that was not chosen) and ``unusable`` (one for
         each that this Docker cannot take).
@@ -251,7 +255,7 @@ def choose(
         return {'mirrors': mirrors_for_daemon(fitting, mirror_urls(fitting)), 'alive': bool(usable or not listed), 'reasons': [], 'unusable': unusable}
     # The order in which the user lists mirrors counts among equals, so that check mode and the run choose the same.
     policed = parse_policy(policy, key='registry_access_mirror_policy')
-    selection = select([result for result in results if normalise_url(result['url']) in usable], current, policed, by_list=True)
+    selection = select_with_own([result for result in results if normalise_url(result['url']) in usable], current, policed, own)
     reasons = [f'{one.url}: {one.reason}' for one in selection.left_out]
     if not results:
         reasons = ['There is no result to choose from: the probe was not run, or registry_access_mirror_query left none.']

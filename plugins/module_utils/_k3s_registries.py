@@ -10,17 +10,15 @@ It is written as JSON below a comment, which is YAML as well, since hosts need n
 from __future__ import annotations
 
 import json
-import re
 import typing as t
 from dataclasses import dataclass, field
 
+from ansible_collections.quickpull.registry.plugins.module_utils import _yaml
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._mirror import Mirror, place_of
 from ansible_collections.quickpull.registry.plugins.module_utils._owned_files import FIRST_LINE, Content
 
 Tls = t.Dict[str, t.Any]
-
-_ESCAPED = re.compile('[\x7f-\x9f\u2028\u2029\ufeff]')
 
 
 @dataclass(frozen=True)
@@ -109,9 +107,7 @@ def render(registries: Registries) -> Content | None:
     tree: t.Dict[str, t.Any] = {'mirrors': {upstream: {'endpoint': list(urls)} for upstream, urls in registries.endpoints.items()}}
     if registries.tls:
         tree['configs'] = {host: {'tls': dict(tls)} for host, tls in registries.tls.items()}
-    # YAML knows no pairs of surrogates, so what JSON need not escape is not; but for what YAML takes for the end of a line, or does not take at all.
-    text = _ESCAPED.sub(lambda found: f'\\u{ord(found.group()):04x}', json.dumps(tree, indent=2, ensure_ascii=False))
-    return Content(f'{FIRST_LINE}\n{text}\n')
+    return Content(f'{FIRST_LINE}\n{_yaml.dump(tree, indent=2)}\n')
 
 
 def parse_ours(text: str) -> Registries:

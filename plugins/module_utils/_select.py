@@ -167,6 +167,26 @@ def select(
     return Selection(tuple(_choice(one, held, rules) for one in chosen), tuple(left_out))
 
 
+def select_with_own(
+    results: t.Sequence[t.Mapping[str, t.Any]], current: t.Sequence[str], policy: Policy | None, own: t.Collection[str]
+) -> Selection:
+    """Choose by list, with mirrors of one's ``own`` (URLs) before all others: those that serve come first, whatever they measured: a cold one is slow."""
+    keys = {normalise_url(url) for url in own}
+    rules = policy or Policy()
+
+    def part(mine: bool) -> Selection:
+        return select(
+            [one for one in results if (normalise_url(one['url']) in keys) == mine],
+            [url for url in current if (normalise_url(url) in keys) == mine], rules, by_list=True,
+        )  # fmt: skip
+
+    first, rest = part(True), part(False)
+    chosen = (*first.chosen, *rest.chosen)
+    cut = chosen[rules.max :] if rules.max is not None else ()
+    left_out = [LeftOut(one.url, f'caches of your own come first, and max is {rules.max}') for one in cut]
+    return Selection(chosen[: len(chosen) - len(cut)], (*first.left_out, *rest.left_out, *left_out))
+
+
 def _candidates(results: t.Sequence[t.Mapping[str, t.Any]]) -> tuple[list[_Candidate], list[LeftOut]]:
     found: dict[str, _Candidate] = {}
     left_out = []

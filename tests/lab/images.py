@@ -49,6 +49,8 @@ class Recipe:
         lines = ['set -e', 'rm -f /etc/resolv.conf /etc/hostname']
         if self.host:
             lines += ['systemctl mask ' + ' '.join(MASKED), 'systemctl set-default multi-user.target', 'systemctl enable ssh.service docker.service']
+        if 'nginx-light' in self.packages:
+            lines += ['systemctl disable nginx.service docker-registry.service']
         if 'golang-docker-credential-helpers' in self.packages:
             # Docker's client takes one that it finds on its PATH without being told to.
             lines += [f'mkdir -p {HELPERS}', f'mv /usr/bin/docker-credential-* {HELPERS}/']
@@ -64,7 +66,8 @@ class Recipe:
 
 
 RECIPES = (
-    Recipe('bookworm', 'bookworm', HOST_PACKAGES + CONTAINERS_TOOLS + ('python3-docker',)),
+    # It is also the host that becomes a pull-through cache.
+    Recipe('bookworm', 'bookworm', HOST_PACKAGES + CONTAINERS_TOOLS + ('python3-docker', 'docker-registry', 'nginx-light')),
     # docker-cli is only recommended from trixie on. No SDK here: the collection has to do without it.
     Recipe('trixie', 'trixie', HOST_PACKAGES + CONTAINERS_TOOLS + ('docker-cli',)),
     Recipe('forky', 'forky', HOST_PACKAGES + CONTAINERS_TOOLS + (

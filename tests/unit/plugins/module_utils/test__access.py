@@ -575,3 +575,17 @@ def test_a_name_that_is_no_registry_is_told_before_anything_is_done(name: str, w
     with pytest.raises(ConfigError) as caught:
         _access.added_up({name: ['https://a.lan']})
     assert words in str(caught.value)
+
+
+def test_caches_of_ones_own_come_first_where_they_serve() -> None:
+    """A cold cache is slower than a mirror that has the image, and stays in front all the same."""
+    fast, listed = serves(FAR, 1), [CACHE, FAR]
+    slow = {**serves(CACHE, 900), 'throughput_bps': 1000}
+    assert [one['url'] for one in _access.choose(listed, [slow, fast])['mirrors']] == [FAR, CACHE]
+    assert [one['url'] for one in _access.choose(listed, [slow, fast], [FAR], own=[CACHE])['mirrors']] == [CACHE, FAR]
+    assert [one['url'] for one in _access.choose(listed, [dead(CACHE), fast], own=[CACHE])['mirrors']] == [FAR]
+    cut = _access.choose(listed, [slow, fast], policy={'max': 1}, own=[CACHE])
+    assert [one['url'] for one in cut['mirrors']] == [CACHE]
+    assert cut['reasons'] == [f'{FAR}: caches of your own come first, and max is 1']
+    found = _access.choose_upstreams({'quay.io': listed}, {'quay.io': [slow, fast]}, {'quay.io': [FAR]}, own={'quay.io': [CACHE]})
+    assert [one['url'] for one in found['upstreams']['quay.io']] == [CACHE, FAR]

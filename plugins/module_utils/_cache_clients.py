@@ -1,0 +1,50 @@
+# Copyright (c) 2026, quickpull.registry contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the caches of an inventory are for their clients: mirrors, which nobody has to write a second time."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.quickpull.registry.plugins.module_utils._cache_model import DEFAULT_PORT, DEFAULT_UPSTREAMS, parse_upstreams
+from ansible_collections.quickpull.registry.plugins.module_utils._registry import DOCKER_HUB
+
+#: The variables of a cache that its clients go by.
+VARIABLES = (
+    'ansible_host', 'pull_through_cache_state', 'pull_through_cache_url', 'pull_through_cache_port', 'pull_through_cache_certificate',
+    'pull_through_cache_upstreams',
+)  # fmt: skip
+
+
+def mirrors(caches: t.Mapping[str, t.Mapping[str, t.Any]]) -> dict[str, list[str]] | None:
+    """The mirrors by upstream; None without caches.
+
+    The first upstream of a cache is what it serves at its root, where Docker's registry-mirrors ask. The others are below `/v2/NAME`, a form that each
+    engine has a way to ask for.
+
+    :param caches: :data:`VARIABLES` of each cache, as far as they are defined, by the host's name in the inventory.
+    :raises ConfigError: for upstreams that no cache takes.
+    """
+    found: dict[str, list[str]] = {}
+    for host, variables in caches.items():
+        if variables.get('pull_through_cache_state', 'present') != 'present':
+            continue
+        url = _url(host, variables)
+        upstreams = parse_upstreams(variables.get('pull_through_cache_upstreams') or list(DEFAULT_UPSTREAMS))
+        for number, upstream in enumerate(upstreams):
+            # Docker asks no mirror below a path, so that its Hub is at the root or nowhere.
+            at_root = number == 0
+            if at_root or upstream.name != DOCKER_HUB:
+                found.setdefault(upstream.name, []).append(url if at_root else f'{url}/v2/{upstream.name}')
+    return found or None
+
+
+def _url(host: str, variables: t.Mapping[str, t.Any]) -> str:
+    given = variables.get('pull_through_cache_url')
+    if given:
+        return str(given).rstrip('/')
+    scheme = 'https' if variables.get('pull_through_cache_certificate') else 'http'
+    address = str(variables.get('ansible_host') or host)
+    return f'{scheme}://{f"[{address}]" if ":" in address else address}:{variables.get("pull_through_cache_port") or DEFAULT_PORT}'

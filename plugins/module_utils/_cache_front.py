@@ -1,0 +1,179 @@
+# Copyright (c) 2026, quickpull.registry contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""nginx in front of the instances: one address for all upstreams, one request to an instance for many clients, and what was served lately on disk.
+
+How a request says which upstream it means, in the order in which that counts: the path (`/v2/quay.io/team/app/...`, as Podman and BuildKit ask a mirror
+`cache.lan/quay.io`), the parameter `ns` (containerd, and Docker with hosts.toml), the host's name (`quay.io.cache.lan`), else the first upstream, which
+Docker's registry-mirrors get.
+
+Why it keeps blobs itself: the registry (2.8, registry/proxy/proxyblobstore.go) asks the upstream anew for each client that comes while a blob is
+on its way, knows no limit of its size, and does not start while the upstream cannot be reached.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import os
+import re
+import typing as t
+
+from ansible_collections.quickpull.registry.plugins.module_utils._cache_model import FRONT_DIR, USER, Front, Upstream
+from ansible_collections.quickpull.registry.plugins.module_utils._owned_files import FIRST_LINE, Content
+
+RUN_DIR = '/run/quickpull-cache-front'
+#: Where the front says that it is well, and where an instance says so of itself.
+HEALTH_PATH = '/-/health'
+
+_CACHE = 'quickpull'
+# A client waits that long for another one to bring a blob before it asks for itself. The registry sends no byte of it meanwhile.
+_LOCK_SECONDS = 900
+# An upstream that lets packets vanish keeps the registry waiting for good; what a tag meant last is told then.
+_TAG_SECONDS = 20
+# All formats, whatever a client lists: those of today know them all and list them in any order, so that their lists would only make different answers of one.
+_ACCEPT = ', '.join(
+    f'application/vnd.{one}+json' for one in (
+        'oci.image.index.v1', 'docker.distribution.manifest.list.v2', 'oci.image.manifest.v1', 'docker.distribution.manifest.v2',
+    )
+)  # fmt: skip
+
+
+def config(upstreams: t.Sequence[Upstream], front: Front) -> Content:
+    """The whole configuration of an nginx of its own."""
+    names = '|'.join(re.escape(one.name) for one in upstreams)
+    lines = [
+        FIRST_LINE,
+        f'user {USER};',
+        'worker_processes auto;',
+        f'pid {RUN_DIR}/nginx.pid;',
+        'error_log stderr warn;',
+        'daemon off;',
+        'events { worker_connections 4096; }',
+        'http {',
+        '  server_tokens off;',
+        '  sendfile on;',
+        '  tcp_nopush on;',
+        '  client_max_body_size 1;',
+        '  access_log off;',
+        *(f'  {kind}_temp_path {RUN_DIR}/{kind};' for kind in ('client_body', 'fastcgi', 'uwsgi', 'scgi')),
+        f'  proxy_cache_path {FRONT_DIR}/blobs levels=1:2 keys_zone={_CACHE}:64m max_size={front.size} min_free=1g inactive=365d use_temp_path=off;',
+        *_maps(upstreams, names),
+        *(f'  upstream {_backend(one)} {{ server 127.0.0.1:{one.port}; keepalive 16; }}' for one in upstreams),
+        '  server {',
+        f'    listen {_listen(front)};',
+        *_tls(front),
+        *_auth(front),
+        *_proxying(),
+        f'    location = {HEALTH_PATH} {{ auth_basic off; default_type text/plain; return 200 "ok\\n"; }}',
+        '    location = /v2/ { proxy_pass http://$quickpull_backend; proxy_cache_valid 200 10s; proxy_cache_key "$quickpull_backend ping"; }',
+        *_location(r'~ ^/v2/.+/blobs/', '365d'),
+        *_location(r'~ ^/v2/.+/manifests/[a-z0-9]+:', '365d'),
+        *_location(r'~ ^/v2/.+/(manifests|tags)/', f'{front.fresh_for}s', f'proxy_read_timeout {_TAG_SECONDS}s;'),
+        '    location / { return 404; }',
+        '  }',
+        '}',
+    ]
+    return Content('\n'.join(lines) + '\n')
+
+
+def htpasswd(clients: t.Sequence[t.Mapping[str, str]], before: str = '') -> Content:
+    """Who may pull, as salted hashes (nginx knows {SSHA} everywhere); a hash that still fits is kept, so that nothing changes from run to run."""
+    known = dict(line.split(':', 1) for line in before.splitlines() if ':' in line and not line.startswith('#'))
+    lines = []
+    for client in clients:
+        hashed = known.get(client['username'], '')
+        lines.append(f'{client["username"]}:{hashed if _fits(client["password"], hashed) else _hash(client["password"], os.urandom(8))}')
+    return Content('\n'.join([FIRST_LINE, *lines]) + '\n', secret=False)
+
+
+def _hash(password: str, salt: bytes) -> str:
+    return '{SSHA}' + base64.b64encode(hashlib.sha1(password.encode() + salt).digest() + salt).decode()  # noqa: S324
+
+
+def _fits(password: str, hashed: str) -> bool:
+    try:
+        raw = base64.b64decode(hashed[len('{SSHA}'):], validate=True) if hashed.startswith('{SSHA}') else b''
+    except ValueError:
+        return False
+    return len(raw) > 20 and hmac.compare_digest(_hash(password, raw[20:]), hashed)
+
+
+def listens_in(text: str) -> tuple[str, int] | None:
+    """Address and port in a configuration as :func:`config` writes it; None for another file."""
+    found = re.search(r'^ {4}listen (\S+):([0-9]+)(?: ssl)?;$', text, re.MULTILINE) if text.startswith(FIRST_LINE) else None
+    return (found.group(1).strip('[]'), int(found.group(2))) if found else None
+
+
+def _backend(upstream: Upstream) -> str:
+    return 'cache_' + re.sub('[^a-z0-9]', '_', upstream.name)
+
+
+def _maps(upstreams: t.Sequence[Upstream], names: str) -> list[str]:
+    first = upstreams[0]
+    chosen = [f'    "{one.name}" {_backend(one)};' for one in upstreams]
+    return [
+        f'  map $uri $quickpull_by_path {{ default ""; "~^/v2/(?<quickpull_path_name>{names})/." $quickpull_path_name; }}',
+        f'  map $host $quickpull_by_host {{ default "{first.name}"; "~^(?<quickpull_host_name>{names})\\." $quickpull_host_name; }}',
+        '  map $arg_ns $quickpull_by_ns { default $arg_ns; "" $quickpull_by_host; }',
+        '  map $quickpull_by_path $quickpull_name { default $quickpull_by_path; "" $quickpull_by_ns; }',
+        '  map $quickpull_name $quickpull_backend {', '    default "";', *chosen, '  }',
+        f'  map $uri $quickpull_uri {{ default $uri; "~^/v2/(?:{names})(?<quickpull_rest>/.+)$" /v2$quickpull_rest; }}',
+    ]  # fmt: skip
+
+
+def _listen(front: Front) -> str:
+    address = f'[{front.address}]' if ':' in front.address else front.address
+    return f'{address}:{front.port}' + (' ssl' if front.certificate else '')
+
+
+def _tls(front: Front) -> list[str]:
+    if not front.certificate:
+        return []
+    return [f'    ssl_certificate {_quoted(front.certificate)};', f'    ssl_certificate_key {_quoted(front.key)};', '    ssl_protocols TLSv1.2 TLSv1.3;']
+
+
+def _quoted(text: str) -> str:
+    return '"' + re.sub(r'(["\\])', r'\\\1', text) + '"'
+
+
+def _auth(front: Front) -> list[str]:
+    return ['    auth_basic "quickpull-cache";', f'    auth_basic_user_file {_quoted(front.htpasswd)};'] if front.htpasswd else []
+
+
+def _proxying() -> list[str]:
+    """What all locations share."""
+    return [
+        '    if ($request_method !~ ^(GET|HEAD)$) { return 405; }',
+        '    if ($quickpull_backend = "") { return 404; }',
+        '    proxy_http_version 1.1;',
+        '    proxy_set_header Connection "";',
+        '    proxy_set_header Host $http_host;',
+        '    proxy_set_header X-Forwarded-Proto $scheme;',
+        '    proxy_set_header Authorization "";',
+        f'    proxy_set_header Accept "{_ACCEPT}";',
+        '    proxy_connect_timeout 2s;',
+        f'    proxy_read_timeout {_LOCK_SECONDS}s;',
+        '    proxy_max_temp_file_size 0;',
+        f'    proxy_cache {_CACHE};',
+        '    proxy_cache_lock on;',
+        f'    proxy_cache_lock_timeout {_LOCK_SECONDS}s;',
+        f'    proxy_cache_lock_age {_LOCK_SECONDS}s;',
+        '    proxy_cache_convert_head off;',
+        '    proxy_ignore_headers Cache-Control Expires Set-Cookie Vary;',
+        '    proxy_cache_use_stale error timeout invalid_header updating http_500 http_502 http_503 http_504 http_429;',
+        '    add_header X-Cache $upstream_cache_status always;',
+    ]
+
+
+def _location(match: str, keep: str, *more: str) -> list[str]:
+    return [
+        f'    location {match} {{',
+        f'      proxy_cache_valid 200 {keep};',
+        '      proxy_cache_key "$quickpull_backend $request_method $quickpull_uri";',
+        '      proxy_pass http://$quickpull_backend$quickpull_uri$is_args$args;',
+        *(f'      {one}' for one in more),
+        '    }',
+    ]

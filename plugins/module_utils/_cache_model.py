@@ -1,0 +1,170 @@
+# Copyright (c) 2026, quickpull.registry contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A pull-through cache of one's own: what it is told, before any file is made of it.
+
+A *cache* is a host. It runs an *instance* of the distribution registry for each upstream, on the loopback, and a *front* (nginx) that clients talk to.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import typing as t
+from dataclasses import dataclass, field
+
+from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
+from ansible_collections.quickpull.registry.plugins.module_utils._hosts_toml import SERVERS, check_upstream
+from ansible_collections.quickpull.registry.plugins.module_utils._mirror import check_url
+from ansible_collections.quickpull.registry.plugins.module_utils._plain import type_name
+
+#: Whom the instances and the workers of the front run as. The role makes it.
+USER = 'quickpull-cache'
+CONFIG_DIR = '/etc/quickpull-cache'
+STORAGE_DIR = '/var/lib/quickpull-cache'
+FRONT_DIR = '/var/cache/quickpull-cache'
+
+#: systemd's template of an instance, and the front.
+INSTANCE_UNIT = 'quickpull-cache@{}.service'
+FRONT_UNIT = 'quickpull-cache-front.service'
+EVICT_TIMER = 'quickpull-cache-evict.timer'
+
+#: What the role's variables are where the inventory says nothing of them.
+DEFAULT_PORT = 5000
+DEFAULT_UPSTREAMS = ('docker.io',)
+
+FIRST_PORT = 5101
+#: What is added to the port of an instance for its metrics.
+METRICS_OFFSET = 100
+
+_KEYS = ('name', 'url', 'username', 'password', 'proxy', 'ca_path', 'port')
+_SIZE = re.compile(r'([1-9][0-9]*)([kmgt]?)\Z', re.IGNORECASE)
+_FACTORS = {'': 1, 'k': 1 << 10, 'm': 1 << 20, 'g': 1 << 30, 't': 1 << 40}
+
+
+@dataclass(frozen=True)
+class Upstream:
+    """One instance: of which registry, where that is, and with which login it is asked. ``port`` 0: one that is free."""
+
+    name: str
+    url: str
+    username: str = ''
+    password: str = field(default='', repr=False)
+    proxy: str = field(default='', repr=False)
+    ca_path: str = ''
+    port: int = 0
+
+    @property
+    def id(self) -> str:
+        """The name of its files, directories and unit: systemd takes a colon in a directory's name for something else."""
+        return self.name.replace(':', '_')
+
+    @property
+    def unit(self) -> str:
+        return INSTANCE_UNIT.format(self.id)
+
+    @property
+    def metrics_port(self) -> int:
+        return self.port + METRICS_OFFSET
+
+
+@dataclass(frozen=True)
+class Front:
+    """What clients talk to. ``htpasswd``: a file with who may; empty for everybody.
+
+    :ivar size: in bytes.
+    :ivar fresh_for: seconds for which what a tag means is believed without asking the upstream again.
+    """
+
+    address: str
+    port: int
+    size: int
+    fresh_for: int = 300
+    certificate: str = ''
+    key: str = ''
+    htpasswd: str = ''
+
+
+def parse_size(text: t.Any, key: str) -> int:
+    """Bytes of a size such as ``50g``. Raises ConfigError."""
+    found = _SIZE.match(str(text).strip())
+    if not found:
+        raise ConfigError(f'{key}: {text!r} is no size; write a number with k, m, g or t, such as 50g.', key=key)
+    return int(found.group(1)) * _FACTORS[found.group(2).lower()]
+
+
+def parse_upstreams(raw: t.Any) -> list[Upstream]:
+    """The option ``upstreams``: names, or dictionaries with :data:`_KEYS`. Raises ConfigError."""
+    if not isinstance(raw, (list, tuple)) or not raw:
+        raise ConfigError('upstreams: a list of registries is expected, such as [docker.io, quay.io].', key='upstreams')
+    found = [_parse_upstream(one, f'upstreams[{number}]') for number, one in enumerate(raw)]
+    names = [one.name for one in found]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice:
+        raise ConfigError(f'upstreams: {twice} is named twice; one instance serves all of a registry.', key='upstreams')
+    return found
+
+
+def _parse_upstream(raw: t.Any, key: str) -> Upstream:
+    if isinstance(raw, str):
+        raw = {'name': raw}
+    if not isinstance(raw, t.Mapping) or 'name' not in raw:
+        raise ConfigError(f'{key}: a name, or a dictionary with name, is expected, not {type_name(raw)}.', key=key)
+    unknown = sorted(set(map(str, raw)) - set(_KEYS))
+    if unknown:
+        raise ConfigError(f'{key}: {", ".join(unknown)} is not known; there are {", ".join(_KEYS)}.', key=key)
+    given = {name: raw[name] for name in _KEYS if raw.get(name) not in (None, '')}
+    name = check_upstream(str(given.pop('name')))
+    url = str(given.pop('url', SERVERS.get(name, f'https://{name}'))).rstrip('/')
+    check_url(url, key=f'{key}.url')
+    if ('username' in given) != ('password' in given):
+        raise ConfigError(f'{key}: username and password go together.', key=key)
+    try:
+        port = int(given.pop('port', 0))
+    except (TypeError, ValueError):
+        port = -1
+    if port and not 1 <= port <= 65535 - METRICS_OFFSET:
+        raise ConfigError(f'{key}.port: {raw.get("port")!r} is no port, or leaves no room for that of the metrics, which is {METRICS_OFFSET} higher.', key=key)
+    return Upstream(name, url, port=port, **{name: str(value) for name, value in given.items()})
+
+
+def with_ports(upstreams: t.Sequence[Upstream], known: t.Mapping[str, int], taken: t.Callable[[int], bool] = lambda _port: False) -> list[Upstream]:
+    """Each with a port of its own: the one that was asked for, the one that it had before, or the next that is free.
+
+    :param known: ports of the instances that are there, by :attr:`Upstream.id`.
+    :param taken: whether somebody else listens on a port.
+    :raises ConfigError: for a port that two would have, and for one that was asked for and is somebody else's.
+    """
+    ports = _Ports()
+    for one in upstreams:
+        if one.port:
+            ports.use(one.port, one.name)
+            if known.get(one.id) != one.port and taken(one.port):
+                raise ConfigError(f'upstreams: port {one.port} of {one.name} is taken by another program; choose another, or leave it out.', key='upstreams')
+    for one in upstreams:
+        if not one.port and ports.free(known.get(one.id, 0)):
+            ports.use(known[one.id], one.name)
+    for one in upstreams:
+        if one.name not in ports.of:
+            port = next(port for port in range(FIRST_PORT, 65000) if ports.free(port) and not taken(port) and not taken(port + METRICS_OFFSET))
+            ports.use(port, one.name)
+    return [dataclasses.replace(one, port=ports.of[one.name]) for one in upstreams]
+
+
+class _Ports:
+    """Who listens where: each instance on its port and on that of its metrics."""
+
+    def __init__(self) -> None:
+        self.of: dict[str, int] = {}
+        self.used: dict[int, str] = {}
+
+    def free(self, port: int) -> bool:
+        return bool(port) and not {port, port + METRICS_OFFSET} & set(self.used)
+
+    def use(self, port: int, name: str) -> None:
+        for one in (port, port + METRICS_OFFSET):
+            if one in self.used:
+                raise ConfigError(f'upstreams: {name} and {self.used[one]} would both listen on port {one}.', key='upstreams')
+            self.used[one] = name
+        self.of[name] = port

@@ -1,0 +1,202 @@
+# Copyright (c) 2026, quickpull.registry contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Which files a cache is made of, and what must hold before any of them is written, so that the old service keeps running when it does not."""
+
+from __future__ import annotations
+
+import dataclasses
+import glob
+import ipaddress
+import json
+import os
+import socket
+import ssl
+import tempfile
+import typing as t
+from dataclasses import dataclass
+
+from ansible_collections.quickpull.registry.plugins.module_utils import _auth_file, _cache_front, _cache_registry, _io, _login_check, _owned_files, _systemd
+from ansible_collections.quickpull.registry.plugins.module_utils._auth_file import Secret
+from ansible_collections.quickpull.registry.plugins.module_utils._cache_model import CONFIG_DIR, FRONT_DIR, FRONT_UNIT, STORAGE_DIR, Front, Upstream, with_ports
+from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
+from ansible_collections.quickpull.registry.plugins.module_utils._owned_files import Content
+from ansible_collections.quickpull.registry.plugins.module_utils._probe_options import parse_proxies
+from ansible_collections.quickpull.registry.plugins.module_utils._root import below
+from ansible_collections.quickpull.registry.plugins.module_utils._state import State
+
+KIND = 'cache'
+FRONT_FILE = 'front.conf'
+CLIENTS_FILE = 'clients.htpasswd'
+EVICT_FILE = 'evict.json'
+
+_NGINX = ('/usr/sbin/nginx', '/usr/local/sbin/nginx', '/usr/bin/nginx')
+
+
+@dataclass(frozen=True)
+class Host:
+    """The ways in which this reaches the host. Tests put their own in their place."""
+
+    root: str = '/'
+    run: _systemd.Runner = _systemd.run
+
+    def path(self, path: str) -> str:
+        return below(self.root, path)
+
+    @property
+    def nginx(self) -> str:
+        return next((path for path in _NGINX if os.access(self.path(path), os.X_OK)), '')
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is to be: the instances with their ports, and every file by its path; None for one that goes."""
+
+    upstreams: tuple[Upstream, ...]
+    front: Front
+    files: t.Mapping[str, Content | None]
+
+
+def instances(host: Host) -> dict[str, int]:
+    """The ports of the instances that have a configuration, by :attr:`Upstream.id`."""
+    found = {}
+    for path in sorted(glob.glob(host.path(f'{CONFIG_DIR}/*.yml'))):
+        port = _cache_registry.port_in(_io.read_text(path) or '')
+        if port:
+            found[os.path.basename(path)[: -len('.yml')]] = port
+    return found
+
+
+def wanted(upstreams: t.Sequence[Upstream], front: Front, clients: t.Sequence[t.Mapping[str, str]] | None, store_size: int, host: Host) -> Wanted:
+    """All files. Raises ConfigError, see :func:`with_ports`, and for an authority that cannot be read."""
+    known = instances(host)
+    settled = with_ports(upstreams, known, port_taken)
+    clients_path = f'{CONFIG_DIR}/{CLIENTS_FILE}'
+    files: dict[str, Content | None] = {clients_path: None}
+    if clients is not None:
+        files[clients_path] = _cache_front.htpasswd(clients, _io.read_text(host.path(clients_path)) or '')
+        front = dataclasses.replace(front, htpasswd=clients_path)
+    names = [*known, *(one.id for one in settled)]
+    for name in names:
+        files.update(dict.fromkeys((f'{CONFIG_DIR}/{name}.yml', f'{CONFIG_DIR}/{name}.env', f'{_cache_registry.CA_DIR}/{name}/ca.crt')))
+    for one in settled:
+        files[f'{CONFIG_DIR}/{one.id}.yml'] = _cache_registry.config(one)
+        files[f'{CONFIG_DIR}/{one.id}.env'] = _cache_registry.environment(one)
+        if one.ca_path:
+            files[f'{_cache_registry.CA_DIR}/{one.id}/ca.crt'] = Content(_authority(host.path(one.ca_path)))
+    files[f'{CONFIG_DIR}/{EVICT_FILE}'] = Content(json.dumps({'store': STORAGE_DIR, 'limit': store_size}) + '\n')
+    files[f'{CONFIG_DIR}/{FRONT_FILE}'] = _cache_front.config(settled, front)
+    return Wanted(tuple(settled), front, {host.path(path): content for path, content in files.items()})
+
+
+def nothing(host: Host, state: State) -> dict[str, Content | None]:
+    """All files of a cache, to be taken away."""
+    paths = [path for path in _owned_files.load(state, KIND) if path.startswith(host.path(CONFIG_DIR))]
+    return dict.fromkeys(paths)
+
+
+def _authority(path: str) -> str:
+    text = _io.read_text(path)
+    if text is None:
+        raise ConfigError(f'ca_path: there is no file {path} on this host.', path=path, key='ca_path')
+    try:
+        ssl.create_default_context(cadata=text)
+    except (ssl.SSLError, ValueError) as exc:
+        raise ConfigError(f'ca_path: {path} holds no certificate in PEM form ({exc}).', path=path, key='ca_path') from exc
+    return text
+
+
+# --- what must hold before anything is written ------------------------------------------------------------------------
+
+
+def check_certificate(front: Front) -> None:
+    """Raises ConfigError for a certificate that does not go with its key, or cannot be read."""
+    if bool(front.certificate) != bool(front.key):
+        raise ConfigError('certificate and key go together; give both, or none for plain HTTP.', key='certificate')
+    if not front.certificate:
+        return
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(front.certificate, front.key)
+    except (OSError, ssl.SSLError) as exc:
+        reason = getattr(exc, 'reason', None) or exc.strerror or str(exc)
+        words = f'certificate: {front.certificate} with the key {front.key} cannot be used: {reason}.'
+        raise ConfigError(words, path=front.certificate, key='certificate') from exc
+
+
+def check_room(size: int, host: Host) -> None:
+    """Raises ConfigError for a cache that is larger than its file system."""
+    place = host.path(FRONT_DIR)
+    while not os.path.isdir(place):
+        place = os.path.dirname(place)
+    stat = os.statvfs(place)
+    whole = stat.f_blocks * stat.f_frsize
+    if size > whole * 0.9:
+        raise ConfigError(
+            f'size and store_size: {_human(size)} is more than 90 % of the file system of {FRONT_DIR}, which has {_human(whole)}; choose less, '
+            'or mount a larger one there.',
+            key='size',
+        )
+
+
+def _human(number: int) -> str:
+    return f'{number / (1 << 30):.1f} GiB'
+
+
+def check_front_port(front: Front, host: Host) -> None:
+    """Raises ConfigError for what is no address, and when another program listens where the front is to listen."""
+    try:
+        ipaddress.ip_address(front.address)
+    except ValueError:
+        raise ConfigError(f'address: {front.address!r} is no IP address; write one of this host, or 0.0.0.0 for all.', key='address') from None
+    before = _cache_front.listens_in(_io.read_text(host.path(f'{CONFIG_DIR}/{FRONT_FILE}')) or '')
+    ours = before == (front.address, front.port) and _systemd.systemctl('is-active', '--quiet', FRONT_UNIT, runner=host.run).rc == 0
+    if not ours and port_taken(front.port, front.address):
+        raise ConfigError(f'port: another program listens on {front.address}:{front.port}; choose another port, or stop that program.', key='port')
+
+
+def port_taken(port: int, address: str = '127.0.0.1') -> bool:
+    """Whether nothing can listen there because something does."""
+    family = socket.AF_INET6 if ':' in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind((address, port))
+        except OSError:
+            return True
+    return False
+
+
+def check_logins(upstreams: t.Sequence[Upstream], deadline: float) -> list[str]:
+    """Ask each upstream about its login. Raises ConfigError for one that is refused; returns a sentence for each that could not be asked."""
+    told = []
+    for one in upstreams:
+        if not one.username:
+            continue
+        place = one.url.partition('://')[2].partition('/')[0]
+        registry = _auth_file.parse_registry('docker.io' if one.name == 'docker.io' and place == 'registry-1.docker.io' else place)
+        settings = _login_check.Settings(
+            deadline=deadline, proxies=parse_proxies(one.proxy or None, []), ca_paths=(one.ca_path,) if one.ca_path else (), rate_limit=False
+        )
+        question = _login_check.Question(registry, Secret(one.username, one.password), insecure=one.url.startswith('http:'))
+        verdict = _login_check.check(question, settings)
+        if verdict.outcome == _login_check.REFUSED:
+            raise ConfigError(f'upstreams: {one.name} refuses the login of {one.username}: {verdict.reason}', key='upstreams')
+        if verdict.outcome != _login_check.VERIFIED:
+            told.append(f'The login at {one.name} was not verified: {verdict.reason}')
+    return told
+
+
+def check_front(content: Content, host: Host) -> None:
+    """Let nginx read the configuration before it is in place. Raises ConfigError with its words."""
+    if not host.nginx:
+        raise ConfigError('There is no nginx on this host; install it (nginx-light on Debian and Ubuntu), or let the role do so.')
+    with tempfile.TemporaryDirectory(prefix='quickpull-') as folder:
+        place = os.path.join(folder, FRONT_FILE)
+        text = content.text.replace(_cache_front.RUN_DIR, folder).replace(FRONT_DIR, folder)
+        with open(place, 'w', encoding='utf-8') as file:
+            file.write(text)
+        result = host.run((host.path(host.nginx), '-t', '-q', '-e', 'stderr', '-c', place), 30.0)
+    if result.rc != 0:
+        words = ' '.join(line for line in result.stderr.splitlines() if '[emerg]' in line or '[error]' in line) or result.stderr.strip()
+        raise ConfigError(f'nginx refuses what would be written: {words.replace(folder, CONFIG_DIR)}')

@@ -1,0 +1,81 @@
+# Copyright (c) 2026, quickpull.registry contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The files of one instance of the distribution registry: its configuration, and its secrets, which systemd reads as root.
+
+Source: docker/distribution 2.8, configuration/configuration.go (the file, and that a variable's value is YAML too) and registry/proxy.
+"""
+
+from __future__ import annotations
+
+import json
+import typing as t
+
+from ansible_collections.quickpull.registry.plugins.module_utils import _yaml
+from ansible_collections.quickpull.registry.plugins.module_utils._cache_model import STORAGE_DIR, Upstream
+from ansible_collections.quickpull.registry.plugins.module_utils._owned_files import FIRST_LINE, Content
+from ansible_collections.quickpull.registry.plugins.module_utils._probe_options import proxy_secrets
+
+CA_DIR = '/etc/quickpull-cache/ca'
+
+
+def config(upstream: Upstream) -> Content:
+    """The configuration, as JSON below a comment, which is YAML as well: hosts need not have a library for that.
+
+    No cache of descriptors is configured: it would still promise blobs that the eviction has taken away.
+    """
+    tree = {
+        'version': '0.1',
+        'log': {'level': 'info', 'fields': {'upstream': upstream.name}},
+        'storage': {
+            'filesystem': {'rootdirectory': f'{STORAGE_DIR}/{upstream.id}'},
+            'delete': {'enabled': True},
+            'maintenance': {'uploadpurging': {'enabled': True, 'age': '24h', 'interval': '1h', 'dryrun': False}},
+        },
+        'http': {
+            'addr': f'127.0.0.1:{upstream.port}',
+            'draintimeout': '10s',
+            'debug': {'addr': f'127.0.0.1:{upstream.metrics_port}', 'prometheus': {'enabled': True, 'path': '/metrics'}},
+        },
+        'proxy': {'remoteurl': upstream.url},
+        'health': {'storagedriver': {'enabled': True, 'interval': '10s', 'threshold': 3}},
+    }
+    return Content(f'{FIRST_LINE}\n{_yaml.dump(tree, indent=2)}\n')
+
+
+def environment(upstream: Upstream) -> Content:
+    """An EnvironmentFile for systemd: the login at the upstream, the proxy on the way there, and where else authorities are."""
+    variables: dict[str, str] = {}
+    if upstream.username:
+        variables['REGISTRY_PROXY_USERNAME'] = _value(upstream.username)
+        variables['REGISTRY_PROXY_PASSWORD'] = _value(upstream.password)
+    if upstream.proxy:
+        variables.update(dict.fromkeys(('HTTP_PROXY', 'HTTPS_PROXY'), upstream.proxy), NO_PROXY='localhost,127.0.0.1')
+    if upstream.ca_path:
+        variables['SSL_CERT_DIR'] = f'{CA_DIR}/{upstream.id}:/etc/ssl/certs'
+    lines = [f"{name}='{value}'" for name, value in variables.items()]
+    return Content('\n'.join([FIRST_LINE, *lines]) + '\n', secret=True)
+
+
+def _value(text: str) -> str:
+    """The registry parses a variable's value as YAML, and systemd ends it at the next single quote."""
+    return _yaml.dump(text).replace("'", '\\u0027')
+
+
+def port_in(text: str) -> int | None:
+    """The port in a configuration as :func:`config` writes it; None for another file."""
+    body = '\n'.join(line for line in text.splitlines() if not line.startswith('#'))
+    try:
+        return int(str(json.loads(body)['http']['addr']).rpartition(':')[2])
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def secrets_of(upstreams: t.Iterable[Upstream]) -> set[str]:
+    """What of the upstreams must not be shown."""
+    found: set[str] = set()
+    for upstream in upstreams:
+        found |= {upstream.password} if upstream.password else set()
+        found |= proxy_secrets(upstream.proxy or None)
+    return found

@@ -1,0 +1,277 @@
+#!/usr/bin/python
+# Copyright (c) 2026, quickpull.registry contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: cache_config
+short_description: Write the files of a pull-through cache
+version_added: 0.1.0
+description:
+  - Writes what a pull-through cache is made of below C(/etc/quickpull-cache) - a configuration of the distribution registry for each upstream, its secrets in a
+    file that only root may read, and the configuration of an nginx of its own in front of them, which is the one address that clients talk to.
+  - Everything is checked before anything is written. The ports must be free, the certificate must go with its key, the size must fit the disk, upstreams must
+    take their logins, and nginx must understand its file. So a mistake leaves the files, and the service that runs by them, as they were.
+  - Neither starts nor restarts anything. RV(restart) and RV(stop) say what is to be done, and the role P(quickpull.registry.pull_through_cache#role) does it.
+extends_documentation_fragment:
+  - quickpull.registry.attributes
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+    details:
+      - Files with secrets are shown as changed, not with what is in them.
+  idempotent:
+    support: full
+options:
+  upstreams:
+    description:
+      - Registries to be a cache of, each a name such as V(docker.io), or a dictionary. The first one is what Docker's C(registry-mirrors) get, so C(docker.io)
+        belongs there where Docker is a client.
+      - A dictionary has C(name), and C(url) where the registry is not found by its name, C(username) and C(password) of a login at it, C(proxy) on the way
+        there, C(ca_path) (a file on the host) of an authority, and C(port) of the instance on the loopback. That of its metrics is 100 higher.
+      - Required with O(state=present).
+    type: list
+    elements: raw
+  address:
+    description: Where the cache listens. By default on every IPv4 address of the host, because its clients are other hosts.
+    type: str
+    default: 0.0.0.0
+  port:
+    description: The port of the cache.
+    type: int
+    default: 5000
+  size:
+    description:
+      - How much of what was served the front keeps at most, such as V(50g). What was asked for least recently goes first.
+    type: str
+    default: 50g
+  store_size:
+    description:
+      - How much the instances keep beside it, all together. The role's timer takes away what was used least recently. What is older than a week goes anyhow,
+        which the registry 2.8 has built in.
+    type: str
+    default: 20g
+  fresh_for:
+    description:
+      - For how many seconds what a tag means is believed without asking the upstream again. What a digest names never changes and is never asked for again.
+      - More spares Docker Hub's limit, less shows a moved tag sooner.
+    type: int
+    default: 300
+  certificate:
+    description: A PEM file on the host, with the certificate and those of its authorities. Left out, the cache speaks plain HTTP.
+    type: path
+  key:
+    description: The key of O(certificate).
+    type: path
+  clients:
+    description:
+      - Who may pull, each with C(username) and C(password). Kept as salted hashes. Left out, everybody who reaches the cache.
+    type: list
+    elements: dict
+    suboptions:
+      username:
+        description: Name of the client, without a colon.
+        type: str
+        required: true
+      password:
+        description: Its password.
+        type: str
+        required: true
+  verify_logins:
+    description:
+      - Whether the logins at upstreams are asked of them before anything is written. A refused one is an error, an upstream that cannot be asked a warning.
+    type: bool
+    default: true
+  deadline:
+    description: Seconds that a question to an upstream may take.
+    type: float
+    default: 20
+  owner:
+    description: Whose files they are. Another owner neither changes them nor takes them away.
+    type: str
+    default: pull_through_cache
+  state:
+    description: Whether the files should be there. V(absent) takes away all that this owner wrote; what the cache has stored is left.
+    type: str
+    choices: [absent, present]
+    default: present
+author:
+  - quickpull.registry contributors (@quickpull)
+"""
+
+EXAMPLES = r"""
+---
+- name: Be a cache of two registries
+  quickpull.registry.cache_config:
+    upstreams:
+      - name: docker.io
+        username: acme
+        password: "{{ vault_hub_password }}"
+      - quay.io
+    size: 100g
+  become: true
+  register: cache
+"""
+
+RETURN = r"""
+instances:
+  description: The instances, one for each upstream.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: The upstream.
+      returned: always
+      type: str
+      sample: docker.io
+    unit:
+      description: The service.
+      returned: always
+      type: str
+      sample: quickpull-cache@docker.io.service
+    port:
+      description: Where it listens on the loopback.
+      returned: always
+      type: int
+      sample: 5101
+    metrics_port:
+      description: Where its metrics are, in Prometheus' format, at C(/metrics).
+      returned: always
+      type: int
+      sample: 5201
+    changed:
+      description: Whether any file of it was written.
+      returned: always
+      type: bool
+      sample: true
+restart:
+  description: Units whose files changed.
+  returned: success
+  type: list
+  elements: str
+  sample: [quickpull-cache@docker.io.service, quickpull-cache-front.service]
+stop:
+  description: Units that are no longer wanted.
+  returned: success
+  type: list
+  elements: str
+  sample: []
+"""
+
+import contextlib
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.quickpull.registry.plugins.module_utils import _cache_model, _cache_plan, _cache_registry, _io, _owned_files
+from ansible_collections.quickpull.registry.plugins.module_utils._cache_model import CONFIG_DIR, EVICT_TIMER, FRONT_UNIT, INSTANCE_UNIT, Front, Upstream
+from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
+from ansible_collections.quickpull.registry.plugins.module_utils._plain import plain
+from ansible_collections.quickpull.registry.plugins.module_utils._state import State
+
+
+def check(params: t.Mapping[str, t.Any], wanted: _cache_plan.Wanted, host: _cache_plan.Host) -> list[str]:
+    """All that must hold. Returns warnings. Raises ConfigError."""
+    _cache_plan.check_certificate(wanted.front)
+    _cache_plan.check_front_port(wanted.front, host)
+    content = wanted.files[host.path(f'{CONFIG_DIR}/{_cache_plan.FRONT_FILE}')]
+    if content is not None:
+        _cache_plan.check_front(content, host)
+    return _cache_plan.check_logins(wanted.upstreams, params['deadline']) if params['verify_logins'] else []
+
+
+def diff_of(change: _owned_files.Change) -> dict[str, str]:
+    """Before and after; of files with secrets only that they change."""
+    before, after = change.texts()
+    if not change.path.endswith(('.yml', '.conf')):
+        before, after = '(hidden)\n' if before else '', '(hidden, changed)\n' if after else ''
+    return {'before_header': change.path, 'after_header': change.path, 'before': before, 'after': after}
+
+
+def unit_of(path: str, host: _cache_plan.Host) -> str:
+    """Which service reads a file."""
+    name = path[len(host.path(CONFIG_DIR)) + 1 :]
+    if name in (_cache_plan.FRONT_FILE, _cache_plan.CLIENTS_FILE):
+        return FRONT_UNIT
+    if name == _cache_plan.EVICT_FILE:
+        return EVICT_TIMER
+    return INSTANCE_UNIT.format(name.split('/')[1] if name.startswith('ca/') else name.rpartition('.')[0])
+
+
+def run(module: AnsibleModule, host: _cache_plan.Host, state: State) -> dict[str, t.Any]:
+    """Understand, check, write."""
+    params = module.params
+    present = params['state'] == 'present'
+    upstreams: list[Upstream] = _cache_model.parse_upstreams(plain(params['upstreams'])) if present else []
+    clients = None if params['clients'] is None else plain(params['clients'])
+    # With no_log the call is kept out of the system log. From here on only what is secret is cut out of the results.
+    module.no_log_values = _cache_registry.secrets_of(upstreams) | {one['password'] for one in clients or ()}
+    with contextlib.nullcontext() if module.check_mode else _io.locked(state):
+        record = _owned_files.load(state, _cache_plan.KIND)
+        before = _cache_plan.instances(host)
+        if present:
+            front = Front(
+                params['address'], params['port'], _cache_model.parse_size(params['size'], 'size'), params['fresh_for'],
+                params['certificate'] or '', params['key'] or '',
+            )  # fmt: skip
+            store_size = _cache_model.parse_size(params['store_size'], 'store_size')
+            wanted = _cache_plan.wanted(upstreams, front, clients, store_size, host)
+            _cache_plan.check_room(front.size + store_size, host)
+            for sentence in check(params, wanted, host):
+                module.warn(sentence)
+            files, settled = wanted.files, wanted.upstreams
+        else:
+            files, settled = _cache_plan.nothing(host, state), ()
+        planned = _owned_files.plan(record, params['owner'], files)
+        if planned.left:
+            raise ConfigError(' '.join(left.because for left in planned.left), path=planned.left[0].path)
+        if not module.check_mode:
+            _owned_files.apply(state, _cache_plan.KIND, planned)
+    changed = {unit_of(change.path, host) for change in planned.changes}
+    names = {one.id for one in settled}
+    stop = [INSTANCE_UNIT.format(name) for name in before if name not in names] + ([] if present or not before else [FRONT_UNIT, EVICT_TIMER])
+    return {
+        'changed': bool(planned.changes),
+        'instances': [
+            {'name': one.name, 'unit': one.unit, 'port': one.port, 'metrics_port': one.metrics_port, 'changed': one.unit in changed} for one in settled
+        ],
+        'restart': [unit for unit in [*(one.unit for one in settled), FRONT_UNIT] if unit in changed and unit not in stop],
+        'stop': stop,
+        'diff': [diff_of(change) for change in planned.changes],
+    }
+
+
+def main() -> None:
+    client = {'username': {'type': 'str', 'required': True}, 'password': {'type': 'str', 'required': True, 'no_log': True}}
+    module = AnsibleModule(
+        argument_spec={
+            'upstreams': {'type': 'list', 'elements': 'raw', 'no_log': True},
+            'address': {'type': 'str', 'default': '0.0.0.0'},  # noqa: S104
+            'port': {'type': 'int', 'default': 5000},
+            'size': {'type': 'str', 'default': '50g'},
+            'store_size': {'type': 'str', 'default': '20g'},
+            'fresh_for': {'type': 'int', 'default': 300},
+            'certificate': {'type': 'path'},
+            'key': {'type': 'path', 'no_log': False},
+            'clients': {'type': 'list', 'elements': 'dict', 'options': client, 'no_log': True},
+            'verify_logins': {'type': 'bool', 'default': True},
+            'deadline': {'type': 'float', 'default': 20},
+            'owner': {'type': 'str', 'default': 'pull_through_cache'},
+            'state': {'type': 'str', 'choices': ['absent', 'present'], 'default': 'present'},
+        },
+        required_if=[('state', 'present', ('upstreams',))],
+        supports_check_mode=True,
+    )
+    try:
+        result = run(module, _cache_plan.Host(), State())
+    except ConfigError as exc:
+        module.fail_json(msg=str(exc))
+    module.exit_json(**result)
+
+
+if __name__ == '__main__':
+    main()

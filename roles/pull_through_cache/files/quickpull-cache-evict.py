@@ -1,0 +1,60 @@
+# Copyright (c) 2026, quickpull.registry contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Keeps what the instances of a pull-through cache store below a limit: the blobs that were used least recently go first.
+
+The registry knows no limit. It runs on meanwhile: a blob that is gone is fetched from the upstream again when somebody asks for it
+(registry/proxy/proxyblobstore.go: what the local store does not have is asked of the remote one).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+
+CONFIG = '/etc/quickpull-cache/evict.json'
+# Below the limit by as much, so that not each new blob is the end of an old one.
+ENOUGH = 0.9
+
+
+def blobs(store):
+    """Of each blob: when it was used last, its bytes, its directory."""
+    for instance in sorted(os.listdir(store)):
+        root = os.path.join(store, instance, 'docker/registry/v2/blobs/sha256')
+        for folder, _folders, files in os.walk(root):
+            if 'data' not in files:
+                continue
+            try:
+                info = os.stat(os.path.join(folder, 'data'))
+            except FileNotFoundError:
+                continue
+            yield max(info.st_atime, info.st_mtime), info.st_size, folder
+
+
+def evict(store, limit):
+    """Returns the bytes that are left, and how many blobs went."""
+    found = sorted(blobs(store))
+    total = sum(size for _used, size, _folder in found)
+    if total <= limit:
+        return total, 0
+    gone = 0
+    for _used, size, folder in found:
+        if total <= limit * ENOUGH:
+            break
+        shutil.rmtree(folder, ignore_errors=True)
+        total -= size
+        gone += 1
+    return total, gone
+
+
+def main():
+    with open(sys.argv[1] if len(sys.argv) > 1 else CONFIG, encoding='utf-8') as file:
+        config = json.load(file)
+    left, gone = evict(config['store'], config['limit'])
+    print(f'{left} bytes of {config["limit"]} are used; {gone} blobs were taken away.')
+
+
+if __name__ == '__main__':
+    main()

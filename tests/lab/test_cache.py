@@ -1,0 +1,309 @@
+# Copyright (c) 2026, quickpull.registry contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The role pull_through_cache on a host of its own, and real clients on the others: what their pulls ask of the upstream is in its log."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import hashlib
+import json
+import time
+import typing as t
+import urllib.error
+import urllib.request
+
+import pytest
+
+from lab import cri
+from lab.api import Host, Lab, PlaybookRun
+from lab.containers import HUB_LOGIN
+
+PLAY = '- hosts: lab-bookworm\n  gather_facts: false\n  roles: [quickpull.registry.pull_through_cache]\n'
+PORT = 5000
+PROXY = 'http://proxyuser:lab%3Aproxy%40pass@proxy.lab:3129'
+HUB_IMAGE, QUAY_IMAGE, BIG = 'docker.io/library/busybox:latest', 'quay.io/library/busybox:latest', 'library/big'
+INDEX = 'application/vnd.oci.image.index.v1+json, application/vnd.docker.distribution.manifest.list.v2+json'
+MANIFEST = 'application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json'
+
+
+def run_role(lab: Lab, **variables: t.Any) -> PlaybookRun:
+    given = {'upstreams': ['docker.io', 'quay.io'], 'packages': [], 'size': '2g', 'store_size': '1g', **variables}
+    return lab.only('lab-bookworm').playbook(PLAY, extra_vars={f'pull_through_cache_{name}': value for name, value in given.items()})
+
+
+@pytest.fixture(scope='module')
+def cache(lab: Lab) -> t.Iterator[Host]:
+    """The host that is the cache; the others are its clients."""
+    lab.everywhere(Host.reset)
+    run_role(lab).ok()
+    yield lab.hosts['lab-bookworm']
+    lab.everywhere(Host.reset)
+
+
+@pytest.fixture(scope='module')
+def clients(lab: Lab, cache: Host, tmp_path_factory: pytest.TempPathFactory) -> list[Host]:
+    """Each with Docker, containerd and Podman that pull through the cache, because it is in the inventory."""
+    here = lab.only('lab-trixie', 'lab-forky')
+    variables = {
+        'registry_access_engines': ['docker', 'containerd', 'podman'], 'registry_access_probe_images': [HUB_IMAGE, QUAY_IMAGE],
+        'registry_access_probe_deadline': 10,
+    }  # fmt: skip
+    inventory = tmp_path_factory.mktemp('inventory') / 'hosts.yml'
+    group = 'registry_caches: {hosts: {lab-bookworm: {pull_through_cache_upstreams: [docker.io, quay.io]}}}'
+    inventory.write_text(f'{lab.place.inventory.read_text()}{group}\n')
+    here.playbook('playbooks/site.yml', inventory=inventory, extra_vars=variables).ok()
+    return list(here.hosts.values())
+
+
+def asked(lab: Lab, since: float, what: str = '') -> list[str]:
+    """What the upstreams answered to anybody."""
+    return [line['path'] for line in lab.access_log('hub', since) if what in line['path'] and '/v2/' in line['path'] and line['path'] != '/v2/']
+
+
+def fetch(cache: Host, path: str, accept: str = '', **headers: str) -> bytes:
+    request = urllib.request.Request(f'http://{cache.address}:{PORT}{path}', headers={'Accept': accept, **headers} if accept else headers)
+    with urllib.request.urlopen(request, timeout=120) as answer:
+        data: bytes = answer.read()
+        return data
+
+
+def status(cache: Host, path: str, method: str = 'GET', **headers: str) -> int:
+    try:
+        request = urllib.request.Request(f'http://{cache.address}:{PORT}{path}', method=method, headers=headers)
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as exc:
+        return exc.code
+
+
+def layer_of(cache: Host, repository: str) -> str:
+    """The digest of an image's largest layer."""
+    tree = json.loads(fetch(cache, f'/v2/{repository}/manifests/latest', f'{INDEX}, {MANIFEST}'))
+    if 'manifests' in tree:
+        tree = json.loads(fetch(cache, f'/v2/{repository}/manifests/{tree["manifests"][0]["digest"]}', MANIFEST))
+    return str(max(tree['layers'], key=lambda one: int(one['size']))['digest'])
+
+
+def forget(cache: Host) -> None:
+    """Start with nothing stored."""
+    cache.run('systemctl stop "quickpull-cache*"; rm -rf /var/lib/quickpull-cache/*/docker /var/cache/quickpull-cache/blobs; '
+              'systemctl start quickpull-cache@docker.io quickpull-cache@quay.io quickpull-cache-front')
+    wait(cache)
+
+
+def wait(cache: Host, seconds: float = 20) -> None:
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            ready = cache.run('curl -fso /dev/null http://127.0.0.1:5101/v2/ && curl -fso /dev/null http://127.0.0.1:5102/v2/', check=False)
+            if ready.returncode == 0 and status(cache, '/-/health') == 200:
+                return
+        except OSError:
+            pass
+        assert time.monotonic() < end, cache.run('journalctl -u "quickpull-cache*" --no-pager | tail -20').stdout
+        time.sleep(0.1)
+
+
+def pull_by_docker(host: Host) -> None:
+    host.run('docker image rm -f busybox >/dev/null 2>&1; true')
+    host.cold()
+    host.run(['docker', 'pull', '-q', HUB_IMAGE])
+
+
+def pull_by_cri(host: Host, image: str) -> None:
+    cri.cold(host)
+    host.run('for at in $(ctr -n k8s.io content ls -q); do ctr -n k8s.io content rm "$at" >/dev/null; done')
+    with cri.connect(host) as client:
+        client.pull(image)
+
+
+def pull_by_podman(host: Host, image: str) -> None:
+    host.run('podman rmi -af >/dev/null 2>&1; true')
+    host.run(['podman', 'pull', '-q', image])
+
+
+def pull_by_all(host: Host) -> None:
+    pull_by_docker(host)
+    for image in (HUB_IMAGE, QUAY_IMAGE):
+        pull_by_cri(host, image)
+        pull_by_podman(host, image)
+
+
+def test_a_second_run_changes_nothing(lab: Lab, cache: Host) -> None:
+    assert run_role(lab).ok().changed() == 0
+
+
+def test_the_first_pull_fills_and_the_others_ask_nobody_else(lab: Lab, cache: Host, clients: list[Host]) -> None:
+    """Three engines on two hosts, of two registries: what one pulled, the others get while the upstreams hear nothing."""
+    forget(cache)
+    since = lab.mark()
+    pull_by_all(clients[0])
+    assert asked(lab, since, '/blobs/')
+    assert {line['client'] for line in lab.access_log('hub', since)} == {cache.address}
+    since = lab.mark()
+    lab.everywhere(lambda host: pull_by_all(host) if host in clients else None)
+    assert asked(lab, since) == []
+
+
+@pytest.mark.parametrize('how', ['DROP', 'REJECT'])
+def test_cut_off_from_its_upstreams_it_serves_what_it_has(lab: Lab, cache: Host, clients: list[Host], how: str) -> None:
+    """Nor do its clients go around it, though they could."""
+    pull_by_all(clients[0])
+    upstream = cache.out('getent hosts registry-1.docker.io').split()[0]
+    cache.run(f'iptables -I OUTPUT -d {upstream} -p tcp -j {how}')
+    since = lab.mark()
+    try:
+        pull_by_all(clients[1])
+        cache.run('systemctl kill -s KILL quickpull-cache@docker.io quickpull-cache@quay.io quickpull-cache-front')
+        end = time.monotonic() + 20
+        while cache.run('curl -fso /dev/null http://127.0.0.1:5000/-/health', check=False).returncode:
+            assert time.monotonic() < end
+            time.sleep(0.1)
+        pull_by_all(clients[0])
+    finally:
+        cache.run(f'iptables -D OUTPUT -d {upstream} -p tcp -j {how}')
+    assert asked(lab, since) == []
+    wait(cache, 60)
+
+
+def test_a_hundred_cold_pulls_at_once_reach_the_upstream_twice(lab: Lab, cache: Host) -> None:
+    """Once for the clients and once for the registry's own copy; without the front each client would be a request more."""
+    forget(cache)
+    layer = layer_of(cache, BIG)
+    since = lab.mark()
+    with concurrent.futures.ThreadPoolExecutor(100) as pool:
+        digests = set(pool.map(lambda _number: hashlib.sha256(fetch(cache, f'/v2/{BIG}/blobs/{layer}')).hexdigest(), range(100)))
+    assert digests == {layer.partition(':')[2]}
+    time.sleep(0.5)
+    assert 1 <= len([line for line in lab.access_log('hub', since) if layer in line['path'] and line['method'] == 'GET']) <= 2
+
+
+def test_killed_in_the_middle_of_a_pull_nothing_is_spoilt(lab: Lab, cache: Host) -> None:
+    for delay in (0.02, 0.1, 0.3):
+        forget(cache)
+        layer = layer_of(cache, BIG)
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            jobs = [pool.submit(fetch, cache, f'/v2/{BIG}/blobs/{layer}') for _number in range(4)]
+            time.sleep(delay)
+            cache.run('systemctl kill -s KILL quickpull-cache@docker.io quickpull-cache-front')
+        broken = [job for job in jobs if job.exception()]
+        whole = [job.result() for job in jobs if job not in broken]
+        wait(cache)
+        after = [fetch(cache, f'/v2/{BIG}/blobs/{layer}') for _number in range(2)]
+        assert {hashlib.sha256(data).hexdigest() for data in (*whole, *after)} == {layer.partition(':')[2]}
+        assert len(broken) > 0 or delay > 0.1
+
+
+def used(cache: Host, path: str) -> int:
+    return int(cache.out(f'du -sb {path} 2>/dev/null | cut -f1') or 0)
+
+
+def test_the_limits_are_kept_and_what_went_comes_again(lab: Lab, cache: Host) -> None:
+    """The front's manager looks every few seconds, the timer every ten minutes."""
+    forget(cache)
+    run_role(lab, size='40m', store_size='40m').ok()
+    wait(cache)
+    tree = json.loads(fetch(cache, f'/v2/{BIG}/manifests/latest', f'{INDEX}, {MANIFEST}'))
+    layers = [str(one['digest']) for one in tree['layers'] if int(one['size']) > 1 << 24]
+    assert len(layers) == 2  # of 32 MB each
+    for layer in layers:
+        fetch(cache, f'/v2/{BIG}/blobs/{layer}')
+    end = time.monotonic() + 30
+    while used(cache, '/var/cache/quickpull-cache/blobs') > 42 << 20:
+        assert time.monotonic() < end
+        time.sleep(0.5)
+    end = time.monotonic() + 30
+    while used(cache, '/var/lib/quickpull-cache/docker.io/docker/registry/v2/blobs') < 60 << 20:  # the registry stores behind the answer
+        assert time.monotonic() < end
+        time.sleep(0.5)
+    pid = cache.out('systemctl show -p MainPID --value quickpull-cache@docker.io')
+    cache.run('systemctl start quickpull-cache-evict.service')
+    assert used(cache, '/var/lib/quickpull-cache/docker.io/docker/registry/v2/blobs') < 40 << 20
+    cache.run('systemctl stop quickpull-cache-front; rm -rf /var/cache/quickpull-cache/blobs; systemctl start quickpull-cache-front')
+    wait(cache)
+    for layer in layers:
+        assert hashlib.sha256(fetch(cache, f'/v2/{BIG}/blobs/{layer}')).hexdigest() == layer.partition(':')[2]
+    assert cache.out('systemctl show -p MainPID --value quickpull-cache@docker.io') == pid
+    assert 'enabled' in cache.out('systemctl is-enabled quickpull-cache-evict.timer')
+    run_role(lab).ok()
+    wait(cache)
+
+
+def test_each_form_of_asking_finds_its_registry(lab: Lab, cache: Host) -> None:
+    for path, host in (
+        ('/v2/library/busybox/manifests/latest?ns=quay.io', ''),
+        ('/v2/quay.io/library/busybox/manifests/latest', ''),
+        ('/v2/library/busybox/manifests/latest', 'quay.io.cache.lan'),
+    ):
+        forget(cache)
+        since = lab.mark()
+        fetch(cache, path, f'{INDEX}, {MANIFEST}', **({'Host': host} if host else {}))
+        assert {line['host'] for line in lab.access_log('hub', since) if '/manifests/' in line['path']} == {'quay.io'}, path
+
+
+def test_it_is_no_open_proxy(cache: Host) -> None:
+    assert status(cache, '/v2/library/busybox/manifests/latest?ns=evil.example') == 404
+    assert status(cache, '/v2/evil.example/library/busybox/manifests/latest') == 404
+    assert status(cache, '/v2/library/busybox/blobs/uploads/', 'POST') == 405
+    assert status(cache, '/other') == 404
+    assert status(cache, '/-/health') == 200
+
+
+def test_a_login_and_a_proxy_on_the_way_up_and_tls_and_logins_on_the_way_down(lab: Lab, cache: Host) -> None:
+    cache.run('openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=cache.lab -addext subjectAltName=DNS:cache.lab '
+              '-keyout /root/tls.key -out /root/tls.crt 2>/dev/null')
+    password = 'S3CRET-\'" of #clients'
+    run = run_role(
+        lab, upstreams=[{'name': 'docker.io', 'username': HUB_LOGIN['user'], 'password': HUB_LOGIN['password'], 'proxy': PROXY}, 'quay.io'],
+        certificate='/root/tls.crt', key='/root/tls.key', clients=[{'username': 'ci', 'password': password}],
+    ).ok()  # fmt: skip
+    assert not any(secret in run.stdout + run.stderr for secret in (HUB_LOGIN['password'], password, 'lab%3Aproxy'))
+    cache.run('rm -rf /var/lib/quickpull-cache/*/docker; systemctl stop quickpull-cache-front; rm -rf /var/cache/quickpull-cache/blobs; '
+              'systemctl start quickpull-cache-front; sleep 1')
+    since = lab.mark()
+    ask = f'curl -s -o /dev/null -w %{{http_code}} --cacert /root/tls.crt --resolve cache.lab:{PORT}:127.0.0.1 https://cache.lab:{PORT}'
+    path = '/v2/library/busybox/manifests/latest'
+    assert cache.out(f'{ask}{path}') == '401'
+    assert cache.out(f'{ask}{path} -u ci:wrong') == '401'
+    assert cache.run(['sh', '-c', f'{ask}{path} -u "ci:$(cat)"'], stdin=password).stdout == '200'
+    assert cache.out(f'{ask}/-/health') == '200'
+    assert HUB_LOGIN['user'] in {line['user'] for line in lab.access_log('hub', since)}  # at the token server; the address is the proxy's
+    assert [line['user'] for line in lab.access_log('proxy', since, client=cache)]
+    assert run_role(
+        lab, upstreams=[{'name': 'docker.io', 'username': HUB_LOGIN['user'], 'password': HUB_LOGIN['password'], 'proxy': PROXY}, 'quay.io'],
+        certificate='/root/tls.crt', key='/root/tls.key', clients=[{'username': 'ci', 'password': password}],
+    ).ok().changed() == 0  # fmt: skip
+    run_role(lab).ok()
+    wait(cache)
+
+
+def test_a_mistake_leaves_the_service_as_it_was(lab: Lab, cache: Host) -> None:
+    before = cache.out('sha256sum /etc/quickpull-cache/*; systemctl show -p MainPID quickpull-cache-front quickpull-cache@docker.io')
+    cache.run('openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=a -keyout /root/a.key -out /root/a.crt 2>/dev/null; '
+              'openssl genrsa -out /root/b.key 2048 2>/dev/null')
+    login = {'name': 'docker.io', 'username': 'acme', 'password': 'S3CRET-and-wrong'}
+    for variables, words in (
+        ({'port': 22}, 'another program listens on 0.0.0.0:22'),
+        ({'size': '9000t'}, 'is more than 90 % of the file system'),
+        ({'size': 'much'}, 'is no size'),
+        ({'certificate': '/root/a.crt', 'key': '/root/b.key'}, 'cannot be used'),
+        ({'upstreams': [login, 'quay.io']}, 'refuses the login of acme'),
+        ({'upstreams': ['docker.io', 'docker.io']}, 'named twice'),
+        ({'upstreams': [{'name': 'docker.io', 'port': 22}]}, 'taken by another program'),
+    ):
+        run = run_role(lab, **variables)
+        assert run.rc != 0 and words in ' '.join(run.stdout.split()), (words, run.stdout)
+        assert 'S3CRET' not in run.stdout + run.stderr
+        assert cache.out('sha256sum /etc/quickpull-cache/*; systemctl show -p MainPID quickpull-cache-front quickpull-cache@docker.io') == before
+
+
+def test_an_upstream_less_and_then_nothing(lab: Lab, cache: Host) -> None:
+    run_role(lab, upstreams=['docker.io']).ok()
+    assert cache.run('systemctl is-active quickpull-cache@quay.io', check=False).stdout.strip() == 'inactive'
+    assert status(cache, '/v2/library/busybox/manifests/latest?ns=quay.io') == 404
+    assert status(cache, '/v2/') == 200
+    run_role(lab, state='absent').ok()
+    assert cache.run('ls -d /etc/quickpull-cache /etc/systemd/system/quickpull-cache*', check=False).stdout == ''
+    assert cache.run('systemctl list-units --all --no-legend "quickpull-cache*"').stdout.strip() == ''
+    assert run_role(lab, state='absent').ok().changed() == 0

@@ -1,0 +1,64 @@
+# Copyright (c) 2026, quickpull.registry contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The program that the role pull_through_cache puts on a cache."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import typing as t
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.quickpull.registry.plugins.module_utils import _cache_model
+
+PROGRAM = Path(_cache_model.__file__).resolve().parents[2] / 'roles/pull_through_cache/files/quickpull-cache-evict.py'
+
+
+@pytest.fixture(scope='module', name='program')
+def load() -> t.Any:
+    spec = importlib.util.spec_from_file_location('quickpull_cache_evict', PROGRAM)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def put(store: Path, instance: str, name: str, size: int, used: int) -> Path:
+    data = store / instance / 'docker/registry/v2/blobs/sha256' / name[:2] / name / 'data'
+    data.parent.mkdir(parents=True)
+    data.write_bytes(b'x' * size)
+    os.utime(data, (used, used))
+    return data.parent
+
+
+def test_what_was_used_least_recently_goes_first(program: t.Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    old, middle, new = put(tmp_path, 'docker.io', 'aa1', 50, 1), put(tmp_path, 'quay.io', 'aa2', 30, 2), put(tmp_path, 'docker.io', 'bb1', 30, 3)
+    link = tmp_path / 'docker.io/docker/registry/v2/repositories/a/_layers/sha256/aa1/link'
+    link.parent.mkdir(parents=True)
+    link.write_text('sha256:aa1')
+    (tmp_path / 'docker.io/scheduler-state.json').write_text('{}')
+    config = tmp_path / 'evict.json'
+    config.write_text(json.dumps({'store': str(tmp_path), 'limit': 100}))
+    program.sys.argv = ['evict', str(config)]
+    program.main()
+    assert not old.exists() and middle.exists() and new.exists() and link.exists()
+    assert capsys.readouterr().out == '60 bytes of 100 are used; 1 blobs were taken away.\n'
+
+
+@given(sizes=st.lists(st.integers(0, 40), max_size=6), limit=st.integers(0, 120))
+def test_the_limit_is_kept_and_no_more_is_taken_than_that_takes(program: t.Any, tmp_path_factory: pytest.TempPathFactory, sizes: list[int], limit: int) -> None:
+    store = tmp_path_factory.mktemp('store')
+    folders = [put(store, 'one', f'{number:02}', size, number + 1) for number, size in enumerate(sizes)]
+    left, gone = program.evict(str(store), limit)
+    there = [folder.exists() for folder in folders]
+    assert there == sorted(there) and there.count(False) == gone
+    assert left == sum(size for size, stays in zip(sizes, there) if stays) <= limit
+    if gone:
+        assert left + sizes[gone - 1] > limit * program.ENOUGH
+    assert program.evict(str(store), limit) == (left, 0)

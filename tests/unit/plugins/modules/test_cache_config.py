@@ -1,0 +1,144 @@
+# Copyright (c) 2026, quickpull.registry contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import json
+import typing as t
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.quickpull.registry.plugins.module_utils import _cache_plan, _login_check
+from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
+from ansible_collections.quickpull.registry.plugins.module_utils._login_check import Verdict
+from ansible_collections.quickpull.registry.plugins.module_utils._state import State
+from ansible_collections.quickpull.registry.plugins.module_utils._systemd import Result
+from ansible_collections.quickpull.registry.plugins.modules import cache_config
+from ansible_collections.quickpull.registry.tests.unit.plugins.fake_module import FakeModule
+
+DEFAULTS: dict[str, t.Any] = {
+    'upstreams': ['docker.io', 'quay.io'], 'address': '0.0.0.0', 'port': 5000, 'size': '1m', 'store_size': '1m', 'fresh_for': 300, 'certificate': None,
+    'key': None, 'clients': None, 'verify_logins': True, 'deadline': 5.0, 'owner': 'pull_through_cache', 'state': 'present',
+}  # fmt: skip
+LOGIN = {'name': 'docker.io', 'username': 'acme', 'password': 'S3CRET'}
+
+
+class Place:
+    """A host in a folder, with an nginx that says what it is told to say."""
+
+    def __init__(self, root: Path) -> None:
+        self.root, self.files = root, root / 'etc/quickpull-cache'
+        self.nginx = Result(0)
+        self.front_runs = False
+        self.state = State(str(root / 'state'))
+        self.warnings: list[str] = []
+        binary = root / 'usr/sbin/nginx'
+        binary.parent.mkdir(parents=True)
+        binary.touch(0o755)
+
+    def runner(self, command: t.Sequence[str], _timeout: float) -> Result:
+        if command[0] == 'systemctl':
+            return Result(0 if self.front_runs else 3)
+        return self.nginx
+
+    def run(self, *, check: bool = False, **params: t.Any) -> dict[str, t.Any]:
+        module = FakeModule(check, {**DEFAULTS, **params})
+        try:
+            return cache_config.run(t.cast(t.Any, module), _cache_plan.Host(str(self.root), self.runner), self.state)
+        finally:
+            self.warnings = module.warnings
+
+    def tree(self) -> dict[str, tuple[int, str]]:
+        return {str(path.relative_to(self.root)): (path.stat().st_mode & 0o777, path.read_text()) for path in self.files.rglob('*') if path.is_file()}
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+    monkeypatch.setattr(_cache_plan, 'port_taken', lambda _port, _address='127.0.0.1': False)
+    monkeypatch.setattr(_login_check, 'check', lambda _question, _settings: Verdict(_login_check.VERIFIED, ''))
+    return Place(tmp_path)
+
+
+def test_written_once_and_taken_away(place: Place) -> None:
+    predicted, first, second = place.run(check=True), place.run(), place.run()
+    assert predicted == first and (first['changed'], second['changed']) == (True, False)
+    assert [(one['name'], one['port'], one['metrics_port'], one['changed']) for one in first['instances']] == [
+        ('docker.io', 5101, 5201, True), ('quay.io', 5102, 5202, True),
+    ]  # fmt: skip
+    assert first['restart'] == ['quickpull-cache@docker.io.service', 'quickpull-cache@quay.io.service', 'quickpull-cache-front.service']
+    assert (second['restart'], second['stop']) == ([], [])
+    assert sorted(path.name for path in place.files.iterdir()) == ['docker.io.env', 'docker.io.yml', 'evict.json', 'front.conf', 'quay.io.env', 'quay.io.yml']
+    gone = place.run(state='absent')
+    assert gone['stop'] == [
+        'quickpull-cache@docker.io.service', 'quickpull-cache@quay.io.service', 'quickpull-cache-front.service', 'quickpull-cache-evict.timer',
+    ]  # fmt: skip
+    assert not place.files.exists() and not place.run(state='absent')['changed']
+
+
+def test_an_instance_keeps_its_port_and_one_that_is_not_named_goes(place: Place) -> None:
+    place.run()
+    told = place.run(upstreams=['ghcr.io', 'quay.io'])
+    assert {one['name']: one['port'] for one in told['instances']} == {'ghcr.io': 5101, 'quay.io': 5102}
+    assert told['stop'] == ['quickpull-cache@docker.io.service']
+    assert told['restart'] == ['quickpull-cache@ghcr.io.service', 'quickpull-cache-front.service']
+
+
+def test_secrets_are_for_root_and_for_nobody_who_looks(place: Place) -> None:
+    told = place.run(upstreams=[LOGIN], clients=[{'username': 'ci', 'password': 'S3CRET-too'}])
+    tree = place.tree()
+    assert tree['etc/quickpull-cache/docker.io.env'][0] == 0o600
+    assert 'S3CRET' in tree['etc/quickpull-cache/docker.io.env'][1]
+    assert all('S3CRET' not in text for name, (_mode, text) in tree.items() if not name.endswith('.env'))
+    assert 'S3CRET' not in json.dumps(told)
+    assert 'auth_basic_user_file' in tree['etc/quickpull-cache/front.conf'][1]
+    assert not place.run(upstreams=[LOGIN], clients=[{'username': 'ci', 'password': 'S3CRET-too'}])['changed']
+    changed = place.run(upstreams=[{**LOGIN, 'password': 'other'}])
+    assert changed['restart'] == ['quickpull-cache@docker.io.service', 'quickpull-cache-front.service']  # the latter since clients need no login any more
+
+
+@pytest.mark.parametrize('params, words', [
+    ({'size': '9000t'}, 'is more than 90 % of the file system'),
+    ({'store_size': '0'}, 'store_size'),
+    ({'address': 'cache.lan'}, "'cache.lan' is no IP address"),
+    ({'certificate': '/a.crt'}, 'certificate and key go together'),
+    ({'certificate': '/nope.crt', 'key': '/nope.key'}, 'cannot be used'),
+    ({'upstreams': [{'name': 'docker.io', 'ca_path': '/nope.pem'}]}, 'ca_path: there is no file'),
+])  # fmt: skip
+def test_a_mistake_leaves_the_files(place: Place, params: dict[str, t.Any], words: str) -> None:
+    place.run()
+    before = place.tree()
+    with pytest.raises(ConfigError, match=words):
+        place.run(**params)
+    assert place.tree() == before
+
+
+def test_what_nginx_refuses_is_not_written(place: Place) -> None:
+    place.nginx = Result(1, '', 'nginx: [emerg] unknown directive in /tmp/x\n')
+    with pytest.raises(ConfigError, match=r'nginx refuses what would be written: .*unknown directive'):
+        place.run()
+    (place.root / 'usr/sbin/nginx').unlink()
+    with pytest.raises(ConfigError, match='There is no nginx on this host'):
+        place.run()
+    assert not place.files.exists()
+
+
+def test_a_login_that_is_refused_is_an_error_and_one_that_nobody_answers_a_warning(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    verdict = Verdict(_login_check.REFUSED, 'It says no.')
+    monkeypatch.setattr(_login_check, 'check', lambda _question, _settings: verdict)
+    with pytest.raises(ConfigError, match=r'docker\.io refuses the login of acme: It says no\.'):
+        place.run(upstreams=[LOGIN])
+    assert not place.files.exists()
+    verdict = Verdict(_login_check.UNREACHABLE, 'Nobody answers.')
+    assert place.run(upstreams=[LOGIN])['changed']
+    assert place.warnings == ['The login at docker.io was not verified: Nobody answers.']
+
+
+def test_a_port_of_somebody_else(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_cache_plan, 'port_taken', lambda port, address='127.0.0.1': (port, address) == (5000, '0.0.0.0'))
+    with pytest.raises(ConfigError, match=r'another program listens on 0\.0\.0\.0:5000'):
+        place.run()
+    assert place.run(port=5001)['changed']
+    monkeypatch.setattr(_cache_plan, 'port_taken', lambda _port, _address='127.0.0.1': True)
+    place.front_runs = True  # it is the front that listens, and the instances on theirs
+    assert not place.run(port=5001)['changed']
