@@ -50,7 +50,8 @@ class Recipe:
         if self.host:
             lines += ['systemctl mask ' + ' '.join(MASKED), 'systemctl set-default multi-user.target', 'systemctl enable ssh.service docker.service']
         if 'nginx-light' in self.packages:
-            lines += ['systemctl disable nginx.service docker-registry.service']
+            # The registry's own configuration lies among Docker's, where tests look for what is left.
+            lines += ['systemctl disable nginx.service docker-registry.service', 'rm -r /etc/docker/registry']
         if 'golang-docker-credential-helpers' in self.packages:
             # Docker's client takes one that it finds on its PATH without being told to.
             lines += [f'mkdir -p {HELPERS}', f'mv /usr/bin/docker-credential-* {HELPERS}/']
