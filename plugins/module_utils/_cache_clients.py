@@ -19,7 +19,7 @@ VARIABLES = (
 
 
 def mirrors(caches: t.Mapping[str, t.Mapping[str, t.Any]]) -> dict[str, list[str]] | None:
-    """The mirrors by upstream; None without caches.
+    """The mirrors by upstream; None without caches. A cache that is to be no more leaves its upstreams, with no mirror of it, so that clients forget it.
 
     The first upstream of a cache is what it serves at its root, where Docker's registry-mirrors ask. The others are below `/v2/NAME`, a form that each
     engine has a way to ask for.
@@ -29,15 +29,14 @@ def mirrors(caches: t.Mapping[str, t.Mapping[str, t.Any]]) -> dict[str, list[str
     """
     found: dict[str, list[str]] = {}
     for host, variables in caches.items():
-        if variables.get('pull_through_cache_state', 'present') != 'present':
-            continue
+        present = variables.get('pull_through_cache_state', 'present') == 'present'
         url = _url(host, variables)
         upstreams = parse_upstreams(variables.get('pull_through_cache_upstreams') or list(DEFAULT_UPSTREAMS))
         for number, upstream in enumerate(upstreams):
             # Docker asks no mirror below a path, so that its Hub is at the root or nowhere.
             at_root = number == 0
             if at_root or upstream.name != DOCKER_HUB:
-                found.setdefault(upstream.name, []).append(url if at_root else f'{url}/v2/{upstream.name}')
+                found.setdefault(upstream.name, []).extend([url if at_root else f'{url}/v2/{upstream.name}'] if present else [])
     return found or None
 
 

@@ -21,14 +21,14 @@ import os
 import re
 import typing as t
 
-from ansible_collections.quickpull.registry.plugins.module_utils._cache_model import FRONT_DIR, USER, Front, Upstream
+from ansible_collections.quickpull.registry.plugins.module_utils._cache_model import FRONT_DIR, HEALTH_PATH, USER, Front, Upstream
+from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._owned_files import FIRST_LINE, Content
 
 RUN_DIR = '/run/quickpull-cache-front'
-#: Where the front says that it is well, and where an instance says so of itself.
-HEALTH_PATH = '/-/health'
 
 _CACHE = 'quickpull'
+_CLIENT = re.compile(r'[^\s:#]+\Z')
 # A client waits that long for another one to bring a blob before it asks for itself. The registry sends no byte of it meanwhile.
 _LOCK_SECONDS = 900
 # An upstream that lets packets vanish keeps the registry waiting for good; what a tag meant last is told then.
@@ -68,7 +68,7 @@ def config(upstreams: t.Sequence[Upstream], front: Front) -> Content:
         *_auth(front),
         *_proxying(),
         f'    location = {HEALTH_PATH} {{ auth_basic off; default_type text/plain; return 200 "ok\\n"; }}',
-        '    location = /v2/ { proxy_pass http://$quickpull_backend; proxy_cache_valid 200 10s; proxy_cache_key "$quickpull_backend ping"; }',
+        '    location = /v2/ { proxy_pass http://$quickpull_backend; proxy_cache_valid 200 10s; proxy_cache_key "$quickpull_backend $request_method ping"; }',
         *_location(r'~ ^/v2/.+/blobs/', '365d'),
         *_location(r'~ ^/v2/.+/manifests/[a-z0-9]+:', '365d'),
         *_location(r'~ ^/v2/.+/(manifests|tags)/', f'{front.fresh_for}s', f'proxy_read_timeout {_TAG_SECONDS}s;'),
@@ -80,7 +80,13 @@ def config(upstreams: t.Sequence[Upstream], front: Front) -> Content:
 
 
 def htpasswd(clients: t.Sequence[t.Mapping[str, str]], before: str = '') -> Content:
-    """Who may pull, as salted hashes (nginx knows {SSHA} everywhere); a hash that still fits is kept, so that nothing changes from run to run."""
+    """Who may pull, as salted hashes (nginx knows {SSHA} everywhere); a hash that still fits is kept, so that nothing changes from run to run.
+
+    :raises ConfigError: for a name that cannot stand in such a file.
+    """
+    for client in clients:
+        if not _CLIENT.match(client['username']):
+            raise ConfigError(f'clients: {client["username"]!r} cannot be the name of a client; use no colon, no space and no number sign.', key='clients')
     known = dict(line.split(':', 1) for line in before.splitlines() if ':' in line and not line.startswith('#'))
     lines = []
     for client in clients:
@@ -108,12 +114,13 @@ def listens_in(text: str) -> tuple[str, int] | None:
 
 
 def _backend(upstream: Upstream) -> str:
-    return 'cache_' + re.sub('[^a-z0-9]', '_', upstream.name)
+    return f'cache_{upstream.port}'  # of two names one could become the other's without their dots and dashes
 
 
 def _maps(upstreams: t.Sequence[Upstream], names: str) -> list[str]:
     first = upstreams[0]
-    chosen = [f'    "{one.name}" {_backend(one)};' for one in upstreams]
+    # nginx leaves a parameter as it came, and Go writes a colon in one as %3A.
+    chosen = [f'    "{name}" {_backend(one)};' for one in upstreams for name in dict.fromkeys((one.name, one.name.replace(':', '%3A')))]
     return [
         f'  map $uri $quickpull_by_path {{ default ""; "~^/v2/(?<quickpull_path_name>{names})/." $quickpull_path_name; }}',
         f'  map $host $quickpull_by_host {{ default "{first.name}"; "~^(?<quickpull_host_name>{names})\\." $quickpull_host_name; }}',

@@ -18,6 +18,7 @@ from ansible_collections.quickpull.registry.plugins.module_utils._errors import 
 from ansible_collections.quickpull.registry.plugins.module_utils._hosts_toml import SERVERS, check_upstream
 from ansible_collections.quickpull.registry.plugins.module_utils._mirror import check_url
 from ansible_collections.quickpull.registry.plugins.module_utils._plain import type_name
+from ansible_collections.quickpull.registry.plugins.module_utils._probe_options import parse_proxies
 
 #: Whom the instances and the workers of the front run as. The role makes it.
 USER = 'quickpull-cache'
@@ -29,6 +30,9 @@ FRONT_DIR = '/var/cache/quickpull-cache'
 INSTANCE_UNIT = 'quickpull-cache@{}.service'
 FRONT_UNIT = 'quickpull-cache-front.service'
 EVICT_TIMER = 'quickpull-cache-evict.timer'
+
+#: Where the front says that it is well.
+HEALTH_PATH = '/-/health'
 
 #: What the role's variables are where the inventory says nothing of them.
 DEFAULT_PORT = 5000
@@ -85,6 +89,12 @@ class Front:
     key: str = ''
     htpasswd: str = ''
 
+    @property
+    def health_url(self) -> str:
+        """Where the host itself asks whether the front is well."""
+        here = {'0.0.0.0': '127.0.0.1', '::': '::1'}.get(self.address, self.address)  # noqa: S104
+        return f'http{"s" if self.certificate else ""}://{f"[{here}]" if ":" in here else here}:{self.port}{HEALTH_PATH}'
+
 
 def parse_size(text: t.Any, key: str) -> int:
     """Bytes of a size such as ``50g``. Raises ConfigError."""
@@ -126,6 +136,7 @@ def _parse_upstream(raw: t.Any, key: str) -> Upstream:
         port = -1
     if port and not 1 <= port <= 65535 - METRICS_OFFSET:
         raise ConfigError(f'{key}.port: {raw.get("port")!r} is no port, or leaves no room for that of the metrics, which is {METRICS_OFFSET} higher.', key=key)
+    parse_proxies(given.get('proxy'), [])
     return Upstream(name, url, port=port, **{name: str(value) for name, value in given.items()})
 
 

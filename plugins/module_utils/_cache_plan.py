@@ -17,9 +17,27 @@ import tempfile
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.quickpull.registry.plugins.module_utils import _auth_file, _cache_front, _cache_registry, _io, _login_check, _owned_files, _systemd
+from ansible_collections.quickpull.registry.plugins.module_utils import (
+    _as_user,
+    _auth_file,
+    _cache_front,
+    _cache_registry,
+    _io,
+    _login_check,
+    _owned_files,
+    _systemd,
+)
 from ansible_collections.quickpull.registry.plugins.module_utils._auth_file import Secret
-from ansible_collections.quickpull.registry.plugins.module_utils._cache_model import CONFIG_DIR, FRONT_DIR, FRONT_UNIT, STORAGE_DIR, Front, Upstream, with_ports
+from ansible_collections.quickpull.registry.plugins.module_utils._cache_model import (
+    CONFIG_DIR,
+    FRONT_DIR,
+    FRONT_UNIT,
+    STORAGE_DIR,
+    USER,
+    Front,
+    Upstream,
+    with_ports,
+)
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._owned_files import Content
 from ansible_collections.quickpull.registry.plugins.module_utils._probe_options import parse_proxies
@@ -66,6 +84,12 @@ def instances(host: Host) -> dict[str, int]:
         if port:
             found[os.path.basename(path)[: -len('.yml')]] = port
     return found
+
+
+def enabled(host: Host) -> list[str]:
+    """The units of a cache that systemd starts: those that somebody has to stop, also where a run died after their files went."""
+    links = glob.glob(host.path('/etc/systemd/system/*.wants/quickpull-cache*'))
+    return sorted({os.path.basename(link) for link in links})
 
 
 def wanted(upstreams: t.Sequence[Upstream], front: Front, clients: t.Sequence[t.Mapping[str, str]] | None, store_size: int, host: Host) -> Wanted:
@@ -124,19 +148,26 @@ def check_certificate(front: Front) -> None:
         raise ConfigError(words, path=front.certificate, key='certificate') from exc
 
 
-def check_room(size: int, host: Host) -> None:
-    """Raises ConfigError for a cache that is larger than its file system."""
-    place = host.path(FRONT_DIR)
-    while not os.path.isdir(place):
-        place = os.path.dirname(place)
-    stat = os.statvfs(place)
-    whole = stat.f_blocks * stat.f_frsize
-    if size > whole * 0.9:
-        raise ConfigError(
-            f'size and store_size: {_human(size)} is more than 90 % of the file system of {FRONT_DIR}, which has {_human(whole)}; choose less, '
-            'or mount a larger one there.',
-            key='size',
-        )
+def check_room(size: int, store_size: int, host: Host) -> None:
+    """Raises ConfigError where the front and the stores are to have more than their file systems are large."""
+    wanted_of: dict[int, int] = {}
+    places: dict[int, str] = {}
+    for directory, bytes_there in ((FRONT_DIR, size), (STORAGE_DIR, store_size)):
+        place = host.path(directory)
+        while not os.path.isdir(place):
+            place = os.path.dirname(place)
+        device = os.stat(place).st_dev
+        wanted_of[device] = wanted_of.get(device, 0) + bytes_there
+        places[device] = place
+    for device, number in wanted_of.items():
+        stat = os.statvfs(places[device])
+        whole = stat.f_blocks * stat.f_frsize
+        if number > whole * 0.9:
+            raise ConfigError(
+                f'size and store_size: {_human(number)} is more than 90 % of the file system of {places[device]}, which has {_human(whole)}; choose less, '
+                'or mount a larger one there.',
+                key='size',
+            )
 
 
 def _human(number: int) -> str:
@@ -190,10 +221,12 @@ def check_logins(upstreams: t.Sequence[Upstream], deadline: float) -> list[str]:
 def check_front(content: Content, host: Host) -> None:
     """Let nginx read the configuration before it is in place. Raises ConfigError with its words."""
     if not host.nginx:
-        raise ConfigError('There is no nginx on this host; install it (nginx-light on Debian and Ubuntu), or let the role do so.')
+        raise ConfigError('There is no nginx on this host; install it, or let the role do so.')
     with tempfile.TemporaryDirectory(prefix='quickpull-') as folder:
         place = os.path.join(folder, FRONT_FILE)
         text = content.text.replace(_cache_front.RUN_DIR, folder).replace(FRONT_DIR, folder)
+        if _as_user.missing_users([USER]):  # in check mode the role has not made it
+            text = text.replace(f'user {USER};\n', '')
         with open(place, 'w', encoding='utf-8') as file:
             file.write(text)
         result = host.run((host.path(host.nginx), '-t', '-q', '-e', 'stderr', '-c', place), 30.0)

@@ -51,7 +51,8 @@ def environment(upstream: Upstream) -> Content:
         variables['REGISTRY_PROXY_USERNAME'] = _value(upstream.username)
         variables['REGISTRY_PROXY_PASSWORD'] = _value(upstream.password)
     if upstream.proxy:
-        variables.update(dict.fromkeys(('HTTP_PROXY', 'HTTPS_PROXY'), upstream.proxy), NO_PROXY='localhost,127.0.0.1')
+        proxy = upstream.proxy.replace("'", '%27')  # which is the same in a URL, and does not end the value
+        variables.update(dict.fromkeys(('HTTP_PROXY', 'HTTPS_PROXY'), proxy), NO_PROXY='localhost,127.0.0.1')
     if upstream.ca_path:
         variables['SSL_CERT_DIR'] = f'{CA_DIR}/{upstream.id}:/etc/ssl/certs'
     lines = [f"{name}='{value}'" for name, value in variables.items()]

@@ -34,7 +34,7 @@ def plan(found: Containerd, directory: str, host: Host) -> Migration | None:
         raise ConfigError(found.config_error or f'{found.config_path} cannot be understood.', path=found.config_path)
     place = host.path(found.config_path)
     source = _io.read_file(place)
-    migration = migrate(_containerd_registry.text_of(source) or '', found.dump, directory, found.config_path)
+    migration = migrate(_io.text_of(source) or '', found.dump, directory, found.config_path)
     if migration is None:
         return None
     if found.registry.config_path not in ('', directory):

@@ -158,7 +158,7 @@ def plan_present(state: State, owner: str, found: Containerd, directory: str, ho
     :raises ConfigError: where containerd would make anything else of the file than that key.
     """
     record, file = load(state), _io.read_file(found.config_path)
-    text = text_of(file)
+    text = _io.text_of(file)
     if directory in looked_in(found):
         mine = record.ours and record.directory == directory
         owners = tuple(dict.fromkeys([*record.owners, owner])) if mine else record.owners
@@ -179,7 +179,7 @@ def plan_absent(state: State, owner: str, found: Containerd, host: Host | None =
     owners = tuple(one for one in record.owners if one != owner)
     if not record.ours or owners:
         file = _io.read_file(record.path or found.config_path)
-        return Change(file, text_of(file), replace(record, owners=owners))
+        return Change(file, _io.text_of(file), replace(record, owners=owners))
     change = plan_back(record, found)
     if change.changed and change.after is not None and change.after != record.before and change.file.path == found.config_path:
         check(found, change.after, '', host)
@@ -189,20 +189,12 @@ def plan_absent(state: State, owner: str, found: Containerd, host: Host | None =
 def plan_back(record: Record, found: Containerd) -> Change:
     """The file without our key: as it was before us, or, where somebody edited it since, without our lines."""
     file = _io.read_file(record.path or found.config_path)
-    text = text_of(file)
+    text = _io.text_of(file)
     if text is None:
         return Change(file, None, Record())
     if text == record.after:
         return Change(file, record.before, Record(made_dirs=record.made_dirs))
     return Change(file, _containerd_config.without_ours(text, record.directory, record.value_before, record.path), Record())
-
-
-def text_of(file: FileState) -> str | None:
-    """The text of a config.toml, None for no file. Raises ConfigError when it is not UTF-8."""
-    try:
-        return None if file.data is None else file.data.decode('utf-8')
-    except UnicodeDecodeError as exc:
-        raise ConfigError(f'{file.path} is not UTF-8 (byte {exc.start}).', path=file.path) from exc
 
 
 def dump_of_text(found: Containerd, text: str, host: Host) -> dict[str, t.Any]:

@@ -129,13 +129,15 @@ def read_text(path: str) -> str | None:
 
     :raises ConfigError: see :func:`read_file`; also when it is not UTF-8.
     """
-    data = read_file(path).data
-    if data is None:
-        return None
+    return text_of(read_file(path))
+
+
+def text_of(file: FileState) -> str | None:
+    """The text of a file as it was read, None for no file. Raises ConfigError when it is not UTF-8."""
     try:
-        return data.decode('utf-8')
+        return None if file.data is None else file.data.decode('utf-8')
     except UnicodeDecodeError as exc:
-        raise ConfigError(f'{path} is not UTF-8 (byte {exc.start}).', path=path) from exc
+        raise ConfigError(f'{file.path} is not UTF-8 (byte {exc.start}).', path=file.path) from exc
 
 
 def same_content(before: FileState) -> bool:

@@ -182,7 +182,7 @@ def work(task: Task) -> dict[str, t.Any]:
         _as_user.check_hands(task.path)
     asked = without_unreadable(task.asked)
     before = _io.read_file(task.path)
-    text = _io.read_text(task.path)
+    text = _io.text_of(before)
     parted = _buildkitd_toml.part(text, task.owner, task.path)
     theirs = _buildkitd_toml.tables_of(parted.before + parted.behind, task.path)
     _buildkitd_toml.check_room(parted.before + parted.behind, task.path)

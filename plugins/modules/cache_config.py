@@ -32,6 +32,7 @@ options:
         belongs there where Docker is a client.
       - A dictionary has C(name), and C(url) where the registry is not found by its name, C(username) and C(password) of a login at it, C(proxy) on the way
         there, C(ca_path) (a file on the host) of an authority, and C(port) of the instance on the loopback. That of its metrics is 100 higher.
+      - With a login, whoever may pull from the cache gets all that the login may pull, private images as well. See O(clients).
       - Required with O(state=present).
     type: list
     elements: raw
@@ -154,6 +155,11 @@ restart:
   type: list
   elements: str
   sample: [quickpull-cache@docker.io.service, quickpull-cache-front.service]
+health_url:
+  description: Where the host itself can ask whether the front is well. Empty with O(state=absent).
+  returned: success
+  type: str
+  sample: http://127.0.0.1:5000/-/health
 stop:
   description: Units that are no longer wanted.
   returned: success
@@ -174,20 +180,23 @@ from ansible_collections.quickpull.registry.plugins.module_utils._plain import p
 from ansible_collections.quickpull.registry.plugins.module_utils._state import State
 
 
-def check(params: t.Mapping[str, t.Any], wanted: _cache_plan.Wanted, host: _cache_plan.Host) -> list[str]:
+def check(params: t.Mapping[str, t.Any], wanted: _cache_plan.Wanted, host: _cache_plan.Host, check_mode: bool) -> list[str]:
     """All that must hold. Returns warnings. Raises ConfigError."""
     _cache_plan.check_certificate(wanted.front)
     _cache_plan.check_front_port(wanted.front, host)
     content = wanted.files[host.path(f'{CONFIG_DIR}/{_cache_plan.FRONT_FILE}')]
-    if content is not None:
+    unseen = []
+    if check_mode and not host.nginx:
+        unseen.append('There is no nginx on this host yet, so it was not asked what it makes of the file.')
+    elif content is not None:
         _cache_plan.check_front(content, host)
-    return _cache_plan.check_logins(wanted.upstreams, params['deadline']) if params['verify_logins'] else []
+    return unseen + (_cache_plan.check_logins(wanted.upstreams, params['deadline']) if params['verify_logins'] else [])
 
 
 def diff_of(change: _owned_files.Change) -> dict[str, str]:
     """Before and after; of files with secrets only that they change."""
     before, after = change.texts()
-    if not change.path.endswith(('.yml', '.conf')):
+    if change.path.endswith(('.env', _cache_plan.CLIENTS_FILE)):
         before, after = '(hidden)\n' if before else '', '(hidden, changed)\n' if after else ''
     return {'before_header': change.path, 'after_header': change.path, 'before': before, 'after': after}
 
@@ -220,8 +229,8 @@ def run(module: AnsibleModule, host: _cache_plan.Host, state: State) -> dict[str
             )  # fmt: skip
             store_size = _cache_model.parse_size(params['store_size'], 'store_size')
             wanted = _cache_plan.wanted(upstreams, front, clients, store_size, host)
-            _cache_plan.check_room(front.size + store_size, host)
-            for sentence in check(params, wanted, host):
+            _cache_plan.check_room(front.size, store_size, host)
+            for sentence in check(params, wanted, host, module.check_mode):
                 module.warn(sentence)
             files, settled = wanted.files, wanted.upstreams
         else:
@@ -232,8 +241,9 @@ def run(module: AnsibleModule, host: _cache_plan.Host, state: State) -> dict[str
         if not module.check_mode:
             _owned_files.apply(state, _cache_plan.KIND, planned)
     changed = {unit_of(change.path, host) for change in planned.changes}
-    names = {one.id for one in settled}
-    stop = [INSTANCE_UNIT.format(name) for name in before if name not in names] + ([] if present or not before else [FRONT_UNIT, EVICT_TIMER])
+    stay = {*(one.unit for one in settled), *((FRONT_UNIT, EVICT_TIMER) if present else ())}
+    known = [*map(INSTANCE_UNIT.format, before), *((FRONT_UNIT, EVICT_TIMER) if before else ()), *_cache_plan.enabled(host)]
+    stop = [unit for unit in dict.fromkeys(known) if unit not in stay]
     return {
         'changed': bool(planned.changes),
         'instances': [
@@ -241,6 +251,7 @@ def run(module: AnsibleModule, host: _cache_plan.Host, state: State) -> dict[str
         ],
         'restart': [unit for unit in [*(one.unit for one in settled), FRONT_UNIT] if unit in changed and unit not in stop],
         'stop': stop,
+        'health_url': front.health_url if present else '',
         'diff': [diff_of(change) for change in planned.changes],
     }
 

@@ -248,7 +248,7 @@ from ansible_collections.quickpull.registry.plugins.module_utils._engines import
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._mirror import Mirror, header_secrets, parse_mirrors
 from ansible_collections.quickpull.registry.plugins.module_utils._plain import plain, type_name
-from ansible_collections.quickpull.registry.plugins.module_utils._plan import as_dict
+from ansible_collections.quickpull.registry.plugins.module_utils._plan import Plan, as_dict
 from ansible_collections.quickpull.registry.plugins.module_utils._registries_conf import check_upstream
 from ansible_collections.quickpull.registry.plugins.module_utils._state import State
 
@@ -348,16 +348,27 @@ class Hosts:
     crio: crio.Host = dataclasses.field(default_factory=crio.Host)
 
 
+def planned(task: Task, state: State) -> tuple[_owned_files.Record, plans.Wanted]:
+    """The record, and what is to be."""
+    record = _owned_files.load(state, plans.KIND)
+    return record, plans.plan(record, task.owner, task.directory, task.upstreams, overwrite=task.overwrite, system=task.system)
+
+
 def work(task: Task, hosts: Hosts, state: State) -> dict[str, t.Any]:
     """Read, compute, compare, write, prove. Returns the results, the warnings among them."""
     host = hosts.podman
-    record = _owned_files.load(state, plans.KIND)
-    wanted = plans.plan(record, task.owner, task.directory, task.upstreams, overwrite=task.overwrite, system=task.system)
+    record, wanted = planned(task, state)
     reader = crio.inspect(hosts.crio) if task.directory == host.path(podman.DIRECTORY) else crio.Crio(installed=False)
     judge = Judge.of(task, host)
     validated_by = write(judge, task, state, record, wanted, reader)
     plan = _crio_registries.predicted_plan(reader) if task.check_mode and dropins_change(wanted) else _crio_registries.plan(reader, state)
     hidden = plans.hidden_for(wanted.expected, host.root) if wanted.expected and task.user is None else []
+    told = report(wanted, validated_by, plan, hidden)
+    return {**told, 'warnings': [*judge.warnings, *told['warnings']]}
+
+
+def report(wanted: plans.Wanted, validated_by: str, plan: Plan, hidden: t.Sequence[plans.Hidden] = ()) -> dict[str, t.Any]:
+    """The results of the module."""
     changed = {change.path for change in wanted.files.changes}
     paths = sorted(changed | {*wanted.files.kept})
     return {
@@ -371,7 +382,6 @@ def work(task: Task, hosts: Hosts, state: State) -> dict[str, t.Any]:
         'plan': as_dict(plan),
         'diff': [_certs_dir.diff_of(change) for change in wanted.files.changes],
         'warnings': [
-            *judge.warnings,
             *wanted.notes,
             *(left.because for left in wanted.left_out),
             *(f'{one.path} hides the mirrors that are written here from {one.user}, and is left as it is; the option user (in the role, '
@@ -386,8 +396,7 @@ def work_for_user(task: Task, who: Account, hosts: Hosts) -> dict[str, t.Any]:
 
     Podman is asked by this process, which is root and shows it the user's files as somebody's: asked by the user it would leave a process behind.
     """
-    looking = dataclasses.replace(task, check_mode=True, validate=False)
-    foreseen = run_as(who, lambda: _look(looking, who, hosts))
+    foreseen = run_as(who, lambda: _look(task, who))
     judge = Judge.of(task, hosts.podman)
     expected = {name: tuple(conf.MirrorEntry(*one) for one in entries) for name, entries in foreseen['expected'].items()}
     candidate = {name: base64.b64decode(data) for name, data in foreseen['candidate'].items()}
@@ -398,13 +407,12 @@ def work_for_user(task: Task, who: Account, hosts: Hosts) -> dict[str, t.Any]:
     return {**result, 'validated_by': validated_by, 'warnings': [*judge.warnings, *result['warnings']]}
 
 
-def _look(task: Task, who: Account, hosts: Hosts) -> dict[str, t.Any]:
+def _look(task: Task, who: Account) -> dict[str, t.Any]:
     """What a user's files are to be, in a form that one process can hand to another."""
     check_hands_of_root(task)
-    state = State(os.path.join(who.home, _USER_STATE))
-    wanted = plans.plan(_owned_files.load(state, plans.KIND), task.owner, task.directory, task.upstreams, overwrite=task.overwrite, system=task.system)
+    _record, wanted = planned(task, State(os.path.join(who.home, _USER_STATE)))
     return {
-        'result': work(task, hosts, state),
+        'result': report(wanted, '', Plan()),  # nobody reloads anything for a user's files
         'expected': {name: [dataclasses.astuple(one) for one in entries] for name, entries in wanted.expected.items()},
         'candidate': {name: base64.b64encode(data).decode() for name, data in plans.candidate(task.directory, wanted).items()},
     }

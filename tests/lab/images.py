@@ -49,7 +49,7 @@ class Recipe:
         lines = ['set -e', 'rm -f /etc/resolv.conf /etc/hostname']
         if self.host:
             lines += ['systemctl mask ' + ' '.join(MASKED), 'systemctl set-default multi-user.target', 'systemctl enable ssh.service docker.service']
-        if 'nginx-light' in self.packages:
+        if 'docker-registry' in self.packages and self.host:
             # The registry's own configuration lies among Docker's, where tests look for what is left.
             lines += ['systemctl disable nginx.service docker-registry.service', 'rm -r /etc/docker/registry']
         if 'golang-docker-credential-helpers' in self.packages:
@@ -68,7 +68,7 @@ class Recipe:
 
 RECIPES = (
     # It is also the host that becomes a pull-through cache.
-    Recipe('bookworm', 'bookworm', HOST_PACKAGES + CONTAINERS_TOOLS + ('python3-docker', 'docker-registry', 'nginx-light')),
+    Recipe('bookworm', 'bookworm', HOST_PACKAGES + CONTAINERS_TOOLS + ('python3-docker', 'docker-registry', 'nginx')),
     # docker-cli is only recommended from trixie on. No SDK here: the collection has to do without it.
     Recipe('trixie', 'trixie', HOST_PACKAGES + CONTAINERS_TOOLS + ('docker-cli',)),
     Recipe('forky', 'forky', HOST_PACKAGES + CONTAINERS_TOOLS + (

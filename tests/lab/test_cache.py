@@ -27,15 +27,18 @@ INDEX = 'application/vnd.oci.image.index.v1+json, application/vnd.docker.distrib
 MANIFEST = 'application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json'
 
 
-def run_role(lab: Lab, **variables: t.Any) -> PlaybookRun:
+def run_role(lab: Lab, *, check: bool = False, **variables: t.Any) -> PlaybookRun:
     given = {'upstreams': ['docker.io', 'quay.io'], 'packages': [], 'size': '2g', 'store_size': '1g', **variables}
-    return lab.only('lab-bookworm').playbook(PLAY, extra_vars={f'pull_through_cache_{name}': value for name, value in given.items()})
+    return lab.only('lab-bookworm').playbook(PLAY, extra_vars={f'pull_through_cache_{name}': value for name, value in given.items()}, check=check)
 
 
 @pytest.fixture(scope='module')
 def cache(lab: Lab) -> t.Iterator[Host]:
     """The host that is the cache; the others are its clients."""
     lab.everywhere(Host.reset)
+    here = lab.hosts['lab-bookworm']
+    foreseen = run_role(lab, check=True).ok()  # on a host that has nothing of it yet
+    assert foreseen.changed() > 0 and not here.exists('/etc/quickpull-cache') and not here.exists('/etc/systemd/system/quickpull-cache-front.service')
     run_role(lab).ok()
     yield lab.hosts['lab-bookworm']
     lab.everywhere(Host.reset)
@@ -286,6 +289,14 @@ def test_a_login_and_a_proxy_on_the_way_up_and_tls_and_logins_on_the_way_down(la
         lab, upstreams=[{'name': 'docker.io', 'username': HUB_LOGIN['user'], 'password': HUB_LOGIN['password'], 'proxy': PROXY}, 'quay.io'],
         certificate='/root/tls.crt', key='/root/tls.key', clients=[{'username': 'ci', 'password': password}],
     ).ok().changed() == 0  # fmt: skip
+    run_role(lab).ok()
+    wait(cache)
+
+
+def test_it_listens_where_it_is_told_to_alone(lab: Lab, cache: Host) -> None:
+    run_role(lab, address=cache.address).ok()
+    assert status(cache, '/-/health') == 200
+    assert cache.run(f'curl -fso /dev/null http://127.0.0.1:{PORT}/-/health', check=False).returncode != 0
     run_role(lab).ok()
     wait(cache)
 

@@ -32,7 +32,7 @@ def test_a_cache_is_a_mirror_of_what_it_is_a_cache_of() -> None:
 
 def test_no_cache_says_nothing() -> None:
     assert _cache_clients.mirrors({}) is None
-    assert _cache_clients.mirrors({'c': {'pull_through_cache_state': 'absent'}}) is None
+    assert _cache_clients.mirrors({'c': {'pull_through_cache_state': 'absent'}}) == {'docker.io': []}, 'which clients are to forget'
     with pytest.raises(ConfigError, match='upstreams'):
         _cache_clients.mirrors({'c': {'pull_through_cache_upstreams': 'docker.io'}})
 

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import typing as t
 
+import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.quickpull.registry.plugins.module_utils import _cache_front, _cache_registry, _systemd
 from ansible_collections.quickpull.registry.plugins.module_utils._cache_model import Front, Upstream
+from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 
 HUB = Upstream('docker.io', 'https://registry-1.docker.io', port=5101)
 OWN = Upstream('registry.lan:5000', 'http://10.0.0.9:5000', port=5102, proxy='http://u:p@proxy.lan:3128', ca_path='/ca.pem')
@@ -77,3 +79,33 @@ def test_a_hash_that_fits_is_kept(clients: list[dict[str, str]]) -> None:
     assert not any(len(one['password']) > 8 and one['password'] in first for one in clients)
     broken: t.Any = '\n'.join(f'{one["username"]}:{{SSHA}}%%' for one in clients)
     assert len(_cache_front.htpasswd(clients, broken).text.splitlines()) == len(clients) + 1
+
+
+def test_names_that_look_alike_are_two() -> None:
+    text = _cache_front.config([Upstream('a-b.lan', 'https://a', port=5101), Upstream('a.b.lan', 'https://b', port=5102)], FRONT).text
+    assert text.count('upstream cache_5101 {') == text.count('upstream cache_5102 {') == 1
+
+
+def test_a_port_in_a_name_is_known_as_go_writes_it_too() -> None:
+    text = _cache_front.config([HUB, OWN], FRONT).text
+    assert '"registry.lan:5000" cache_5102;' in text and '"registry.lan%3A5000" cache_5102;' in text
+
+
+@pytest.mark.parametrize('name', ['', 'a:b', 'a b', '#a', 'a\nroot'])
+def test_a_client_with_a_name_that_would_break_the_file_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match='cannot be the name of a client'):
+        _cache_front.htpasswd([{'username': name, 'password': 'x'}])
+
+
+def test_a_proxy_does_not_end_its_line() -> None:
+    variables = _systemd.read_environment_file(_cache_registry.environment(Upstream('a.lan', 'https://a', proxy="http://u:p'x@proxy.lan:1")).text)
+    assert variables['HTTPS_PROXY'] == 'http://u:p%27x@proxy.lan:1'
+
+
+@pytest.mark.parametrize('address, certificate, url', [
+    ('0.0.0.0', '', 'http://127.0.0.1:5000/-/health'),
+    ('::', '/a.crt', 'https://[::1]:5000/-/health'),
+    ('10.0.0.5', '', 'http://10.0.0.5:5000/-/health'),
+])  # fmt: skip
+def test_where_the_host_asks_its_front(address: str, certificate: str, url: str) -> None:
+    assert Front(address, 5000, 1, certificate=certificate).health_url == url

@@ -142,3 +142,28 @@ def test_a_port_of_somebody_else(place: Place, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(_cache_plan, 'port_taken', lambda _port, _address='127.0.0.1': True)
     place.front_runs = True  # it is the front that listens, and the instances on theirs
     assert not place.run(port=5001)['changed']
+
+
+def test_what_a_run_that_died_left_running_is_stopped_by_the_next(place: Place) -> None:
+    place.run()
+    wants = place.root / 'etc/systemd/system/multi-user.target.wants'
+    wants.mkdir(parents=True)
+    for unit in ('quickpull-cache@docker.io.service', 'quickpull-cache@gone.lan.service', 'quickpull-cache-front.service'):
+        (wants / unit).symlink_to('/nowhere')
+    assert place.run()['stop'] == ['quickpull-cache@gone.lan.service']
+    place.run(state='absent')  # and dies before anything is stopped
+    again = place.run(state='absent')
+    assert not again['changed']
+    assert again['stop'] == ['quickpull-cache-front.service', 'quickpull-cache@docker.io.service', 'quickpull-cache@gone.lan.service']
+
+
+def test_check_mode_needs_no_nginx_and_no_user(place: Place) -> None:
+    (place.root / 'usr/sbin/nginx').unlink()
+    assert place.run(check=True)['changed']
+    assert place.warnings == ['There is no nginx on this host yet, so it was not asked what it makes of the file.']
+
+
+def test_diffs_show_what_is_no_secret(place: Place) -> None:
+    shown = {diff['after_header'].rpartition('/')[2]: diff['after'] for diff in place.run(upstreams=[LOGIN], clients=[{'username': 'a', 'password': 'b'}])['diff']}
+    assert shown['docker.io.env'] == shown['clients.htpasswd'] == '(hidden, changed)\n'
+    assert 'remoteurl' in shown['docker.io.yml'] and 'listen' in shown['front.conf'] and 'limit' in shown['evict.json']
