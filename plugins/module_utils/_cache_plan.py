@@ -174,14 +174,19 @@ def _human(number: int) -> str:
     return f'{number / (1 << 30):.1f} GiB'
 
 
+def listens(host: Host) -> tuple[str, int] | None:
+    """Address and port of the front that is configured; None without one."""
+    return _cache_front.listens_in(_io.read_text(host.path(f'{CONFIG_DIR}/{FRONT_FILE}')) or '')
+
+
 def check_front_port(front: Front, host: Host) -> None:
     """Raises ConfigError for what is no address, and when another program listens where the front is to listen."""
     try:
         ipaddress.ip_address(front.address)
     except ValueError:
         raise ConfigError(f'address: {front.address!r} is no IP address; write one of this host, or 0.0.0.0 for all.', key='address') from None
-    before = _cache_front.listens_in(_io.read_text(host.path(f'{CONFIG_DIR}/{FRONT_FILE}')) or '')
-    ours = before == (front.address, front.port) and _systemd.systemctl('is-active', '--quiet', FRONT_UNIT, runner=host.run).rc == 0
+    before = listens(host)
+    ours = before is not None and before[1] == front.port and _systemd.systemctl('is-active', '--quiet', FRONT_UNIT, runner=host.run).rc == 0
     if not ours and port_taken(front.port, front.address):
         raise ConfigError(f'port: another program listens on {front.address}:{front.port}; choose another port, or stop that program.', key='port')
 

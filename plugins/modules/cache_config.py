@@ -13,7 +13,8 @@ description:
     file that only root may read, and the configuration of an nginx of its own in front of them, which is the one address that clients talk to.
   - Everything is checked before anything is written. The ports must be free, the certificate must go with its key, the size must fit the disk, upstreams must
     take their logins, and nginx must understand its file. So a mistake leaves the files, and the service that runs by them, as they were.
-  - Neither starts nor restarts anything. RV(restart) and RV(stop) say what is to be done, and the role P(quickpull.registry.pull_through_cache#role) does it.
+  - Neither starts nor restarts anything. RV(restart), RV(reload) and RV(stop)
+    say what is to be done, and the role P(quickpull.registry.pull_through_cache#role) does it.
 extends_documentation_fragment:
   - quickpull.registry.attributes
 attributes:
@@ -150,11 +151,17 @@ instances:
       type: bool
       sample: true
 restart:
-  description: Units whose files changed.
+  description: Units whose files changed so that they have to be restarted.
   returned: success
   type: list
   elements: str
-  sample: [quickpull-cache@docker.io.service, quickpull-cache-front.service]
+  sample: [quickpull-cache@docker.io.service]
+reload:
+  description: Units whose files changed, and which take them by a reload.
+  returned: success
+  type: list
+  elements: str
+  sample: [quickpull-cache-front.service]
 health_url:
   description: Where the host itself can ask whether the front is well. Empty with O(state=absent).
   returned: success
@@ -221,7 +228,7 @@ def run(module: AnsibleModule, host: _cache_plan.Host, state: State) -> dict[str
     module.no_log_values = _cache_registry.secrets_of(upstreams) | {one['password'] for one in clients or ()}
     with contextlib.nullcontext() if module.check_mode else _io.locked(state):
         record = _owned_files.load(state, _cache_plan.KIND)
-        before = _cache_plan.instances(host)
+        before, listened = _cache_plan.instances(host), _cache_plan.listens(host)
         if present:
             front = Front(
                 params['address'], params['port'], _cache_model.parse_size(params['size'], 'size'), params['fresh_for'],
@@ -244,12 +251,16 @@ def run(module: AnsibleModule, host: _cache_plan.Host, state: State) -> dict[str
     stay = {*(one.unit for one in settled), *((FRONT_UNIT, EVICT_TIMER) if present else ())}
     known = [*map(INSTANCE_UNIT.format, before), *((FRONT_UNIT, EVICT_TIMER) if before else ()), *_cache_plan.enabled(host)]
     stop = [unit for unit in dict.fromkeys(known) if unit not in stay]
+    # On a reload nginx opens its new socket beside the old one, which cannot be where one of the two is every address.
+    moved = present and listened not in (None, (params['address'], params['port']))
+    again = [unit for unit in (*(one.unit for one in settled), FRONT_UNIT) if unit in changed and unit not in stop]
     return {
         'changed': bool(planned.changes),
         'instances': [
             {'name': one.name, 'unit': one.unit, 'port': one.port, 'metrics_port': one.metrics_port, 'changed': one.unit in changed} for one in settled
         ],
-        'restart': [unit for unit in [*(one.unit for one in settled), FRONT_UNIT] if unit in changed and unit not in stop],
+        'restart': [unit for unit in again if unit != FRONT_UNIT or moved],
+        'reload': [unit for unit in again if unit == FRONT_UNIT and not moved],
         'stop': stop,
         'health_url': front.health_url if present else '',
         'diff': [diff_of(change) for change in planned.changes],

@@ -66,8 +66,8 @@ def test_written_once_and_taken_away(place: Place) -> None:
     assert [(one['name'], one['port'], one['metrics_port'], one['changed']) for one in first['instances']] == [
         ('docker.io', 5101, 5201, True), ('quay.io', 5102, 5202, True),
     ]  # fmt: skip
-    assert first['restart'] == ['quickpull-cache@docker.io.service', 'quickpull-cache@quay.io.service', 'quickpull-cache-front.service']
-    assert (second['restart'], second['stop']) == ([], [])
+    assert (first['restart'], first['reload']) == (['quickpull-cache@docker.io.service', 'quickpull-cache@quay.io.service'], ['quickpull-cache-front.service'])
+    assert (second['restart'], second['reload'], second['stop']) == ([], [], [])
     assert sorted(path.name for path in place.files.iterdir()) == ['docker.io.env', 'docker.io.yml', 'evict.json', 'front.conf', 'quay.io.env', 'quay.io.yml']
     gone = place.run(state='absent')
     assert gone['stop'] == [
@@ -81,7 +81,7 @@ def test_an_instance_keeps_its_port_and_one_that_is_not_named_goes(place: Place)
     told = place.run(upstreams=['ghcr.io', 'quay.io'])
     assert {one['name']: one['port'] for one in told['instances']} == {'ghcr.io': 5101, 'quay.io': 5102}
     assert told['stop'] == ['quickpull-cache@docker.io.service']
-    assert told['restart'] == ['quickpull-cache@ghcr.io.service', 'quickpull-cache-front.service']
+    assert (told['restart'], told['reload']) == (['quickpull-cache@ghcr.io.service'], ['quickpull-cache-front.service'])
 
 
 def test_secrets_are_for_root_and_for_nobody_who_looks(place: Place) -> None:
@@ -94,7 +94,8 @@ def test_secrets_are_for_root_and_for_nobody_who_looks(place: Place) -> None:
     assert 'auth_basic_user_file' in tree['etc/quickpull-cache/front.conf'][1]
     assert not place.run(upstreams=[LOGIN], clients=[{'username': 'ci', 'password': 'S3CRET-too'}])['changed']
     changed = place.run(upstreams=[{**LOGIN, 'password': 'other'}])
-    assert changed['restart'] == ['quickpull-cache@docker.io.service', 'quickpull-cache-front.service']  # the latter since clients need no login any more
+    assert changed['restart'] == ['quickpull-cache@docker.io.service']
+    assert changed['reload'] == ['quickpull-cache-front.service']  # since clients need no login any more
 
 
 @pytest.mark.parametrize('params, words', [
@@ -164,6 +165,16 @@ def test_check_mode_needs_no_nginx_and_no_user(place: Place) -> None:
 
 
 def test_diffs_show_what_is_no_secret(place: Place) -> None:
-    shown = {diff['after_header'].rpartition('/')[2]: diff['after'] for diff in place.run(upstreams=[LOGIN], clients=[{'username': 'a', 'password': 'b'}])['diff']}
+    told = place.run(upstreams=[LOGIN], clients=[{'username': 'a', 'password': 'b'}])
+    shown = {diff['after_header'].rpartition('/')[2]: diff['after'] for diff in told['diff']}
     assert shown['docker.io.env'] == shown['clients.htpasswd'] == '(hidden, changed)\n'
     assert 'remoteurl' in shown['docker.io.yml'] and 'listen' in shown['front.conf'] and 'limit' in shown['evict.json']
+
+
+def test_another_address_takes_a_restart_of_the_front(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    place.run()
+    place.front_runs = True  # and listens on every address, so that nobody else can on this one
+    monkeypatch.setattr(_cache_plan, 'port_taken', lambda port, address='127.0.0.1': port == 5000)
+    told = place.run(address='10.0.0.5')
+    assert (told['restart'], told['reload']) == (['quickpull-cache-front.service'], [])
+    assert place.run(address='10.0.0.5', fresh_for=10)['reload'] == ['quickpull-cache-front.service']
