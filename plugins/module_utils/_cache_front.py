@@ -21,7 +21,7 @@ import os
 import re
 import typing as t
 
-from ansible_collections.quickpull.registry.plugins.module_utils._cache_model import FRONT_DIR, HEALTH_PATH, USER, Front, Upstream
+from ansible_collections.quickpull.registry.plugins.module_utils._cache_model import FRONT_DIR, FULL_FLAG, HEALTH_PATH, USER, Front, Upstream
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._owned_files import FIRST_LINE, Content
 
@@ -59,7 +59,8 @@ def config(upstreams: t.Sequence[Upstream], front: Front) -> Content:
         '  client_max_body_size 1;',
         '  access_log off;',
         *(f'  {kind}_temp_path {RUN_DIR}/{kind};' for kind in ('client_body', 'fastcgi', 'uwsgi', 'scgi')),
-        f'  proxy_cache_path {FRONT_DIR}/blobs levels=1:2 keys_zone={_CACHE}:64m max_size={front.size} min_free=1g inactive=365d use_temp_path=off;',
+        f'  proxy_cache_path {FRONT_DIR}/blobs levels=1:2 keys_zone={_CACHE}:64m max_size={front.size} min_free={front.reserve} '
+        'inactive=365d use_temp_path=off;',
         *_maps(upstreams, names),
         *(f'  upstream {_backend(one)} {{ server 127.0.0.1:{one.port}; keepalive 16; }}' for one in upstreams),
         '  server {',
@@ -155,6 +156,10 @@ def _proxying() -> list[str]:
     return [
         '    if ($request_method !~ ^(GET|HEAD)$) { return 405; }',
         '    if ($quickpull_backend = "") { return 404; }',
+        # What cannot be written down would break off on its way to the client as well.
+        '    set $quickpull_full "";',
+        f'    if (-f {FULL_FLAG}) {{ set $quickpull_full 1; }}',
+        '    proxy_no_cache $quickpull_full;',
         '    proxy_http_version 1.1;',
         '    proxy_set_header Connection "";',
         '    proxy_set_header Host $http_host;',

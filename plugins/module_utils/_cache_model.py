@@ -31,6 +31,9 @@ INSTANCE_UNIT = 'quickpull-cache@{}.service'
 FRONT_UNIT = 'quickpull-cache-front.service'
 EVICT_TIMER = 'quickpull-cache-evict.timer'
 
+#: While this is there the front stores nothing, because the disk is full. The program that evicts makes it.
+FULL_FLAG = '/run/quickpull-cache/full'
+
 #: Where the front says that it is well.
 HEALTH_PATH = '/-/health'
 
@@ -78,6 +81,7 @@ class Front:
     """What clients talk to. ``htpasswd``: a file with who may; empty for everybody.
 
     :ivar size: in bytes.
+    :ivar reserve: bytes of its file system that are left to others.
     :ivar fresh_for: seconds for which what a tag means is believed without asking the upstream again.
     """
 
@@ -88,6 +92,7 @@ class Front:
     certificate: str = ''
     key: str = ''
     htpasswd: str = ''
+    reserve: int = 1 << 30
 
     @property
     def health_url(self) -> str:

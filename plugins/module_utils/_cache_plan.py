@@ -32,6 +32,7 @@ from ansible_collections.quickpull.registry.plugins.module_utils._cache_model im
     CONFIG_DIR,
     FRONT_DIR,
     FRONT_UNIT,
+    FULL_FLAG,
     STORAGE_DIR,
     USER,
     Front,
@@ -109,7 +110,8 @@ def wanted(upstreams: t.Sequence[Upstream], front: Front, clients: t.Sequence[t.
         files[f'{CONFIG_DIR}/{one.id}.env'] = _cache_registry.environment(one)
         if one.ca_path:
             files[f'{_cache_registry.CA_DIR}/{one.id}/ca.crt'] = Content(_authority(host.path(one.ca_path)))
-    files[f'{CONFIG_DIR}/{EVICT_FILE}'] = Content(json.dumps({'store': STORAGE_DIR, 'limit': store_size}) + '\n')
+    limits = {'store': STORAGE_DIR, 'limit': store_size, 'reserve': front.reserve, 'front': FRONT_DIR, 'full': FULL_FLAG}
+    files[f'{CONFIG_DIR}/{EVICT_FILE}'] = Content(json.dumps(limits) + '\n')
     files[f'{CONFIG_DIR}/{FRONT_FILE}'] = _cache_front.config(settled, front)
     return Wanted(tuple(settled), front, {host.path(path): content for path, content in files.items()})
 

@@ -56,6 +56,12 @@ options:
         which the registry 2.8 has built in.
     type: str
     default: 20g
+  reserve:
+    description:
+      - How much of their file systems the front and the instances leave to others. They take away what was used least recently until as much is free.
+      - With less than a quarter of it free the front hands on what it gets and stores nothing, until there is room again. The role's timer looks each minute.
+    type: str
+    default: 1g
   fresh_for:
     description:
       - For how many seconds what a tag means is believed without asking the upstream again. What a digest names never changes and is never asked for again.
@@ -232,7 +238,7 @@ def run(module: AnsibleModule, host: _cache_plan.Host, state: State) -> dict[str
         if present:
             front = Front(
                 params['address'], params['port'], _cache_model.parse_size(params['size'], 'size'), params['fresh_for'],
-                params['certificate'] or '', params['key'] or '',
+                params['certificate'] or '', params['key'] or '', reserve=_cache_model.parse_size(params['reserve'], 'reserve'),
             )  # fmt: skip
             store_size = _cache_model.parse_size(params['store_size'], 'store_size')
             wanted = _cache_plan.wanted(upstreams, front, clients, store_size, host)
@@ -276,6 +282,7 @@ def main() -> None:
             'port': {'type': 'int', 'default': 5000},
             'size': {'type': 'str', 'default': '50g'},
             'store_size': {'type': 'str', 'default': '20g'},
+            'reserve': {'type': 'str', 'default': '1g'},
             'fresh_for': {'type': 'int', 'default': 300},
             'certificate': {'type': 'path'},
             'key': {'type': 'path', 'no_log': False},

@@ -216,7 +216,7 @@ def used(cache: Host, path: str) -> int:
 
 
 def test_the_limits_are_kept_and_what_went_comes_again(lab: Lab, cache: Host) -> None:
-    """The front's manager looks every few seconds, the timer every ten minutes."""
+    """The front's manager looks every few seconds, the timer every minute."""
     forget(cache)
     run_role(lab, size='40m', store_size='40m').ok()
     wait(cache)
@@ -243,6 +243,42 @@ def test_the_limits_are_kept_and_what_went_comes_again(lab: Lab, cache: Host) ->
     assert 'enabled' in cache.out('systemctl is-enabled quickpull-cache-evict.timer')
     run_role(lab).ok()
     wait(cache)
+
+
+def test_a_full_disk_is_survived(lab: Lab, cache: Host, clients: list[Host]) -> None:
+    """Others fill the disk to its last byte: blobs still arrive, though they are not stored, and clients pull; with room again it stores as before."""
+    fill = 'dd if=/dev/zero of=/mnt/small/fill bs=64k oflag=append conv=notrunc 2>/dev/null; true'
+    cache.run('systemctl stop "quickpull-cache*"; mkdir -p /mnt/small; mount -t tmpfs -o size=96m tmpfs /mnt/small; cd /mnt/small; mkdir lib cache; '
+              'chown quickpull-cache lib cache; mount --bind lib /var/lib/quickpull-cache; mount --bind cache /var/cache/quickpull-cache')
+    try:
+        run_role(lab, size='40m', store_size='40m', reserve='8m').ok()
+        wait(cache)
+        pull_by_docker(clients[0])
+        layer = layer_of(cache, BIG)
+        for _again in range(3):  # what the cache takes away to make room, others take as well
+            cache.run(fill)
+            cache.run('systemctl start quickpull-cache-evict.service')
+            time.sleep(1)
+        pids = cache.out('systemctl show -p MainPID --value quickpull-cache-front quickpull-cache@docker.io')
+        assert cache.exists('/run/quickpull-cache/full')
+        assert int(cache.out('df --output=avail -B1 /mnt/small | tail -1')) < 2 << 20
+        assert [digest_of(cache, f'/v2/{BIG}/blobs/{layer}') for _turn in range(2)] == [layer, layer]
+        for client in clients:
+            pull_by_docker(client)
+            pull_by_podman(client, QUAY_IMAGE)
+        cache.run('rm /mnt/small/fill; systemctl start quickpull-cache-evict.service')
+        assert not cache.exists('/run/quickpull-cache/full')
+        assert digest_of(cache, f'/v2/{BIG}/blobs/{layer}') == layer
+        pull_by_all(clients[0])
+        since = lab.mark()
+        assert digest_of(cache, f'/v2/{BIG}/blobs/{layer}') == layer
+        pull_by_all(clients[1])
+        assert asked(lab, since) == []
+        assert cache.out('systemctl show -p MainPID --value quickpull-cache-front quickpull-cache@docker.io') == pids
+    finally:
+        cache.run('systemctl stop "quickpull-cache*"; umount /var/cache/quickpull-cache /var/lib/quickpull-cache /mnt/small; rm -f /run/quickpull-cache/full')
+        run_role(lab).ok()
+        wait(cache)
 
 
 def test_each_form_of_asking_finds_its_registry(lab: Lab, cache: Host) -> None:

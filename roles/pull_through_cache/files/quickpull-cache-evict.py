@@ -1,10 +1,13 @@
 # Copyright (c) 2026, quickpull.registry contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Keeps what the instances of a pull-through cache store below a limit: the blobs that were used least recently go first.
+"""Keeps what the instances of a pull-through cache store below a limit, and room on the disk: the blobs that were used least recently go first.
 
 The registry knows no limit. It runs on meanwhile: a blob that is gone is fetched from the upstream again when somebody asks for it
 (registry/proxy/proxyblobstore.go: what the local store does not have is asked of the remote one).
+
+The front makes room by itself as long as it stores anything. Where that is not enough, because others fill the disk, it is told by a file to store nothing
+for now: it would otherwise break off an answer that it cannot write down.
 """
 
 from __future__ import annotations
@@ -33,15 +36,22 @@ def blobs(store):
             yield max(info.st_atime, info.st_mtime), info.st_size, folder
 
 
-def evict(store, limit):
-    """Returns the bytes that are left, and how many blobs went."""
+def free(place):
+    """Bytes that the file system of a directory has left."""
+    stat = os.statvfs(place)
+    return stat.f_bavail * stat.f_frsize
+
+
+def evict(store, limit, missing=0):
+    """Returns the bytes that are left, and how many blobs went. ``missing``: so many bytes have to go at least, as far as there are any."""
     found = sorted(blobs(store))
     total = sum(size for _used, size, _folder in found)
-    if total <= limit:
-        return total, 0
+    wanted = total - missing
+    if total > limit:
+        wanted = min(wanted, limit * ENOUGH)
     gone = 0
     for _used, size, folder in found:
-        if total <= limit * ENOUGH:
+        if total <= wanted:
             break
         shutil.rmtree(folder, ignore_errors=True)
         total -= size
@@ -49,11 +59,24 @@ def evict(store, limit):
     return total, gone
 
 
+def tell_front(place, reserve, flag):
+    """Have the front store nothing while there is far less room than it makes. Returns whether that is so."""
+    full = free(place) < reserve / 4
+    if full and not os.path.exists(flag):
+        with open(flag, 'w', encoding='utf-8'):
+            pass
+    elif not full and os.path.exists(flag):
+        os.remove(flag)
+    return full
+
+
 def main():
     with open(sys.argv[1] if len(sys.argv) > 1 else CONFIG, encoding='utf-8') as file:
         config = json.load(file)
-    left, gone = evict(config['store'], config['limit'])
-    print(f'{left} bytes of {config["limit"]} are used; {gone} blobs were taken away.')
+    left, gone = evict(config['store'], config['limit'], max(0, config['reserve'] - free(config['store'])))
+    full = tell_front(config['front'], config['reserve'], config['full'])
+    if gone or full:  # once a minute is too often for what is always the same
+        print(f'{left} bytes of {config["limit"]} are used; {gone} blobs were taken away.' + (' The disk is full, so the front stores nothing.' if full else ''))
 
 
 if __name__ == '__main__':

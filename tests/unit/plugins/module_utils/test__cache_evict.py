@@ -44,7 +44,8 @@ def test_what_was_used_least_recently_goes_first(program: t.Any, tmp_path: Path,
     link.write_text('sha256:aa1')
     (tmp_path / 'docker.io/scheduler-state.json').write_text('{}')
     config = tmp_path / 'evict.json'
-    config.write_text(json.dumps({'store': str(tmp_path), 'limit': 100}))
+    flag = tmp_path / 'full'
+    config.write_text(json.dumps({'store': str(tmp_path), 'limit': 100, 'reserve': 0, 'front': str(tmp_path), 'full': str(flag)}))
     program.sys.argv = ['evict', str(config)]
     program.main()
     assert not old.exists() and middle.exists() and new.exists() and link.exists()
@@ -62,3 +63,26 @@ def test_the_limit_is_kept_and_no_more_is_taken_than_that_takes(program: t.Any, 
     if gone:
         assert left + sizes[gone - 1] > limit * program.ENOUGH
     assert program.evict(str(store), limit) == (left, 0)
+
+
+@given(sizes=st.lists(st.integers(1, 40), max_size=6), missing=st.integers(0, 120))
+def test_room_is_made_for_others_and_no_more_than_they_lack(program: t.Any, tmp_path_factory: pytest.TempPathFactory, sizes: list[int], missing: int) -> None:
+    store = tmp_path_factory.mktemp('store')
+    for number, size in enumerate(sizes):
+        put(store, 'one', f'{number:02}', size, number + 1)
+    left, gone = program.evict(str(store), 1000, missing)
+    freed = sum(sizes) - left
+    assert freed == sum(sizes[:gone]) and (freed >= missing or left == 0)
+    assert not gone or freed - sizes[gone - 1] < missing
+
+
+def test_a_full_disk_is_told_to_the_front_until_it_is_no_more(program: t.Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store, flag, config = tmp_path / 'store', tmp_path / 'full', tmp_path / 'evict.json'
+    store.mkdir()
+    told = {'store': str(store), 'limit': 100, 'front': str(tmp_path), 'full': str(flag)}
+    program.sys.argv = ['evict', str(config)]
+    for reserve, full in ((1 << 62, True), (1 << 62, True), (0, False), (0, False)):
+        config.write_text(json.dumps({**told, 'reserve': reserve}))
+        program.main()
+        assert flag.exists() == full
+        assert ('The disk is full' in capsys.readouterr().out) == full

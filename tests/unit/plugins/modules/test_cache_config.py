@@ -18,7 +18,7 @@ from ansible_collections.quickpull.registry.plugins.modules import cache_config
 from ansible_collections.quickpull.registry.tests.unit.plugins.fake_module import FakeModule
 
 DEFAULTS: dict[str, t.Any] = {
-    'upstreams': ['docker.io', 'quay.io'], 'address': '0.0.0.0', 'port': 5000, 'size': '1m', 'store_size': '1m', 'fresh_for': 300, 'certificate': None,
+    'upstreams': ['docker.io', 'quay.io'], 'address': '0.0.0.0', 'port': 5000, 'size': '1m', 'store_size': '1m', 'reserve': '1g', 'fresh_for': 300, 'certificate': None,
     'key': None, 'clients': None, 'verify_logins': True, 'deadline': 5.0, 'owner': 'pull_through_cache', 'state': 'present',
 }  # fmt: skip
 LOGIN = {'name': 'docker.io', 'username': 'acme', 'password': 'S3CRET'}
