@@ -122,6 +122,38 @@ def measure(lab: Lab, host: Host, engine: str, rounds: int, slow_rounds: int) ->
     return Medians(statistics.median(alone), statistics.median(before), statistics.median(after))
 
 
+CACHE = 'lab-bookworm'
+CACHE_PLAY = f'- hosts: {CACHE}\n  gather_facts: false\n  roles: [quickpull.registry.pull_through_cache]\n'
+
+
+def measure_cache(lab: Lab, rounds: int) -> tuple[float, float]:
+    """Bytes a second of a blob that a cache has: from its registry alone, and through the front, asked in turns on the cache itself.
+
+    From another host the network between the two would be measured. One curl asks eight times, so that its start does not count.
+    """
+    host = lab.hosts[CACHE]
+    host.reset()
+    given = {'pull_through_cache_packages': [], 'pull_through_cache_size': '2g', 'pull_through_cache_store_size': '1g'}
+    lab.playbook(CACHE_PLAY, limit=CACHE, extra_vars=given).ok()
+    accept = 'Accept: application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json'
+    manifest = json.loads(host.out(['curl', '-fs', '--retry', '20', '--retry-all-errors', '--retry-delay', '1', '-H', accept,
+                                    'http://127.0.0.1:5000/v2/library/big/manifests/latest']))
+    digest = max(manifest['layers'], key=lambda one: int(one['size']))['digest']
+
+    def speed(port: int) -> float:
+        url = f'http://127.0.0.1:{port}/v2/library/big/blobs/{digest}'
+        told = host.out(['curl', '-fs', *(word for _turn in range(8) for word in ('-o', '/dev/null', url)), '-w', '%{size_download} %{time_total}\\n'])
+        answers = [line.split() for line in told.splitlines()]
+        return sum(float(size) for size, _time in answers) / sum(float(time) for _size, time in answers)
+
+    for port in (5000, 5101):
+        speed(port)  # after which both have it
+    time.sleep(2)
+    alone, front = zip(*((speed(5101), speed(5000)) for _round in range(rounds)))
+    host.reset()
+    return statistics.median(alone), statistics.median(front)
+
+
 def show(what: str, value: str, bound: str) -> None:
     print(f'  {what:<62} {value:>12}   {bound}', flush=True)
 
@@ -154,6 +186,12 @@ def main() -> int:
         show('after the role', f'{medians.after * 1000:.0f} ms', 'wanted: 1.1 x good alone, or 100 ms more')
         show('ratio to the good one alone', f'{medians.after / medians.alone:.2f}', '')
         met = met and medians.met
+    alone, front = measure_cache(lab, asked.rounds)
+    print('\n  pull_through_cache')
+    show('a cached blob from the registry alone', f'{alone / 1e6:.0f} MB/s', '')
+    show('through the front', f'{front / 1e6:.0f} MB/s', '')
+    show('ratio', f'{front / alone:.2f}', 'wanted: 0.9 or more')
+    met = met and front >= 0.9 * alone
     again = site(lab, host, asked.engines[-1], 'dropped', 'dropped-2', 'good-a')
     executions = len(again.executions(host.name))
     print()
