@@ -1,7 +1,7 @@
 # Copyright (c) 2026, quickpull.registry contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The main job on the lab, as `make run` shows it: hosts that pull badly, one run of site.yml, hosts that pull well."""
+"""The main job on the lab, as `make run` shows it: hosts that pull badly, a cache of one's own, one run of site.yml, hosts that pull well."""
 from __future__ import annotations
 
 import json
@@ -32,6 +32,11 @@ CANDIDATES = (
     'dropped', 'refused', 'no-name', 'html', 'always-403', 'always-429', 'self-signed', 'dead-realm', 'stale', 'liar', 'corrupt-blob', 'layer-403',
     'dead-redirect', 'redirect-loop', 'slow', 'good-token', 'good-a', 'good-b',
 )
+# The host that becomes a pull-through cache for all three. Its packages are in the lab's image.
+CACHE = 'lab-bookworm'
+CACHES = {'registry_caches': {
+    'hosts': {CACHE: {}}, 'vars': {'pull_through_cache_packages': [], 'pull_through_cache_size': '2g', 'pull_through_cache_store_size': '1g'},
+}}  # fmt: skip
 
 
 def prepare(host: Host) -> float:
@@ -56,8 +61,16 @@ def pids(lab: Lab) -> dict[str, tuple[int, dict[str, int]]]:
     return {name: (host.dockerd_pid(), host.container_pids()) for name, host in lab.hosts.items()}
 
 
-def run_site(lab: Lab, report: Path, arguments: t.Sequence[str]) -> int:
-    """Run the playbook as an operator would; its output goes to the terminal."""
+def run_playbook(name: str, inventory: Path, variables: Path, arguments: t.Sequence[str] = ()) -> int:
+    """Run a playbook as an operator would; its output goes to the terminal."""
+    words = ['ansible-playbook', '-i', str(inventory), '-e', f'@{variables}', *arguments, f'playbooks/{name}.yml']
+    print(f'\n$ {" ".join(words)}\n', flush=True)
+    environment = {**os.environ, 'PATH': f'{ROOT}/.cache/venv/bin:{os.environ["PATH"]}', 'ANSIBLE_COLLECTIONS_PATH': str(ROOT / '.cache' / 'collections')}
+    return subprocess.run(words, cwd=ROOT, env=environment, check=False).returncode
+
+
+def run_playbooks(lab: Lab, report: Path, arguments: t.Sequence[str]) -> int:
+    """A cache, and then every host as its client."""
     variables = {
         'registry_access_mirrors': {'docker.io': lab.urls(*CANDIDATES)},
         'registry_access_probe_deadline': 8,
@@ -65,10 +78,16 @@ def run_site(lab: Lab, report: Path, arguments: t.Sequence[str]) -> int:
     }
     given = report.with_name('mirrors.json')
     given.write_text(json.dumps(variables, indent=2))
-    words = ['ansible-playbook', '-i', str(lab.place.inventory), '-e', f'@{given}', *arguments, 'playbooks/site.yml']
-    print(f'\n$ {" ".join(words)}\n', flush=True)
-    environment = {**os.environ, 'PATH': f'{ROOT}/.cache/venv/bin:{os.environ["PATH"]}', 'ANSIBLE_COLLECTIONS_PATH': str(ROOT / '.cache' / 'collections')}
-    return subprocess.run(words, cwd=ROOT, env=environment, check=False).returncode
+    inventory = report.with_name('hosts.yml')
+    inventory.write_text(f'{lab.place.inventory.read_text()}{json.dumps(CACHES)[1:-1]}\n')
+    return run_playbook('caches', inventory, given) or run_playbook('site', inventory, given, arguments)
+
+
+def hub_hears(lab: Lab, since: float) -> str:
+    """Who asked Docker Hub for anything, as its own log has it."""
+    names = {host.address: name for name, host in lab.hosts.items()}
+    askers = [names.get(line['client'], line['client']) for line in lab.access_log('hub', since)]
+    return f'{len(askers)} requests, by {", ".join(sorted(set(askers)))}' if askers else 'nothing'
 
 
 def main() -> int:
@@ -78,14 +97,20 @@ def main() -> int:
     running = pids(lab)
     with tempfile.TemporaryDirectory(prefix='quickpull-') as folder:
         report = Path(folder) / 'report.json'
-        code = run_site(lab, report, sys.argv[1:])
+        code = run_playbooks(lab, report, sys.argv[1:])
         if code != 0:
             return code
         told = json.loads(report.read_text())
+    since = lab.mark()
     after = lab.everywhere(pull)
+    first = hub_hears(lab, since)
+    since = lab.mark()
+    lab.everywhere(pull)
+    second = hub_hears(lab, since)
     for name, host in told['hosts'].items():
         host['pull_seconds_before'], host['pull_seconds_after'] = before[name], after[name]
     print('\n' + _report.render_data(told))
+    print(f'What Docker Hub heard of three pulls of an image that the cache on {CACHE} did not have: {first}. Of three more: {second}.')
     same = pids(lab) == running
     print('The daemons and the containers run as before: no process was restarted.' if same else 'A daemon or a container was restarted.')
     return 0 if same else 1
