@@ -28,6 +28,8 @@ from ansible_collections.quickpull.registry.plugins.module_utils._owned_files im
 RUN_DIR = '/run/quickpull-cache-front'
 
 _CACHE = 'quickpull'
+# Stands where the front says by which file it works, which is the proof that it has taken one.
+_FINGERPRINT = '@FINGERPRINT@'
 _CLIENT = re.compile(r'[^\s:#]+\Z')
 # A client waits that long for another one to bring a blob before it asks for itself. The registry sends no byte of it meanwhile.
 _LOCK_SECONDS = 900
@@ -68,7 +70,7 @@ def config(upstreams: t.Sequence[Upstream], front: Front) -> Content:
         *_tls(front),
         *_auth(front),
         *_proxying(),
-        f'    location = {HEALTH_PATH} {{ auth_basic off; default_type text/plain; return 200 "ok\\n"; }}',
+        f'    location = {HEALTH_PATH} {{ auth_basic off; default_type text/plain; return 200 "ok {_FINGERPRINT}\\n"; }}',
         '    location = /v2/ { proxy_pass http://$quickpull_backend; proxy_cache_valid 200 10s; proxy_cache_key "$quickpull_backend $request_method ping"; }',
         *_location(r'~ ^/v2/.+/blobs/', '365d'),
         *_location(r'~ ^/v2/.+/manifests/[a-z0-9]+:', '365d'),
@@ -77,7 +79,8 @@ def config(upstreams: t.Sequence[Upstream], front: Front) -> Content:
         '  }',
         '}',
     ]
-    return Content('\n'.join(lines) + '\n')
+    text = '\n'.join(lines) + '\n'
+    return Content(text.replace(_FINGERPRINT, hashlib.sha256(text.encode()).hexdigest()[:16], 1))
 
 
 def htpasswd(clients: t.Sequence[t.Mapping[str, str]], before: str = '') -> Content:
@@ -112,6 +115,24 @@ def listens_in(text: str) -> tuple[str, int] | None:
     """Address and port in a configuration as :func:`config` writes it; None for another file."""
     found = re.search(r'^ {4}listen (\S+):([0-9]+)(?: ssl)?;$', text, re.MULTILINE) if text.startswith(FIRST_LINE) else None
     return (found.group(1).strip('[]'), int(found.group(2))) if found else None
+
+
+def fingerprint_in(text: str) -> str:
+    """What the front says of itself once it works by this file; empty for another file."""
+    found = re.search(r'return 200 "ok ([0-9a-f]{16})', text)
+    return found.group(1) if found else ''
+
+
+def certificate_in(text: str) -> tuple[str, ...]:
+    """Certificate and key in a configuration as :func:`config` writes it; empty without TLS."""
+    return tuple(re.sub(r'\\(.)', r'\1', path) for path in re.findall(r'^ {4}ssl_certificate(?:_key)? "(.*)";$', text, re.MULTILINE))
+
+
+def health_url_in(text: str) -> str:
+    """Where a front with this configuration is asked whether it is well; empty for another file."""
+    address, port = listens_in(text) or ('', 0)
+    certificate, key = certificate_in(text) or ('', '')
+    return Front(address, port, 0, certificate=certificate, key=key).health_url if port else ''
 
 
 def _backend(upstream: Upstream) -> str:

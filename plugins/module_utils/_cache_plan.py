@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import dataclasses
 import glob
 import ipaddress
@@ -116,6 +117,12 @@ def wanted(upstreams: t.Sequence[Upstream], front: Front, clients: t.Sequence[t.
     return Wanted(tuple(settled), front, {host.path(path): content for path, content in files.items()})
 
 
+def files_of(upstream: Upstream, host: Host) -> list[str]:
+    """The files of one instance; those of them that :func:`wanted` speaks of."""
+    names = (f'{CONFIG_DIR}/{upstream.id}.yml', f'{CONFIG_DIR}/{upstream.id}.env', f'{_cache_registry.CA_DIR}/{upstream.id}/ca.crt')
+    return [host.path(name) for name in names]
+
+
 def nothing(host: Host, state: State) -> dict[str, Content | None]:
     """All files of a cache, to be taken away."""
     paths = [path for path in _owned_files.load(state, KIND) if path.startswith(host.path(CONFIG_DIR))]
@@ -211,18 +218,48 @@ def check_logins(upstreams: t.Sequence[Upstream], deadline: float) -> list[str]:
     for one in upstreams:
         if not one.username:
             continue
-        place = one.url.partition('://')[2].partition('/')[0]
-        registry = _auth_file.parse_registry('docker.io' if one.name == 'docker.io' and place == 'registry-1.docker.io' else place)
-        settings = _login_check.Settings(
-            deadline=deadline, proxies=parse_proxies(one.proxy or None, []), ca_paths=(one.ca_path,) if one.ca_path else (), rate_limit=False
-        )
-        question = _login_check.Question(registry, Secret(one.username, one.password), insecure=one.url.startswith('http:'))
-        verdict = _login_check.check(question, settings)
+        verdict = _ask(one, Secret(one.username, one.password), deadline)
         if verdict.outcome == _login_check.REFUSED:
             raise ConfigError(f'upstreams: {one.name} refuses the login of {one.username}: {verdict.reason}', key='upstreams')
         if verdict.outcome != _login_check.VERIFIED:
             told.append(f'The login at {one.name} was not verified: {verdict.reason}')
     return told
+
+
+def check_reached(upstreams: t.Sequence[Upstream], running: t.Collection[str], deadline: float) -> list[str]:
+    """Ask each of these upstreams whether it is there: without it the registry does not start.
+
+    :param running: instances, by :attr:`Upstream.id`, that would be restarted.
+    :returns: a sentence for each new one that will have to wait.
+    :raises ConfigError: for one whose instance runs, and would not any more.
+    """
+    told = []
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        reasons = list(pool.map(lambda one: unreachable(one, deadline), upstreams))
+    for one, reason in zip(upstreams, reasons):
+        if reason and one.id in running:
+            raise ConfigError(
+                f'upstreams: {one.name} cannot be reached as it is described now, so its instance, which runs, would not start again. {reason} '
+                'Mend that, or go on with verify_upstreams: false.',
+                key='upstreams',
+            )  # fmt: skip
+        if reason and not one.username:  # of a login that was said already
+            told.append(f'The instance of {one.name} starts as soon as its upstream can be reached. {reason}')
+    return told
+
+
+def unreachable(upstream: Upstream, deadline: float = 5.0) -> str:
+    """Why an upstream cannot be reached, in a sentence; empty when it answers, whatever it says."""
+    verdict = _ask(upstream, None, deadline)
+    return verdict.reason if verdict.outcome == _login_check.UNREACHABLE else ''
+
+
+def _ask(upstream: Upstream, secret: Secret | None, deadline: float) -> _login_check.Verdict:
+    place = upstream.url.partition('://')[2].partition('/')[0]
+    registry = _auth_file.parse_registry('docker.io' if upstream.name == 'docker.io' and place == 'registry-1.docker.io' else place)
+    ca_paths = (upstream.ca_path,) if upstream.ca_path else ()
+    settings = _login_check.Settings(deadline=deadline, proxies=parse_proxies(upstream.proxy or None, []), ca_paths=ca_paths, rate_limit=False)
+    return _login_check.check(_login_check.Question(registry, secret, insecure=upstream.url.startswith('http:')), settings)
 
 
 def check_front(content: Content, host: Host) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import typing as t
 
-from ansible_collections.quickpull.registry.plugins.module_utils import _yaml
+from ansible_collections.quickpull.registry.plugins.module_utils import _systemd, _yaml
 from ansible_collections.quickpull.registry.plugins.module_utils._cache_model import STORAGE_DIR, Upstream
 from ansible_collections.quickpull.registry.plugins.module_utils._owned_files import FIRST_LINE, Content
 from ansible_collections.quickpull.registry.plugins.module_utils._probe_options import proxy_secrets
@@ -66,11 +66,32 @@ def _value(text: str) -> str:
 
 def port_in(text: str) -> int | None:
     """The port in a configuration as :func:`config` writes it; None for another file."""
-    body = '\n'.join(line for line in text.splitlines() if not line.startswith('#'))
     try:
-        return int(str(json.loads(body)['http']['addr']).rpartition(':')[2])
+        return int(str((_tree(text) or {})['http']['addr']).rpartition(':')[2])
     except (ValueError, KeyError, TypeError):
         return None
+
+
+def _tree(text: str) -> dict[str, t.Any] | None:
+    body = '\n'.join(line for line in text.splitlines() if not line.startswith('#'))
+    try:
+        tree = json.loads(body)
+    except ValueError:
+        return None
+    return tree if isinstance(tree, dict) else None
+
+
+def upstream_in(name: str, text: str, environment_text: str) -> Upstream:
+    """The upstream of an instance, from its files as :func:`config` and :func:`environment` write them.
+
+    :param name: the :attr:`Upstream.id` of the instance.
+    """
+    tree = _tree(text) or {}
+    variables = _systemd.read_environment_file(environment_text)
+    return Upstream(
+        str(tree.get('log', {}).get('fields', {}).get('upstream', name)), str(tree.get('proxy', {}).get('remoteurl', '')), port=port_in(text) or 0,
+        proxy=variables.get('HTTPS_PROXY', ''), ca_path=f'{CA_DIR}/{name}/ca.crt' if 'SSL_CERT_DIR' in variables else '',
+    )  # fmt: skip
 
 
 def secrets_of(upstreams: t.Iterable[Upstream]) -> set[str]:

@@ -13,8 +13,8 @@ description:
     file that only root may read, and the configuration of an nginx of its own in front of them, which is the one address that clients talk to.
   - Everything is checked before anything is written. The ports must be free, the certificate must go with its key, the size must fit the disk, upstreams must
     take their logins, and nginx must understand its file. So a mistake leaves the files, and the service that runs by them, as they were.
-  - Neither starts nor restarts anything. RV(restart), RV(reload) and RV(stop)
-    say what is to be done, and the role P(quickpull.registry.pull_through_cache#role) does it.
+  - Neither starts nor restarts anything, which M(quickpull.registry.cache_apply) does. RV(needs) says what it will have to, and RV(stop) what is no longer
+    wanted.
 extends_documentation_fragment:
   - quickpull.registry.attributes
 attributes:
@@ -88,9 +88,10 @@ options:
         description: Its password.
         type: str
         required: true
-  verify_logins:
+  verify_upstreams:
     description:
-      - Whether the logins at upstreams are asked of them before anything is written. A refused one is an error, an upstream that cannot be asked a warning.
+      - Whether upstreams are asked before anything is written. A login that is refused is an error. So is an upstream that cannot be reached as it is
+        described now while its instance runs, because the registry does not start without. A new one is a warning, and starts as soon as it can be.
     type: bool
     default: true
   deadline:
@@ -156,6 +157,13 @@ instances:
       returned: always
       type: bool
       sample: true
+needs:
+  description:
+    - What does not run by its files yet, a sentence each, for M(quickpull.registry.cache_apply). Also what an earlier run left so.
+  returned: success
+  type: list
+  elements: str
+  sample: ["quickpull-cache@docker.io.service does not run by the files that are there."]
 restart:
   description: Units whose files changed so that they have to be restarted.
   returned: success
@@ -186,9 +194,17 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.quickpull.registry.plugins.module_utils import _cache_model, _cache_plan, _cache_registry, _io, _owned_files
+from ansible_collections.quickpull.registry.plugins.module_utils import (
+    _cache_apply,
+    _cache_model,
+    _cache_plan,
+    _cache_registry,
+    _io,
+    _owned_files,
+)
 from ansible_collections.quickpull.registry.plugins.module_utils._cache_model import CONFIG_DIR, EVICT_TIMER, FRONT_UNIT, INSTANCE_UNIT, Front, Upstream
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
+from ansible_collections.quickpull.registry.plugins.module_utils._owned_files import Content
 from ansible_collections.quickpull.registry.plugins.module_utils._plain import plain
 from ansible_collections.quickpull.registry.plugins.module_utils._state import State
 
@@ -203,7 +219,18 @@ def check(params: t.Mapping[str, t.Any], wanted: _cache_plan.Wanted, host: _cach
         unseen.append('There is no nginx on this host yet, so it was not asked what it makes of the file.')
     elif content is not None:
         _cache_plan.check_front(content, host)
-    return unseen + (_cache_plan.check_logins(wanted.upstreams, params['deadline']) if params['verify_logins'] else [])
+    if not params['verify_upstreams']:
+        return unseen
+    fresh = [one for one in wanted.upstreams if any(_io.read_text(path) != _text(wanted.files[path]) for path in _cache_plan.files_of(one, host))]
+    return [
+        *unseen,
+        *_cache_plan.check_logins(wanted.upstreams, params['deadline']),
+        *_cache_plan.check_reached(fresh, _cache_plan.instances(host), params['deadline']),
+    ]
+
+
+def _text(content: t.Optional[Content]) -> t.Optional[str]:
+    return None if content is None else content.text
 
 
 def diff_of(change: _owned_files.Change) -> dict[str, str]:
@@ -253,6 +280,8 @@ def run(module: AnsibleModule, host: _cache_plan.Host, state: State) -> dict[str
             raise ConfigError(' '.join(left.because for left in planned.left), path=planned.left[0].path)
         if not module.check_mode:
             _owned_files.apply(state, _cache_plan.KIND, planned)
+            if not present:
+                _cache_apply.forget(state)
     changed = {unit_of(change.path, host) for change in planned.changes}
     stay = {*(one.unit for one in settled), *((FRONT_UNIT, EVICT_TIMER) if present else ())}
     known = [*map(INSTANCE_UNIT.format, before), *((FRONT_UNIT, EVICT_TIMER) if before else ()), *_cache_plan.enabled(host)]
@@ -260,6 +289,9 @@ def run(module: AnsibleModule, host: _cache_plan.Host, state: State) -> dict[str
     # On a reload nginx opens its new socket beside the old one, which cannot be where one of the two is every address.
     moved = present and listened not in (None, (params['address'], params['port']))
     again = [unit for unit in (*(one.unit for one in settled), FRONT_UNIT) if unit in changed and unit not in stop]
+    needs = {step.service.unit: step.because for step in _cache_apply.plan(host, state)} if present else {}
+    if module.check_mode:
+        needs = {**{unit: f'{unit} would have to take the new files.' for unit in again}, **needs}
     return {
         'changed': bool(planned.changes),
         'instances': [
@@ -268,6 +300,7 @@ def run(module: AnsibleModule, host: _cache_plan.Host, state: State) -> dict[str
         'restart': [unit for unit in again if unit != FRONT_UNIT or moved],
         'reload': [unit for unit in again if unit == FRONT_UNIT and not moved],
         'stop': stop,
+        'needs': list(needs.values()),
         'health_url': front.health_url if present else '',
         'diff': [diff_of(change) for change in planned.changes],
     }
@@ -287,7 +320,7 @@ def main() -> None:
             'certificate': {'type': 'path'},
             'key': {'type': 'path', 'no_log': False},
             'clients': {'type': 'list', 'elements': 'dict', 'options': client, 'no_log': True},
-            'verify_logins': {'type': 'bool', 'default': True},
+            'verify_upstreams': {'type': 'bool', 'default': True},
             'deadline': {'type': 'float', 'default': 20},
             'owner': {'type': 'str', 'default': 'pull_through_cache'},
             'state': {'type': 'str', 'choices': ['absent', 'present'], 'default': 'present'},

@@ -350,11 +350,38 @@ def test_a_mistake_leaves_the_service_as_it_was(lab: Lab, cache: Host) -> None:
         ({'upstreams': [login, 'quay.io']}, 'refuses the login of acme'),
         ({'upstreams': ['docker.io', 'docker.io']}, 'named twice'),
         ({'upstreams': [{'name': 'docker.io', 'port': 22}]}, 'taken by another program'),
+        ({'upstreams': [{'name': 'docker.io', 'proxy': 'http://127.0.0.1:9'}, 'quay.io']}, 'cannot be reached as it is described now'),
     ):
         run = run_role(lab, **variables)
         assert run.rc != 0 and words in ' '.join(run.stdout.split()), (words, run.stdout)
         assert 'S3CRET' not in run.stdout + run.stderr
         assert cache.out('sha256sum /etc/quickpull-cache/*; systemctl show -p MainPID quickpull-cache-front quickpull-cache@docker.io') == before
+
+
+def test_what_does_not_come_up_is_put_back(lab: Lab, cache: Host) -> None:
+    before = cache.out('sha256sum /etc/quickpull-cache/* /etc/systemd/system/quickpull-cache*')
+    cache.run("printf '#!/bin/sh\\necho level=fatal it is no registry; exit 1\\n' >/usr/local/bin/no-registry; chmod 755 /usr/local/bin/no-registry")
+    run = run_role(lab, registry_program='/usr/bin/env sh /usr/local/bin/no-registry', fresh_for=7, apply_timeout=8)
+    words = ' '.join(run.stdout.split())
+    assert run.rc != 0 and 'quickpull-cache@docker.io.service' in words and 'level=fatal it is no registry' in words and 'runs as before' in words, words
+    assert cache.out('sha256sum /etc/quickpull-cache/* /etc/systemd/system/quickpull-cache*') == before
+    wait(cache)
+    fetch(cache, '/v2/library/busybox/manifests/latest', f'{INDEX}, {MANIFEST}')
+    assert run_role(lab).ok().changed() == 0
+
+
+def test_what_an_earlier_run_wrote_is_brought_into_force(lab: Lab, cache: Host) -> None:
+    """That run died before it came to the services."""
+    arguments = 'upstreams: [docker.io, quay.io], size: 2g, store_size: 1g, fresh_for: 11'
+    play = f'- hosts: lab-bookworm\n  gather_facts: false\n  tasks: [{{quickpull.registry.cache_config: {{{arguments}}}}}]\n'
+    lab.only('lab-bookworm').playbook(play).ok()
+    before = fetch(cache, '/-/health')
+    pids = cache.out('systemctl show -p MainPID --value quickpull-cache-front quickpull-cache@docker.io')
+    assert run_role(lab, fresh_for=11).ok().changed() > 0
+    assert fetch(cache, '/-/health') != before
+    assert cache.out('systemctl show -p MainPID --value quickpull-cache-front quickpull-cache@docker.io') == pids
+    assert run_role(lab, fresh_for=11).ok().changed() == 0
+    run_role(lab).ok()
 
 
 def test_an_upstream_less_and_then_nothing(lab: Lab, cache: Host) -> None:

@@ -76,7 +76,8 @@ def main():
     left, gone = evict(config['store'], config['limit'], max(0, config['reserve'] - free(config['store'])))
     full = tell_front(config['front'], config['reserve'], config['full'])
     if gone or full:  # once a minute is too often for what is always the same
-        print(f'{left} bytes of {config["limit"]} are used; {gone} blobs were taken away.' + (' The disk is full, so the front stores nothing.' if full else ''))
+        told = ' The disk is full, so the front stores nothing.' if full else ''
+        print(f'{left} bytes of {config["limit"]} are used; {gone} blobs were taken away.{told}')
 
 
 if __name__ == '__main__':

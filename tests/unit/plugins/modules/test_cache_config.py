@@ -18,8 +18,8 @@ from ansible_collections.quickpull.registry.plugins.modules import cache_config
 from ansible_collections.quickpull.registry.tests.unit.plugins.fake_module import FakeModule
 
 DEFAULTS: dict[str, t.Any] = {
-    'upstreams': ['docker.io', 'quay.io'], 'address': '0.0.0.0', 'port': 5000, 'size': '1m', 'store_size': '1m', 'reserve': '1g', 'fresh_for': 300, 'certificate': None,
-    'key': None, 'clients': None, 'verify_logins': True, 'deadline': 5.0, 'owner': 'pull_through_cache', 'state': 'present',
+    'upstreams': ['docker.io', 'quay.io'], 'address': '0.0.0.0', 'port': 5000, 'size': '1m', 'store_size': '1m', 'reserve': '1g', 'fresh_for': 300,
+    'certificate': None, 'key': None, 'clients': None, 'verify_upstreams': True, 'deadline': 5.0, 'owner': 'pull_through_cache', 'state': 'present',
 }  # fmt: skip
 LOGIN = {'name': 'docker.io', 'username': 'acme', 'password': 'S3CRET'}
 
@@ -62,7 +62,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
 
 def test_written_once_and_taken_away(place: Place) -> None:
     predicted, first, second = place.run(check=True), place.run(), place.run()
-    assert predicted == first and (first['changed'], second['changed']) == (True, False)
+    assert {**predicted, 'needs': first['needs']} == first and len(predicted['needs']) == 3 and (first['changed'], second['changed']) == (True, False)
     assert [(one['name'], one['port'], one['metrics_port'], one['changed']) for one in first['instances']] == [
         ('docker.io', 5101, 5201, True), ('quay.io', 5102, 5202, True),
     ]  # fmt: skip
@@ -133,6 +133,21 @@ def test_a_login_that_is_refused_is_an_error_and_one_that_nobody_answers_a_warni
     verdict = Verdict(_login_check.UNREACHABLE, 'Nobody answers.')
     assert place.run(upstreams=[LOGIN])['changed']
     assert place.warnings == ['The login at docker.io was not verified: Nobody answers.']
+
+
+def test_an_upstream_that_would_keep_a_running_instance_from_starting_is_an_error(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    place.run()
+    verdict = Verdict(_login_check.UNREACHABLE, 'Nobody answers.')
+    monkeypatch.setattr(_login_check, 'check', lambda _question, _settings: verdict)
+    assert not place.run()['changed'] and place.warnings == []  # nothing of it would be restarted
+    before = place.tree()
+    wrong = {'name': 'quay.io', 'proxy': 'http://nowhere.lan:1'}
+    with pytest.raises(ConfigError, match=r'quay\.io cannot be reached as it is described now, so its instance, which runs, would not .* Nobody answers\.'):
+        place.run(upstreams=['docker.io', wrong])
+    assert place.tree() == before
+    assert place.run(upstreams=['docker.io', 'quay.io', 'ghcr.io'])['changed']
+    assert place.warnings == ['The instance of ghcr.io starts as soon as its upstream can be reached. Nobody answers.']
+    assert place.run(upstreams=['docker.io', wrong, 'ghcr.io'], verify_upstreams=False)['changed']
 
 
 def test_a_port_of_somebody_else(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,284 @@
+# Copyright (c) 2026, quickpull.registry contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A cache's services brought to run by the files that are there, with a proof, and with the way back to those that did so last.
+
+What each service read when it was proved is on record, so a run that dies between writing and restarting is made good by the next, and a certificate that
+somebody renewed is taken.
+"""
+
+from __future__ import annotations
+
+import glob
+import hmac
+import json
+import os
+import time
+import typing as t
+from dataclasses import dataclass, field
+
+from ansible_collections.quickpull.registry.plugins.module_utils import (
+    _cache_front,
+    _cache_plan,
+    _cache_registry,
+    _http_local,
+    _in_force,
+    _io,
+    _service_facts,
+    _snapshot,
+    _systemd,
+)
+from ansible_collections.quickpull.registry.plugins.module_utils._cache_model import CONFIG_DIR, EVICT_TIMER, FRONT_UNIT, INSTANCE_UNIT, Upstream
+from ansible_collections.quickpull.registry.plugins.module_utils._cache_plan import CLIENTS_FILE, FRONT_FILE, KIND, Host
+from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
+from ansible_collections.quickpull.registry.plugins.module_utils._mask import mask_text
+from ansible_collections.quickpull.registry.plugins.module_utils._plan import NONE, RELOAD, RESTART
+from ansible_collections.quickpull.registry.plugins.module_utils._state import State
+
+UNIT_DIR = '/etc/systemd/system'
+
+_PAUSE = 0.2
+# An instance that is not up by then is asked for the reason: without its upstream it ends, and systemd starts it again and again.
+_PATIENCE = 4.0
+_SAID = ('level=fatal', 'level=error', 'configuration error', 'panic', '[emerg]', '[error]', 'failed')
+
+
+@dataclass(frozen=True)
+class Service:
+    """One unit of a cache.
+
+    :ivar start: files that are read by a start alone; ``reload``: those for which a reload will do.
+    :ivar upstream: of an instance. ``url``: where it answers, empty for a timer; ``answer``: what is in the answer then, empty for anything.
+    """
+
+    unit: str
+    start: tuple[str, ...]
+    reload: tuple[str, ...] = ()
+    url: str = ''
+    answer: str = ''
+    facts: str = ''
+    upstream: Upstream | None = None
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one service needs. ``because`` is a full sentence."""
+
+    service: Service
+    action: str
+    because: str
+
+
+@dataclass(frozen=True)
+class Reach:
+    """Time, and how services and upstreams are asked. Tests put their own in their place.
+
+    :ivar ask: status and body of what answers at a URL of this host; None for nothing.
+    :ivar unreachable: why an upstream cannot be reached, in a sentence; empty when it can.
+    """
+
+    monotonic: t.Callable[[], float] = time.monotonic
+    now: t.Callable[[], float] = time.time
+    sleep: t.Callable[[float], None] = time.sleep
+    ask: t.Callable[[str], t.Optional[t.Tuple[int, str]]] = _http_local.ask
+    unreachable: t.Callable[[Upstream], str] = _cache_plan.unreachable
+
+
+@dataclass
+class Outcome:
+    """What was done. ``waiting``: why an instance does not run yet though its files are right, a sentence each."""
+
+    changed: bool = False
+    restarted: list[str] = field(default_factory=list)
+    reloaded: list[str] = field(default_factory=list)
+    waiting: list[str] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
+
+
+# --- what is needed ---------------------------------------------------------------------------------------------------
+
+
+def services(host: Host) -> list[Service]:
+    """The units that the files ask for; none without a front."""
+    front = _io.read_text(host.path(f'{CONFIG_DIR}/{FRONT_FILE}'))
+    if front is None:
+        return []
+    found = [_instance(name, host) for name in _cache_plan.instances(host)]
+    certificate = _cache_front.certificate_in(front)
+    return [
+        *found,
+        Service(
+            FRONT_UNIT, (f'{UNIT_DIR}/{FRONT_UNIT}',), (f'{CONFIG_DIR}/{FRONT_FILE}', f'{CONFIG_DIR}/{CLIENTS_FILE}', *certificate),
+            url=_cache_front.health_url_in(front), answer=_cache_front.fingerprint_in(front),
+            # On a reload nginx opens its new socket beside the old one, which cannot be where one of the two is every address.
+            facts=str(_cache_front.listens_in(front)),
+        ),
+        Service(EVICT_TIMER, tuple(f'{UNIT_DIR}/{name}' for name in (EVICT_TIMER, EVICT_TIMER.replace('.timer', '.service')))),
+    ]  # fmt: skip
+
+
+def _instance(name: str, host: Host) -> Service:
+    config, environment = f'{CONFIG_DIR}/{name}.yml', f'{CONFIG_DIR}/{name}.env'
+    upstream = _cache_registry.upstream_in(name, _io.read_text(host.path(config)) or '', _io.read_text(host.path(environment)) or '')
+    authority = f'{_cache_registry.CA_DIR}/{name}/ca.crt'
+    files = (f'{UNIT_DIR}/{INSTANCE_UNIT.format("")}', config, environment, authority)
+    return Service(INSTANCE_UNIT.format(name), files, url=f'http://127.0.0.1:{upstream.port}/v2/', upstream=upstream)
+
+
+def plan(host: Host, state: State, *, create_key: bool = False) -> list[Step]:
+    """What each service needs to run by its files. Raises ConfigError for a state directory that cannot be used."""
+    wanted = services(host)
+    if not wanted:
+        return []
+    key, known = _in_force.hash_key(state, create=create_key), _load(state)
+    active = _systemd.show_many([one.unit for one in wanted], ('ActiveState', 'UnitFileState'), runner=host.run)
+    return [step for step in (_step(one, host, key, known.get(one.unit), active.get(one.unit, {})) for one in wanted) if step.action != NONE]
+
+
+def _step(service: Service, host: Host, key: bytes, known: t.Mapping[str, str] | None, facts: t.Mapping[str, str]) -> Step:
+    runs = facts.get('ActiveState') in ('active', 'reloading')
+    if not runs or facts.get('UnitFileState') != 'enabled':
+        return Step(service, RESTART, f'{service.unit} {"is not enabled" if runs else "does not run"}.')
+    if known is None or known.get('start') != _hash(key, service.start, host, service.facts):
+        return Step(service, RESTART, f'{service.unit} does not run by the files that are there.')
+    if known.get('reload') != _hash(key, service.reload, host):
+        return Step(service, RELOAD, f'{service.unit} has not read the files that are there.')
+    return Step(service, NONE, '')
+
+
+def _hash(key: bytes, paths: t.Iterable[str], host: Host, facts: str = '') -> str:
+    """Keyed, because some of the files hold secrets."""
+    digest = hmac.new(key, facts.encode(), 'sha256')
+    for path in paths:
+        digest.update(json.dumps([path, _io.read_text(host.path(path))]).encode())
+    return digest.hexdigest()
+
+
+def _load(state: State) -> dict[str, dict[str, str]]:
+    try:
+        raw = json.loads(_io.read_text(state.applied(KIND)) or '{}')
+    except ValueError:
+        return {}
+    return {str(unit): dict(one) for unit, one in raw.items() if isinstance(one, dict)} if isinstance(raw, dict) else {}
+
+
+def _proved(host: Host, state: State, key: bytes, done: t.Collection[Service]) -> None:
+    """Remember what the services read, and put the files aside as those to come back to."""
+    record = {unit: one for unit, one in _load(state).items() if unit in {each.unit for each in services(host)}}
+    record.update({one.unit: {'start': _hash(key, one.start, host, one.facts), 'reload': _hash(key, one.reload, host)} for one in done})
+    _io.write_private(state.applied(KIND), (json.dumps(record, indent=1, sort_keys=True) + '\n').encode(), root=state.root)
+    _snapshot.save(state, KIND, _snapshot.PROVED, [*_files(host), state.files(KIND)])
+
+
+def _files(host: Host) -> list[str]:
+    folders = (f'{CONFIG_DIR}/**', f'{UNIT_DIR}/quickpull-cache*')
+    return sorted(path for folder in folders for path in glob.glob(host.path(folder), recursive=True) if os.path.isfile(path))
+
+
+def forget(state: State) -> None:
+    """For a cache that is no more."""
+    _io.delete_file(state.applied(KIND))
+    _snapshot.drop(state, KIND, _snapshot.PROVED)
+
+
+# --- what is done -----------------------------------------------------------------------------------------------------
+
+
+def apply(host: Host, state: State, *, timeout: float, rollback: bool = True, reach: Reach | None = None) -> Outcome:
+    """Have each service run by its files.
+
+    :param timeout: seconds for all of them to come up and to answer, and as many again after a roll-back.
+    :raises ConfigError: when one did not. It names what was put back, and whether that runs.
+    """
+    reach = reach or Reach()
+    key = _in_force.hash_key(state, create=True)
+    steps = plan(host, state)
+    outcome = Outcome(
+        bool(steps), [one.service.unit for one in steps if one.action == RESTART], [one.service.unit for one in steps if one.action == RELOAD],
+        reasons=[one.because for one in steps],
+    )  # fmt: skip
+    if not steps:
+        return outcome
+    since = reach.now()
+    failures = _bring_up(steps, host, timeout, reach, outcome.waiting)
+    done = [one.service for one in steps if one.service.unit not in failures]
+    if failures:
+        _roll_back(failures, steps, host, state, timeout, rollback, reach, since)
+    with _io.locked(state):
+        _proved(host, state, key, done)
+    return outcome
+
+
+def _bring_up(steps: t.Sequence[Step], host: Host, timeout: float, reach: Reach, waiting: list[str]) -> dict[str, str]:
+    """Restart, reload, and look until all is well. Returns a sentence for each unit with which it is not."""
+    before = {step.service.unit: _service_facts.start_id(host, step.service.unit) for step in steps}
+    _systemd.systemctl('daemon-reload', timeout=90, runner=host.run)
+    failures: dict[str, str] = {}
+    for step in steps:
+        unit = step.service.unit
+        if step.action == RESTART:
+            _systemd.systemctl('enable', unit, runner=host.run)
+            _systemd.systemctl('reset-failed', unit, runner=host.run)
+        told = _systemd.systemctl('--no-block', step.action, unit, runner=host.run)
+        if told.rc:
+            failures[unit] = f'systemctl did not {step.action} {unit}: {(told.stderr or told.stdout).strip()}'
+    began, open_steps = reach.monotonic(), [step for step in steps if step.service.unit not in failures]
+    asked: set[str] = set()
+    while open_steps:
+        wrong = {step.service.unit: _wrong(step, host, before[step.service.unit], reach) for step in open_steps}
+        open_steps = [step for step in open_steps if wrong[step.service.unit]]
+        late = reach.monotonic() - began
+        for step in list(open_steps):
+            upstream = step.service.upstream
+            if upstream and late >= min(_PATIENCE, timeout) and upstream.name not in asked:
+                asked.add(upstream.name)
+                reason = reach.unreachable(upstream)
+                if reason:
+                    waiting.append(f'{step.service.unit} starts as soon as its upstream can be reached; systemd tries again and again. {reason}')
+                    open_steps.remove(step)
+        if open_steps and late >= timeout:
+            return {**failures, **{step.service.unit: wrong[step.service.unit] for step in open_steps}}
+        if open_steps:
+            reach.sleep(_PAUSE)
+    return failures
+
+
+def _wrong(step: Step, host: Host, before: str | None, reach: Reach) -> str:
+    """What is not as it should be with a service, in a sentence; empty when nothing is."""
+    service = step.service
+    if not service.url:
+        active = _systemd.show(service.unit, 'ActiveState', runner=host.run).get('ActiveState')
+        return '' if active == 'active' else f'{service.unit} is {active}.'
+    if step.action == RESTART and _service_facts.start_id(host, service.unit) in (None, before):
+        return f'{service.unit} has not started.'
+    told = reach.ask(service.url)
+    if told is None or told[0] not in (200, 401):
+        return f'{service.unit} does not answer at {service.url}' + (f' but with {told[0]}.' if told else '.')
+    return '' if service.answer in told[1] else f'{service.unit} still works by its old files.'
+
+
+def _roll_back(
+    failures: t.Mapping[str, str], tried: t.Sequence[Step], host: Host, state: State, timeout: float, rollback: bool, reach: Reach, since: float
+) -> t.NoReturn:
+    said = [line for unit in failures for line in _systemd.journal(unit, since, runner=host.run) if any(word in line for word in _SAID)]
+    what = ' '.join(failures.values()) + (f' The last thing that was said: {mask_text(said[-1])[:600]}' if said else '')
+    snapshot = _snapshot.load(state, KIND, _snapshot.PROVED)
+    if not rollback or snapshot is None:
+        why = 'rollback: false' if not rollback else 'no files were proved before'
+        raise ConfigError(f'{what} Nothing was put back ({why}).', key=next(iter(failures)))
+    with _io.locked(state):
+        for path in _files(host):
+            if snapshot.file(path) is None:
+                _io.delete_file(path)
+        paths = _snapshot.restore(snapshot)
+    now = {one.unit: one for one in services(host)}
+    # Those that took the new files, and those that ended by them, are all to have the old ones.
+    steps = [Step(now[step.service.unit], step.action, '') for step in tried if step.service.unit in now]
+    steps += [step for step in plan(host, state) if step.service.unit not in {one.service.unit for one in steps}]
+    failed = _bring_up(steps, host, timeout, reach, [])
+    for step in tried:
+        if step.service.unit not in now:
+            _systemd.systemctl('disable', '--now', step.service.unit, runner=host.run)
+    state_now = f'It does not run even so: {" ".join(failed.values())}' if failed else 'The cache runs as before.'
+    raise ConfigError(f'{what} Put back as before: {", ".join(paths)}. {state_now}', key=next(iter(failures)))

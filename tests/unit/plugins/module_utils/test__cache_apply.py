@@ -1,0 +1,257 @@
+# Copyright (c) 2026, quickpull.registry contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Bringing a cache's files into force, with a systemd in memory; the real one is asked on the lab."""
+
+from __future__ import annotations
+
+import typing as t
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.quickpull.registry.plugins.module_utils import _cache_apply, _cache_front, _cache_plan, _cache_registry, _login_check
+from ansible_collections.quickpull.registry.plugins.module_utils._cache_apply import Reach
+from ansible_collections.quickpull.registry.plugins.module_utils._cache_model import Front, Upstream
+from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
+from ansible_collections.quickpull.registry.plugins.module_utils._state import State
+from ansible_collections.quickpull.registry.plugins.module_utils._systemd import Result
+from ansible_collections.quickpull.registry.plugins.modules import cache_apply
+from ansible_collections.quickpull.registry.tests.unit.plugins.fake_module import FakeModule
+
+HUB, QUAY, FRONT, TIMER = 'quickpull-cache@docker.io.service', 'quickpull-cache@quay.io.service', 'quickpull-cache-front.service', 'quickpull-cache-evict.timer'
+PORTS = {'docker.io': 5101, 'quay.io': 5102}
+
+
+class Machine:
+    """Files below a folder, and units that start unless their files hold the word BAD."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.host = _cache_plan.Host(str(root), self.systemd)
+        self.state = State(str(root / 'state'))
+        self.pids: dict[str, int] = {}
+        self.read: dict[str, str] = {}
+        self.enabled: set[str] = set()
+        self.calls: list[tuple[str, str]] = []
+        self.away: set[str] = set()
+        self.time = 0.0
+        for unit in ('quickpull-cache@.service', FRONT, TIMER, 'quickpull-cache-evict.service'):
+            self.put(f'etc/systemd/system/{unit}', f'# {unit}\n')
+        self.write()
+
+    def put(self, name: str, text: str) -> None:
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+    def write(self, names: t.Sequence[str] = ('docker.io', 'quay.io'), *, fresh_for: int = 300, address: str = '0.0.0.0', bad: str = '') -> None:
+        upstreams = [Upstream(name, f'https://{name}', port=PORTS[name]) for name in names]
+        for path in (self.root / 'etc/quickpull-cache').glob('*.yml'):
+            path.unlink()
+        for one in upstreams:
+            self.put(f'etc/quickpull-cache/{one.id}.yml', _cache_registry.config(one).text)
+            self.put(f'etc/quickpull-cache/{one.id}.env', f'# {bad}\n' if bad == one.name else _cache_registry.environment(one).text)
+        text = _cache_front.config(upstreams, Front(address, 5000, 1, fresh_for)).text
+        self.put('etc/quickpull-cache/front.conf', text + ('# BAD' if bad == 'front' else ''))
+
+    def files_of(self, unit: str) -> str:
+        instance = unit.partition('@')[2].rpartition('.')[0]
+        names = [f'{instance}.yml', f'{instance}.env'] if instance else ['front.conf'] if unit == FRONT else []
+        paths = [self.root / 'etc/quickpull-cache' / name for name in names]
+        return ''.join(path.read_text() if path.exists() else 'BAD' for path in paths)
+
+    def systemd(self, command: t.Sequence[str], _timeout: float) -> Result:
+        if command[0] == 'journalctl':
+            return Result(0, 'level=fatal msg="a bad file"\n')
+        words = [word for word in command[1:] if not word.startswith('--')]
+        verb, units = words[0], words[1:]
+        if verb == 'show':
+            return Result(0, '\n\n'.join(self.show(unit) for unit in command[command.index('--') + 1 :]))
+        self.calls += [(verb, unit) for unit in units]
+        for unit in units:
+            self.act(verb, unit)
+        return Result(0)
+
+    def show(self, unit: str) -> str:
+        pid = self.pids.get(unit, 0)
+        active = 'active' if pid else 'inactive'
+        return f'Id={unit}\nActiveState={active}\nMainPID={pid}\nUnitFileState={"enabled" if unit in self.enabled else "disabled"}'
+
+    def act(self, verb: str, unit: str) -> None:
+        text = self.files_of(unit)
+        if verb == 'enable':
+            self.enabled.add(unit)
+        elif verb == 'disable':
+            self.pids.pop(unit, None)
+        elif verb == 'restart':
+            dead = 'BAD' in text or any(f'remoteurl": "https://{name}"' in text for name in self.away)
+            self.pids[unit] = 0 if dead else max([100, *self.pids.values()]) + 1
+            if not dead:
+                self.stat(self.pids[unit])
+            self.read[unit] = text
+        elif verb == 'reload' and 'BAD' not in text:
+            self.read[unit] = text
+
+    def stat(self, pid: int) -> None:
+        self.put(f'proc/{pid}/stat', f'{pid} (x) S ' + ' '.join(str(number) for number in range(4, 22)) + f' {pid} 0 0\n')
+
+    def ask(self, url: str) -> tuple[int, str] | None:
+        for unit, port in ((HUB, 5101), (QUAY, 5102), (FRONT, 5000)):
+            if f':{port}/' in url and self.pids.get(unit):
+                return 200, f'ok {_cache_front.fingerprint_in(self.read[unit])}' if unit == FRONT else '{}'
+        return None
+
+    def sleep(self, seconds: float) -> None:
+        self.time += seconds
+
+    def apply(self, **options: t.Any) -> _cache_apply.Outcome:
+        self.calls.clear()
+        reach = Reach(lambda: self.time, lambda: self.time, self.sleep, self.ask, lambda one: 'It is away.' if one.name in self.away else '')
+        return _cache_apply.apply(self.host, self.state, timeout=10, reach=reach, **options)
+
+    def done(self) -> list[tuple[str, str]]:
+        return [call for call in self.calls if call[0] in ('restart', 'reload')]
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    return Machine(tmp_path)
+
+
+def test_all_is_started_once(machine: Machine) -> None:
+    first, second = machine.apply(), machine.apply()
+    assert (first.restarted, first.reloaded) == ([HUB, QUAY, FRONT, TIMER], [])
+    assert machine.enabled == {HUB, QUAY, FRONT, TIMER}
+    assert not second.changed and machine.calls == []
+
+
+def test_each_change_reaches_whom_it_concerns(machine: Machine) -> None:
+    machine.apply()
+    machine.write(fresh_for=10)
+    assert machine.apply().reloaded == [FRONT] and machine.done() == [('reload', FRONT)]
+    machine.put('etc/quickpull-cache/quay.io.env', 'NO_PROXY=a\n')
+    assert machine.apply().restarted == [QUAY]
+    machine.write(address='10.0.0.5')
+    assert machine.apply().restarted == [QUAY, FRONT]
+    machine.put('etc/systemd/system/quickpull-cache@.service', '# another\n')
+    assert machine.apply().restarted == [HUB, QUAY]
+    machine.put('etc/systemd/system/quickpull-cache-evict.service', '# another\n')
+    assert machine.apply().restarted == [TIMER]
+    machine.pids[HUB] = 0
+    assert machine.apply().restarted == [HUB]
+
+
+def test_what_a_run_that_died_has_written_is_brought_into_force_by_the_next(machine: Machine) -> None:
+    machine.apply()
+    machine.write(['docker.io'])
+    machine.put('etc/quickpull-cache/docker.io.env', 'NO_PROXY=a\n')
+    assert [step.because for step in _cache_apply.plan(machine.host, machine.state)] == [
+        f'{HUB} does not run by the files that are there.', f'{FRONT} has not read the files that are there.',
+    ]  # fmt: skip
+    assert machine.apply().changed and not machine.apply().changed
+
+
+@pytest.mark.parametrize('bad, failed', [('docker.io', HUB), ('front', FRONT)])
+def test_a_service_that_does_not_come_up_has_all_files_put_back(machine: Machine, bad: str, failed: str) -> None:
+    machine.apply()
+    before = {path: path.read_text() for path in (machine.root / 'etc').rglob('*') if path.is_file()}
+    machine.write(fresh_for=10, bad=bad)
+    machine.put('etc/quickpull-cache/quay.io.env', 'NO_PROXY=a\n')
+    machine.put('etc/quickpull-cache/docker.io.env', 'BAD\n' if bad == 'docker.io' else (machine.root / 'etc/quickpull-cache/docker.io.env').read_text())
+    with pytest.raises(ConfigError, match=rf'(?s){failed}.*a bad file.*Put back as before: .*The cache runs as before\.'):
+        machine.apply()
+    assert {path: path.read_text() for path in (machine.root / 'etc').rglob('*') if path.is_file()} == before
+    assert all(machine.pids[unit] for unit in (HUB, QUAY, FRONT))
+    assert machine.read[QUAY] == machine.files_of(QUAY) and machine.read[FRONT] == machine.files_of(FRONT)
+    assert not machine.apply().changed
+
+
+def test_a_new_upstream_that_does_not_come_up_goes_again(machine: Machine) -> None:
+    machine.write(['docker.io'])
+    machine.apply()
+    machine.write()
+    machine.put('etc/quickpull-cache/quay.io.env', 'BAD\n')
+    with pytest.raises(ConfigError, match=r'The cache runs as before'):
+        machine.apply()
+    assert not (machine.root / 'etc/quickpull-cache/quay.io.yml').exists() and ('disable', QUAY) in machine.calls
+    assert not machine.apply().changed
+
+
+def test_nothing_is_put_back_on_request_or_where_nothing_was_proved(machine: Machine) -> None:
+    machine.write(bad='front')
+    with pytest.raises(ConfigError, match=r'Nothing was put back \(no files were proved before\)'):
+        machine.apply()
+    machine.write()
+    machine.apply()
+    machine.write(fresh_for=10, bad='front')
+    with pytest.raises(ConfigError, match=r'Nothing was put back \(rollback: false\)'):
+        machine.apply(rollback=False)
+    assert '# BAD' in (machine.root / 'etc/quickpull-cache/front.conf').read_text()
+
+
+def test_an_instance_without_its_upstream_is_waited_for_by_systemd(machine: Machine) -> None:
+    machine.away = {'quay.io'}
+    told = machine.apply()
+    assert len(told.waiting) == 1 and QUAY in told.waiting[0] and told.waiting[0].endswith('It is away.')
+    assert machine.time < 10
+    again = machine.apply()  # it still does not run
+    assert again.restarted == [QUAY] and again.waiting
+    machine.away = set()
+    assert machine.apply().restarted == [QUAY] and not machine.apply().changed
+
+
+def test_a_certificate_that_was_renewed_is_taken(machine: Machine) -> None:
+    crt, key = machine.root / 'tls "a".crt', machine.root / 'tls.key'
+    machine.put('front.crt', '')
+    upstream = [Upstream('docker.io', 'https://docker.io', port=5101)]
+    front = Front('0.0.0.0', 5000, 1, certificate=f'/{crt.name}', key=f'/{key.name}')
+    crt.write_text('one')
+    key.write_text('one')
+    text = _cache_front.config(upstream, front).text
+    machine.put('etc/quickpull-cache/front.conf', text)
+    assert _cache_front.certificate_in(text) == (front.certificate, front.key)
+    assert _cache_front.health_url_in(text) == front.health_url
+    machine.apply()
+    crt.write_text('two')
+    assert machine.apply().reloaded == [FRONT]
+
+
+def test_nothing_where_there_is_no_cache(tmp_path: Path) -> None:
+    assert _cache_apply.plan(_cache_plan.Host(str(tmp_path)), State(str(tmp_path / 'state'))) == []
+
+
+def test_a_record_that_cannot_be_understood_costs_a_restart(machine: Machine) -> None:
+    machine.apply()
+    for text in ('{', '[]', '{"a": 1}'):
+        (machine.root / 'state/cache/applied.json').write_text(text)
+        assert machine.apply().restarted == [HUB, QUAY, FRONT, TIMER]
+
+
+def test_check_mode_foresees(machine: Machine) -> None:
+    module = FakeModule(True, {'planned': [HUB, 'other.service'], 'rollback': True, 'timeout': 5})
+    told = cache_apply.run(t.cast(t.Any, module), machine.host, machine.state)
+    assert told['changed'] and told['restarted'] == [HUB, QUAY, FRONT, TIMER, 'other.service'] and machine.calls == []
+    machine.apply()
+    told = cache_apply.run(t.cast(t.Any, FakeModule(True, {'planned': []})), machine.host, machine.state)
+    assert not told['changed']
+    assert cache_apply.run(t.cast(t.Any, FakeModule(False, {'planned': []})), machine.host, machine.state)['changed'] is False
+
+
+def test_an_upstream_is_read_from_the_files_of_its_instance(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = Upstream('registry.lan:5000', 'http://10.0.0.9:5000', port=5102, proxy='http://u:p@proxy.lan:3128', ca_path='/ca.pem')
+    found = _cache_registry.upstream_in(one.id, _cache_registry.config(one).text, _cache_registry.environment(one).text)
+    assert (found.name, found.url, found.port, found.proxy) == (one.name, one.url, one.port, one.proxy)
+    assert found.ca_path == '/etc/quickpull-cache/ca/registry.lan_5000/ca.crt'
+    assert _cache_registry.upstream_in('x', '[]', '').url == ''
+    questions: list[t.Any] = []
+    verdicts = [_login_check.Verdict(_login_check.UNREACHABLE, 'Away.'), _login_check.Verdict(_login_check.REFUSED, 'No.')]
+
+    def check(question: t.Any, settings: t.Any) -> t.Any:
+        questions.append((question, settings))
+        return verdicts.pop(0)
+
+    monkeypatch.setattr(_login_check, 'check', check)
+    assert _cache_plan.unreachable(found) == 'Away.'
+    assert _cache_plan.unreachable(found) == ''
+    assert questions[0][0].insecure and questions[0][0].secret is None
