@@ -21,7 +21,7 @@ import os
 import re
 import typing as t
 
-from ansible_collections.quickpull.registry.plugins.module_utils._cache_model import FRONT_DIR, FULL_FLAG, HEALTH_PATH, USER, Front, Upstream
+from ansible_collections.quickpull.registry.plugins.module_utils._cache_model import FRONT_DIR, FULL_FLAG, HEALTH_PATH, METRICS_PATH, USER, Front, Upstream
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._owned_files import FIRST_LINE, Content
 
@@ -71,6 +71,7 @@ def config(upstreams: t.Sequence[Upstream], front: Front) -> Content:
         *_auth(front),
         *_proxying(),
         f'    location = {HEALTH_PATH} {{ auth_basic off; default_type text/plain; return 200 "ok {_FINGERPRINT}\\n"; }}',
+        *(line for one in upstreams for line in _watching(one, front)),
         '    location = /v2/ { proxy_pass http://$quickpull_backend; proxy_cache_valid 200 10s; proxy_cache_key "$quickpull_backend $request_method ping"; }',
         *_location(r'~ ^/v2/.+/blobs/', '365d'),
         *_location(r'~ ^/v2/.+/manifests/[a-z0-9]+:', '365d'),
@@ -198,6 +199,16 @@ def _proxying() -> list[str]:
         '    proxy_ignore_headers Cache-Control Expires Set-Cookie Vary;',
         '    proxy_cache_use_stale error timeout invalid_header updating http_500 http_502 http_503 http_504 http_429;',
         '    add_header X-Cache $upstream_cache_status always;',
+    ]
+
+
+def _watching(upstream: Upstream, front: Front) -> list[str]:
+    """Whether an instance is well, for everybody, and its figures, for this host and whoever else was named."""
+    allowed = [f'allow {one};' for one in ('127.0.0.1', '::1', *front.metrics_from)]
+    own, port = 'proxy_cache off; proxy_read_timeout 5s; auth_basic off;', f'http://127.0.0.1:{upstream.metrics_port}'
+    return [
+        f'    location = {HEALTH_PATH}/{upstream.name} {{ {own} proxy_pass {port}/debug/health; }}',
+        f'    location = {METRICS_PATH}/{upstream.name} {{ {own} {" ".join(allowed)} deny all; proxy_pass {port}/metrics; }}',
     ]
 
 

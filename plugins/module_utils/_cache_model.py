@@ -34,8 +34,10 @@ EVICT_TIMER = 'quickpull-cache-evict.timer'
 #: While this is there the front stores nothing, because the disk is full. The program that evicts makes it.
 FULL_FLAG = '/run/quickpull-cache/full'
 
-#: Where the front says that it is well.
+#: Where the front says that it is well, and below it each instance, by the name of its upstream.
 HEALTH_PATH = '/-/health'
+#: Below it each instance tells its figures.
+METRICS_PATH = '/-/metrics'
 
 #: What the role's variables are where the inventory says nothing of them.
 DEFAULT_PORT = 5000
@@ -82,6 +84,7 @@ class Front:
 
     :ivar size: in bytes.
     :ivar reserve: bytes of its file system that are left to others.
+    :ivar metrics_from: addresses and networks, beside this host, that may read the figures of the instances.
     :ivar fresh_for: seconds for which what a tag means is believed without asking the upstream again.
     """
 
@@ -93,6 +96,7 @@ class Front:
     key: str = ''
     htpasswd: str = ''
     reserve: int = 1 << 30
+    metrics_from: tuple[str, ...] = ()
 
     @property
     def health_url(self) -> str:

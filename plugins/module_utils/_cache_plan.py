@@ -188,12 +188,17 @@ def listens(host: Host) -> tuple[str, int] | None:
     return _cache_front.listens_in(_io.read_text(host.path(f'{CONFIG_DIR}/{FRONT_FILE}')) or '')
 
 
-def check_front_port(front: Front, host: Host) -> None:
+def check_addresses(front: Front, host: Host) -> None:
     """Raises ConfigError for what is no address, and when another program listens where the front is to listen."""
     try:
         ipaddress.ip_address(front.address)
     except ValueError:
         raise ConfigError(f'address: {front.address!r} is no IP address; write one of this host, or 0.0.0.0 for all.', key='address') from None
+    for one in front.metrics_from:
+        try:
+            ipaddress.ip_network(one, strict=False)
+        except ValueError:
+            raise ConfigError(f'metrics_from: {one!r} is no address and no network; write 10.0.0.9 or 10.0.0.0/24.', key='metrics_from') from None
     before = listens(host)
     ours = before is not None and before[1] == front.port and _systemd.systemctl('is-active', '--quiet', FRONT_UNIT, runner=host.run).rc == 0
     if not ours and port_taken(front.port, front.address):

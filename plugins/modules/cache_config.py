@@ -68,6 +68,14 @@ options:
       - More spares Docker Hub's limit, less shows a moved tag sooner.
     type: int
     default: 300
+  metrics_from:
+    description:
+      - Addresses and networks that may read the figures of the instances, in Prometheus' format, at C(/-/metrics/NAME) of the cache, where C(NAME) is that of
+        the upstream. The host itself may always, and nobody else by default.
+      - Whether an instance is well is told to everybody at C(/-/health/NAME).
+    type: list
+    elements: str
+    default: []
   certificate:
     description: A PEM file on the host, with the certificate and those of its authorities. Left out, the cache speaks plain HTTP.
     type: path
@@ -212,7 +220,7 @@ from ansible_collections.quickpull.registry.plugins.module_utils._state import S
 def check(params: t.Mapping[str, t.Any], wanted: _cache_plan.Wanted, host: _cache_plan.Host, check_mode: bool) -> list[str]:
     """All that must hold. Returns warnings. Raises ConfigError."""
     _cache_plan.check_certificate(wanted.front)
-    _cache_plan.check_front_port(wanted.front, host)
+    _cache_plan.check_addresses(wanted.front, host)
     content = wanted.files[host.path(f'{CONFIG_DIR}/{_cache_plan.FRONT_FILE}')]
     unseen = []
     if check_mode and not host.nginx:
@@ -266,6 +274,7 @@ def run(module: AnsibleModule, host: _cache_plan.Host, state: State) -> dict[str
             front = Front(
                 params['address'], params['port'], _cache_model.parse_size(params['size'], 'size'), params['fresh_for'],
                 params['certificate'] or '', params['key'] or '', reserve=_cache_model.parse_size(params['reserve'], 'reserve'),
+                metrics_from=tuple(params['metrics_from']),
             )  # fmt: skip
             store_size = _cache_model.parse_size(params['store_size'], 'store_size')
             wanted = _cache_plan.wanted(upstreams, front, clients, store_size, host)
@@ -317,6 +326,7 @@ def main() -> None:
             'store_size': {'type': 'str', 'default': '20g'},
             'reserve': {'type': 'str', 'default': '1g'},
             'fresh_for': {'type': 'int', 'default': 300},
+            'metrics_from': {'type': 'list', 'elements': 'str', 'default': []},
             'certificate': {'type': 'path'},
             'key': {'type': 'path', 'no_log': False},
             'clients': {'type': 'list', 'elements': 'dict', 'options': client, 'no_log': True},

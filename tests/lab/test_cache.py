@@ -234,7 +234,10 @@ def test_the_limits_are_kept_and_what_went_comes_again(lab: Lab, cache: Host) ->
         assert time.monotonic() < end
         time.sleep(0.5)
     pid = cache.out('systemctl show -p MainPID --value quickpull-cache@docker.io')
-    cache.run('systemctl start quickpull-cache-evict.service')
+    links = 'ls -d /var/lib/quickpull-cache/docker.io/docker/registry/v2/repositories/library/big/_layers/sha256/* | wc -l'
+    before = int(cache.out(links))
+    cache.run('rm -f /run/quickpull-cache/swept; systemctl start quickpull-cache-evict.service')
+    assert int(cache.out(links)) < before
     assert used(cache, '/var/lib/quickpull-cache/docker.io/docker/registry/v2/blobs') < 40 << 20
     cache.run('systemctl stop quickpull-cache-front; rm -rf /var/cache/quickpull-cache/blobs; systemctl start quickpull-cache-front')
     wait(cache)
@@ -299,6 +302,23 @@ def test_it_is_no_open_proxy(cache: Host) -> None:
     assert status(cache, '/v2/library/busybox/blobs/uploads/', 'POST') == 405
     assert status(cache, '/other') == 404
     assert status(cache, '/-/health') == 200
+
+
+def test_it_tells_how_each_instance_is_and_its_figures_to_whom_they_are_meant_for(lab: Lab, cache: Host) -> None:
+    own = f'http://127.0.0.1:{PORT}/-'
+    assert 'registry_storage_action_seconds' in cache.out(f'curl -fs {own}/metrics/quay.io')
+    assert status(cache, '/-/metrics/quay.io') == 403  # for a stranger
+    run_role(lab, metrics_from=[f'{cache.address}/24']).ok()
+    assert b'registry_storage_action_seconds' in fetch(cache, '/-/metrics/quay.io')
+    assert status(cache, '/-/metrics/evil.example') == 404
+    assert status(cache, '/-/health/quay.io') == 200
+    cache.run('systemctl stop quickpull-cache@quay.io')
+    try:
+        assert status(cache, '/-/health/quay.io') == 502
+        assert status(cache, '/-/health/docker.io') == 200 == status(cache, '/-/health')
+    finally:
+        run_role(lab).ok()  # which starts it
+    assert status(cache, '/-/health/quay.io') == 200
 
 
 def test_a_login_and_a_proxy_on_the_way_up_and_tls_and_logins_on_the_way_down(lab: Lab, cache: Host) -> None:

@@ -14,12 +14,18 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sys
+import time
 
 CONFIG = '/etc/quickpull-cache/evict.json'
 # Below the limit by as much, so that not each new blob is the end of an old one.
 ENOUGH = 0.9
+# Seconds between two looks for links that lead nowhere, which takes a walk over all repositories.
+SWEEP_EVERY = 3600
+
+HEX = re.compile(r'[0-9a-f]{64}\Z')
 
 
 def blobs(store):
@@ -59,6 +65,37 @@ def evict(store, limit, missing=0):
     return total, gone
 
 
+def sweep(store):
+    """Take away the links in repositories whose blob is gone, be it by us or by the registry's own time to live, and return how many there were.
+
+    The registry writes a blob before the link to it (registry/storage/blobwriter.go, Commit), so one that is on its way is not taken for one that is gone.
+    """
+    gone = 0
+    for instance in sorted(os.listdir(store)):
+        root = os.path.join(store, instance, 'docker/registry/v2')
+        for folder, folders, files in os.walk(os.path.join(root, 'repositories')):
+            name = os.path.basename(folder)
+            if 'link' in files and HEX.match(name) and not os.path.exists(os.path.join(root, 'blobs/sha256', name[:2], name, 'data')):
+                shutil.rmtree(folder, ignore_errors=True)
+                folders.clear()
+                gone += 1
+    return gone
+
+
+def is_time(marker, now):
+    """Whether the last sweep was long ago; from now on, this one is the last."""
+    try:
+        last = os.stat(marker).st_mtime
+    except FileNotFoundError:
+        last = None
+    if last is not None and last <= now < last + SWEEP_EVERY:
+        return False
+    with open(marker, 'w', encoding='utf-8'):
+        pass
+    os.utime(marker, (now, now))
+    return True
+
+
 def tell_front(place, reserve, flag):
     """Have the front store nothing while there is far less room than it makes. Returns whether that is so."""
     full = free(place) < reserve / 4
@@ -74,10 +111,11 @@ def main():
     with open(sys.argv[1] if len(sys.argv) > 1 else CONFIG, encoding='utf-8') as file:
         config = json.load(file)
     left, gone = evict(config['store'], config['limit'], max(0, config['reserve'] - free(config['store'])))
+    links = sweep(config['store']) if is_time(os.path.join(os.path.dirname(config['full']), 'swept'), time.time()) else 0
     full = tell_front(config['front'], config['reserve'], config['full'])
-    if gone or full:  # once a minute is too often for what is always the same
+    if gone or links or full:  # once a minute is too often for what is always the same
         told = ' The disk is full, so the front stores nothing.' if full else ''
-        print(f'{left} bytes of {config["limit"]} are used; {gone} blobs were taken away.{told}')
+        print(f'{left} bytes of {config["limit"]} are used; {gone} blobs and {links} links were taken away.{told}')
 
 
 if __name__ == '__main__':

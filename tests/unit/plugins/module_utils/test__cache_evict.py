@@ -39,17 +39,14 @@ def put(store: Path, instance: str, name: str, size: int, used: int) -> Path:
 
 def test_what_was_used_least_recently_goes_first(program: t.Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     old, middle, new = put(tmp_path, 'docker.io', 'aa1', 50, 1), put(tmp_path, 'quay.io', 'aa2', 30, 2), put(tmp_path, 'docker.io', 'bb1', 30, 3)
-    link = tmp_path / 'docker.io/docker/registry/v2/repositories/a/_layers/sha256/aa1/link'
-    link.parent.mkdir(parents=True)
-    link.write_text('sha256:aa1')
     (tmp_path / 'docker.io/scheduler-state.json').write_text('{}')
     config = tmp_path / 'evict.json'
     flag = tmp_path / 'full'
     config.write_text(json.dumps({'store': str(tmp_path), 'limit': 100, 'reserve': 0, 'front': str(tmp_path), 'full': str(flag)}))
     program.sys.argv = ['evict', str(config)]
     program.main()
-    assert not old.exists() and middle.exists() and new.exists() and link.exists()
-    assert capsys.readouterr().out == '60 bytes of 100 are used; 1 blobs were taken away.\n'
+    assert not old.exists() and middle.exists() and new.exists()
+    assert capsys.readouterr().out == '60 bytes of 100 are used; 1 blobs and 0 links were taken away.\n'
 
 
 @given(sizes=st.lists(st.integers(0, 40), max_size=6), limit=st.integers(0, 120))
@@ -63,6 +60,31 @@ def test_the_limit_is_kept_and_no_more_is_taken_than_that_takes(program: t.Any, 
     if gone:
         assert left + sizes[gone - 1] > limit * program.ENOUGH
     assert program.evict(str(store), limit) == (left, 0)
+
+
+def link(store: Path, instance: str, place: str) -> Path:
+    path = store / instance / 'docker/registry/v2/repositories/team/app' / place / 'link'
+    path.parent.mkdir(parents=True)
+    path.write_text('sha256:x')
+    return path
+
+
+def test_links_whose_blob_is_gone_go_too(program: t.Any, tmp_path: Path) -> None:
+    there, gone = 'a' * 64, 'b' * 64
+    put(tmp_path, 'docker.io', there, 1, 1)
+    put(tmp_path, 'quay.io', gone, 1, 1)  # of another instance
+    kinds = ('_layers/sha256/{}', '_manifests/revisions/sha256/{}', '_manifests/tags/latest/index/sha256/{}')
+    stay = [link(tmp_path, 'docker.io', kind.format(there)) for kind in kinds] + [link(tmp_path, 'docker.io', '_manifests/tags/latest/current')]
+    lost = [link(tmp_path, 'docker.io', kind.format(gone)) for kind in kinds]
+    assert program.sweep(str(tmp_path)) == 3
+    assert all(path.exists() for path in stay) and not any(path.exists() for path in lost)
+    assert program.sweep(str(tmp_path)) == 0
+
+
+def test_links_are_looked_for_once_an_hour(program: t.Any, tmp_path: Path) -> None:
+    marker = str(tmp_path / 'swept')
+    times = (1000, 1001, 1000 + 3599, 1000 + 3600, 1000 + 3601, 10)
+    assert [program.is_time(marker, now) for now in times] == [True, False, False, True, False, True]  # at the end the clock was set back
 
 
 @given(sizes=st.lists(st.integers(1, 40), max_size=6), missing=st.integers(0, 120))

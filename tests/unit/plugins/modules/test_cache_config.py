@@ -18,8 +18,9 @@ from ansible_collections.quickpull.registry.plugins.modules import cache_config
 from ansible_collections.quickpull.registry.tests.unit.plugins.fake_module import FakeModule
 
 DEFAULTS: dict[str, t.Any] = {
-    'upstreams': ['docker.io', 'quay.io'], 'address': '0.0.0.0', 'port': 5000, 'size': '1m', 'store_size': '1m', 'reserve': '1g', 'fresh_for': 300,
-    'certificate': None, 'key': None, 'clients': None, 'verify_upstreams': True, 'deadline': 5.0, 'owner': 'pull_through_cache', 'state': 'present',
+    'upstreams': ['docker.io', 'quay.io'], 'address': '0.0.0.0', 'port': 5000, 'size': '1m', 'store_size': '1m', 'reserve': '1g',
+    'fresh_for': 300, 'metrics_from': [], 'certificate': None, 'key': None, 'clients': None,
+    'verify_upstreams': True, 'deadline': 5.0, 'owner': 'pull_through_cache', 'state': 'present',
 }  # fmt: skip
 LOGIN = {'name': 'docker.io', 'username': 'acme', 'password': 'S3CRET'}
 
@@ -102,6 +103,7 @@ def test_secrets_are_for_root_and_for_nobody_who_looks(place: Place) -> None:
     ({'size': '9000t'}, 'is more than 90 % of the file system'),
     ({'store_size': '0'}, 'store_size'),
     ({'address': 'cache.lan'}, "'cache.lan' is no IP address"),
+    ({'metrics_from': ['prometheus.lan']}, "'prometheus.lan' is no address and no network"),
     ({'certificate': '/a.crt'}, 'certificate and key go together'),
     ({'certificate': '/nope.crt', 'key': '/nope.key'}, 'cannot be used'),
     ({'upstreams': [{'name': 'docker.io', 'ca_path': '/nope.pem'}]}, 'ca_path: there is no file'),
