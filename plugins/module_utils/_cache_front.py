@@ -191,6 +191,8 @@ def _proxying() -> list[str]:
         '    proxy_connect_timeout 2s;',
         f'    proxy_read_timeout {_LOCK_SECONDS}s;',
         '    proxy_max_temp_file_size 0;',
+        # Of what it does not have yet the registry sends all, whatever range was asked for.
+        '    proxy_force_ranges on;',
         f'    proxy_cache {_CACHE};',
         '    proxy_cache_lock on;',
         f'    proxy_cache_lock_timeout {_LOCK_SECONDS}s;',

@@ -296,6 +296,30 @@ def test_each_form_of_asking_finds_its_registry(lab: Lab, cache: Host) -> None:
         assert {line['host'] for line in lab.access_log('hub', since) if '/manifests/' in line['path']} == {'quay.io'}, path
 
 
+def test_a_range_of_a_blob_is_that_range_cold_or_not(lab: Lab, cache: Host) -> None:
+    """As clients ask that resume, or that fetch a layer in pieces at the same time."""
+    forget(cache)
+    layer = layer_of(cache, BIG)
+    path = f'/v2/{BIG}/blobs/{layer}'
+
+    def piece(number: int) -> tuple[int, str, bytes]:
+        first = number << 20
+        request = urllib.request.Request(f'http://{cache.address}:{PORT}{path}', headers={'Range': f'bytes={first}-{first + 999}'})
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return answer.status, str(answer.headers['Content-Range']).partition('/')[0], answer.read()
+
+    since = lab.mark()
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        cold = list(pool.map(piece, range(8)))
+    whole = fetch(cache, path)
+    for number, (code, told, data) in enumerate(cold):
+        first = number << 20
+        assert (code, told, data) == (206, f'bytes {first}-{first + 999}', whole[first : first + 1000])
+    assert [piece(number) for number in range(8)] == cold
+    time.sleep(0.5)
+    assert 1 <= len([line for line in lab.access_log('hub', since) if layer in line['path'] and line['method'] == 'GET']) <= 2
+
+
 def test_it_is_no_open_proxy(cache: Host) -> None:
     assert status(cache, '/v2/library/busybox/manifests/latest?ns=evil.example') == 404
     assert status(cache, '/v2/evil.example/library/busybox/manifests/latest') == 404
