@@ -105,7 +105,7 @@ def choose_upstreams(
     policy: t.Mapping[str, t.Any] | None = None,
     without: t.Collection[str] = (),
     engine: str = '',
-    own: t.Mapping[str, t.Sequence[str]] | None = None,
+    own: t.Mapping[str, t.Sequence[t.Any]] | None = None,
 ) -> dict[str, t.Any]:
     """What to configure of each upstream, for an engine that takes mirrors of any.
 
@@ -139,7 +139,8 @@ def choose_upstreams(
             continue
         urls = {normalise_url(url): url for url, place in places.items() if place}
         now = [url for old in (current or {}).get(name) or [] for url, place in places.items() if place and place == _place_of(Mirror(old), engine)]
-        selection = select_with_own([one for one in results.get(name) or () if normalise_url(one['url']) in urls], now, policed, (own or {}).get(name) or ())
+        usable = [one for one in results.get(name) or () if normalise_url(one['url']) in urls]
+        selection = select_with_own(usable, now, policed, mirror_urls((own or {}).get(name) or ()))
         reasons += [f'{name}: {one.url}: {one.reason}' for one in selection.left_out]
         if selection.chosen:
             unusable = [url for url, place in places.items() if not place]
@@ -222,7 +223,7 @@ def choose(
     current: t.Sequence[str] = (),
     policy: t.Mapping[str, t.Any] | None = None,
     limits: Limits | None = None,
-    own: t.Sequence[str] = (),
+    own: t.Sequence[t.Any] = (),
 ) -> dict[str, t.Any]:
     """What to configure of the ``listed`` mirrors.
 
@@ -255,7 +256,7 @@ def choose(
         return {'mirrors': mirrors_for_daemon(fitting, mirror_urls(fitting)), 'alive': bool(usable or not listed), 'reasons': [], 'unusable': unusable}
     # The order in which the user lists mirrors counts among equals, so that check mode and the run choose the same.
     policed = parse_policy(policy, key='registry_access_mirror_policy')
-    selection = select_with_own([result for result in results if normalise_url(result['url']) in usable], current, policed, own)
+    selection = select_with_own([result for result in results if normalise_url(result['url']) in usable], current, policed, mirror_urls(own))
     reasons = [f'{one.url}: {one.reason}' for one in selection.left_out]
     if not results:
         reasons = ['There is no result to choose from: the probe was not run, or registry_access_mirror_query left none.']

@@ -14,11 +14,11 @@ from ansible_collections.quickpull.registry.plugins.module_utils._registry impor
 #: The variables of a cache that its clients go by.
 VARIABLES = (
     'ansible_host', 'pull_through_cache_state', 'pull_through_cache_url', 'pull_through_cache_port', 'pull_through_cache_certificate',
-    'pull_through_cache_upstreams',
+    'pull_through_cache_client_ca_path', 'pull_through_cache_upstreams',
 )  # fmt: skip
 
 
-def mirrors(caches: t.Mapping[str, t.Mapping[str, t.Any]]) -> dict[str, list[str]] | None:
+def mirrors(caches: t.Mapping[str, t.Mapping[str, t.Any]]) -> dict[str, list[t.Any]] | None:
     """The mirrors by upstream; None without caches. A cache that is to be no more leaves its upstreams, with no mirror of it, so that clients forget it.
 
     The first upstream of a cache is what it serves at its root, where Docker's registry-mirrors ask. The others are below `/v2/NAME`, a form that each
@@ -27,7 +27,7 @@ def mirrors(caches: t.Mapping[str, t.Mapping[str, t.Any]]) -> dict[str, list[str
     :param caches: :data:`VARIABLES` of each cache, as far as they are defined, by the host's name in the inventory.
     :raises ConfigError: for upstreams that no cache takes.
     """
-    found: dict[str, list[str]] = {}
+    found: dict[str, list[t.Any]] = {}
     for host, variables in caches.items():
         present = variables.get('pull_through_cache_state', 'present') == 'present'
         url = _url(host, variables)
@@ -36,8 +36,14 @@ def mirrors(caches: t.Mapping[str, t.Mapping[str, t.Any]]) -> dict[str, list[str
             # Docker asks no mirror below a path, so that its Hub is at the root or nowhere.
             at_root = number == 0
             if at_root or upstream.name != DOCKER_HUB:
-                found.setdefault(upstream.name, []).extend([url if at_root else f'{url}/v2/{upstream.name}'] if present else [])
+                found.setdefault(upstream.name, []).extend([_mirror(url if at_root else f'{url}/v2/{upstream.name}', variables)] if present else [])
     return found or None
+
+
+def _mirror(url: str, variables: t.Mapping[str, t.Any]) -> str | dict[str, str]:
+    """A mirror as ``registry_access_mirrors`` has it."""
+    authority = variables.get('pull_through_cache_client_ca_path')
+    return {'url': url, 'ca_path': str(authority)} if authority and url.startswith('https:') else url
 
 
 def _url(host: str, variables: t.Mapping[str, t.Any]) -> str:

@@ -12,6 +12,7 @@ import time
 import typing as t
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import pytest
 
@@ -44,18 +45,23 @@ def cache(lab: Lab) -> t.Iterator[Host]:
     lab.everywhere(Host.reset)
 
 
-@pytest.fixture(scope='module')
-def clients(lab: Lab, cache: Host, tmp_path_factory: pytest.TempPathFactory) -> list[Host]:
-    """Each with Docker, containerd and Podman that pull through the cache, because it is in the inventory."""
-    here = lab.only('lab-trixie', 'lab-forky')
+def run_site(here: Lab, folder: Path, **cache_variables: t.Any) -> PlaybookRun:
+    """Hosts become clients of the cache because it is in the inventory."""
     variables = {
         'registry_access_engines': ['docker', 'containerd', 'podman'], 'registry_access_probe_images': [HUB_IMAGE, QUAY_IMAGE],
         'registry_access_probe_deadline': 10,
     }  # fmt: skip
-    inventory = tmp_path_factory.mktemp('inventory') / 'hosts.yml'
-    group = 'registry_caches: {hosts: {lab-bookworm: {pull_through_cache_upstreams: [docker.io, quay.io]}}}'
-    inventory.write_text(f'{lab.place.inventory.read_text()}{group}\n')
-    here.playbook('playbooks/site.yml', inventory=inventory, extra_vars=variables).ok()
+    given = {'pull_through_cache_upstreams': ['docker.io', 'quay.io'], **{f'pull_through_cache_{name}': value for name, value in cache_variables.items()}}
+    inventory = folder / 'hosts.yml'
+    inventory.write_text(f'{here.place.inventory.read_text()}registry_caches: {json.dumps({"hosts": {"lab-bookworm": given}})}\n')
+    return here.playbook('playbooks/site.yml', inventory=inventory, extra_vars=variables).ok()
+
+
+@pytest.fixture(scope='module')
+def clients(lab: Lab, cache: Host, tmp_path_factory: pytest.TempPathFactory) -> list[Host]:
+    """Each with Docker, containerd and Podman that pull through the cache."""
+    here = lab.only('lab-trixie', 'lab-forky')
+    run_site(here, tmp_path_factory.mktemp('inventory'))
     return list(here.hosts.values())
 
 
@@ -371,6 +377,26 @@ def test_a_login_and_a_proxy_on_the_way_up_and_tls_and_logins_on_the_way_down(la
     ).ok().changed() == 0  # fmt: skip
     run_role(lab).ok()
     wait(cache)
+
+
+def test_clients_trust_the_authority_of_the_cache_where_they_are_told_where_it_is(lab: Lab, cache: Host, clients: list[Host], tmp_path: Path) -> None:
+    cache.run('openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=team -keyout /root/ca.key -out /root/ca.crt 2>/dev/null; '
+              'openssl req -newkey rsa:2048 -nodes -subj /CN=cache -keyout /root/own.key -out /root/own.csr 2>/dev/null; '
+              f'printf "subjectAltName=IP:{cache.address}\nauthorityKeyIdentifier=keyid\n" >/root/own.ext; '
+              'openssl x509 -req -in /root/own.csr -CA /root/ca.crt -CAkey /root/ca.key -CAcreateserial -extfile /root/own.ext -out /root/own.crt 2>/dev/null')
+    run_role(lab, certificate='/root/own.crt', key='/root/own.key').ok()
+    client = clients[0]
+    client.put('/etc/ssl/team.pem', cache.run('cat /root/ca.crt').stdout)
+    told = {'certificate': '/root/own.crt', 'client_ca_path': '/etc/ssl/team.pem'}
+    try:
+        run_site(lab.only(client.name), tmp_path, **told)
+        since = lab.mark()
+        pull_by_all(client)
+        assert {line['client'] for line in lab.access_log('hub', since)} <= {cache.address}
+        assert run_site(lab.only(client.name), tmp_path, **told).changed() == 0
+    finally:
+        run_role(lab).ok()
+        run_site(lab.only(client.name), tmp_path)
 
 
 def test_it_listens_where_it_is_told_to_alone(lab: Lab, cache: Host) -> None:
