@@ -22,15 +22,24 @@ from lab.containers import HUB_LOGIN
 
 PLAY = '- hosts: lab-bookworm\n  gather_facts: false\n  roles: [quickpull.registry.pull_through_cache]\n'
 PORT = 5000
+PLAIN = {'upstreams': ['docker.io', 'quay.io'], 'size': '2g', 'store_size': '1g'}
 PROXY = 'http://proxyuser:lab%3Aproxy%40pass@proxy.lab:3129'
 HUB_IMAGE, QUAY_IMAGE, BIG = 'docker.io/library/busybox:latest', 'quay.io/library/busybox:latest', 'library/big'
 INDEX = 'application/vnd.oci.image.index.v1+json, application/vnd.docker.distribution.manifest.list.v2+json'
 MANIFEST = 'application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json'
 
 
+# What the cache was last told beside PLAIN; the key `unknown` when that run failed.
+told: dict[str, t.Any] = {}
+
+
 def run_role(lab: Lab, *, check: bool = False, **variables: t.Any) -> PlaybookRun:
-    given = {'upstreams': ['docker.io', 'quay.io'], 'packages': [], 'size': '2g', 'store_size': '1g', **variables}
-    return lab.only('lab-bookworm').playbook(PLAY, extra_vars={f'pull_through_cache_{name}': value for name, value in given.items()}, check=check)
+    given = {**PLAIN, 'packages': [], **variables}
+    run = lab.only('lab-bookworm').playbook(PLAY, extra_vars={f'pull_through_cache_{name}': value for name, value in given.items()}, check=check)
+    if not check:
+        told.clear()
+        told.update(variables if run.rc == 0 else {'unknown': True})
+    return run
 
 
 @pytest.fixture(scope='module')
@@ -43,6 +52,14 @@ def cache(lab: Lab) -> t.Iterator[Host]:
     run_role(lab).ok()
     yield lab.hosts['lab-bookworm']
     lab.everywhere(Host.reset)
+
+
+@pytest.fixture
+def plain(lab: Lab, cache: Host) -> None:
+    """The cache as it was at first, whatever the tests before have made of it."""
+    if told:
+        run_role(lab).ok()
+        wait(cache)
 
 
 def run_site(here: Lab, folder: Path, **cache_variables: t.Any) -> PlaybookRun:
@@ -250,8 +267,6 @@ def test_the_limits_are_kept_and_what_went_comes_again(lab: Lab, cache: Host) ->
     assert [digest_of(cache, f'/v2/{BIG}/blobs/{layer}') for layer in layers] == layers
     assert cache.out('systemctl show -p MainPID --value quickpull-cache@docker.io') == pid
     assert 'enabled' in cache.out('systemctl is-enabled quickpull-cache-evict.timer')
-    run_role(lab).ok()
-    wait(cache)
 
 
 def test_a_full_disk_is_survived(lab: Lab, cache: Host, clients: list[Host]) -> None:
@@ -290,6 +305,7 @@ def test_a_full_disk_is_survived(lab: Lab, cache: Host, clients: list[Host]) -> 
         wait(cache)
 
 
+@pytest.mark.usefixtures('plain')
 def test_each_form_of_asking_finds_its_registry(lab: Lab, cache: Host) -> None:
     for path, host in (
         ('/v2/library/busybox/manifests/latest?ns=quay.io', ''),
@@ -334,6 +350,7 @@ def test_it_is_no_open_proxy(cache: Host) -> None:
     assert status(cache, '/-/health') == 200
 
 
+@pytest.mark.usefixtures('plain')
 def test_it_tells_how_each_instance_is_and_its_figures_to_whom_they_are_meant_for(lab: Lab, cache: Host) -> None:
     own = f'http://127.0.0.1:{PORT}/-'
     assert 'registry_storage_action_seconds' in cache.out(f'curl -fs {own}/metrics/quay.io')
@@ -375,8 +392,6 @@ def test_a_login_and_a_proxy_on_the_way_up_and_tls_and_logins_on_the_way_down(la
         lab, upstreams=[{'name': 'docker.io', 'username': HUB_LOGIN['user'], 'password': HUB_LOGIN['password'], 'proxy': PROXY}, 'quay.io'],
         certificate='/root/tls.crt', key='/root/tls.key', clients=[{'username': 'ci', 'password': password}],
     ).ok().changed() == 0  # fmt: skip
-    run_role(lab).ok()
-    wait(cache)
 
 
 def test_clients_trust_the_authority_of_the_cache_where_they_are_told_where_it_is(lab: Lab, cache: Host, clients: list[Host], tmp_path: Path) -> None:
@@ -387,32 +402,27 @@ def test_clients_trust_the_authority_of_the_cache_where_they_are_told_where_it_i
     run_role(lab, certificate='/root/own.crt', key='/root/own.key').ok()
     client = clients[0]
     client.put('/etc/ssl/team.pem', cache.run('cat /root/ca.crt').stdout)
-    told = {'certificate': '/root/own.crt', 'client_ca_path': '/etc/ssl/team.pem'}
-    try:
-        run_site(lab.only(client.name), tmp_path, **told)
-        since = lab.mark()
-        pull_by_all(client)
-        assert {line['client'] for line in lab.access_log('hub', since)} <= {cache.address}
-        assert run_site(lab.only(client.name), tmp_path, **told).changed() == 0
-    finally:
-        run_role(lab).ok()
-        run_site(lab.only(client.name), tmp_path)
+    own = {'certificate': '/root/own.crt', 'client_ca_path': '/etc/ssl/team.pem'}
+    run_site(lab.only(client.name), tmp_path, **own)
+    since = lab.mark()
+    pull_by_all(client)
+    assert {line['client'] for line in lab.access_log('hub', since)} <= {cache.address}
+    assert run_site(lab.only(client.name), tmp_path, **own).changed() == 0
 
 
 def test_it_listens_where_it_is_told_to_alone(lab: Lab, cache: Host) -> None:
     run_role(lab, address=cache.address).ok()
     assert status(cache, '/-/health') == 200
     assert cache.run(f'curl -fso /dev/null http://127.0.0.1:{PORT}/-/health', check=False).returncode != 0
-    run_role(lab).ok()
-    wait(cache)
 
 
+@pytest.mark.usefixtures('plain')
 def test_a_mistake_leaves_the_service_as_it_was(lab: Lab, cache: Host) -> None:
     before = cache.out('sha256sum /etc/quickpull-cache/*; systemctl show -p MainPID quickpull-cache-front quickpull-cache@docker.io')
     cache.run('openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=a -keyout /root/a.key -out /root/a.crt 2>/dev/null; '
               'openssl genrsa -out /root/b.key 2048 2>/dev/null')
     login = {'name': 'docker.io', 'username': 'acme', 'password': 'S3CRET-and-wrong'}
-    for variables, words in (
+    mistakes: tuple[tuple[dict[str, t.Any], str], ...] = (
         ({'port': 22}, 'another program listens on 0.0.0.0:22'),
         ({'size': '9000t'}, 'is more than 90 % of the file system'),
         ({'size': 'much'}, 'is no size'),
@@ -421,13 +431,18 @@ def test_a_mistake_leaves_the_service_as_it_was(lab: Lab, cache: Host) -> None:
         ({'upstreams': ['docker.io', 'docker.io']}, 'named twice'),
         ({'upstreams': [{'name': 'docker.io', 'port': 22}]}, 'taken by another program'),
         ({'upstreams': [{'name': 'docker.io', 'proxy': 'http://127.0.0.1:9'}, 'quay.io']}, 'cannot be reached as it is described now'),
-    ):
-        run = run_role(lab, **variables)
-        assert run.rc != 0 and words in ' '.join(run.stdout.split()), (words, run.stdout)
-        assert 'S3CRET' not in run.stdout + run.stderr
-        assert cache.out('sha256sum /etc/quickpull-cache/*; systemctl show -p MainPID quickpull-cache-front quickpull-cache@docker.io') == before
+    )
+    tasks = [{'quickpull.registry.cache_config': {**PLAIN, **variables}, 'ignore_errors': True} for variables, _words in mistakes]
+    run = lab.only('lab-bookworm').playbook(json.dumps([{'hosts': 'lab-bookworm', 'gather_facts': False, 'tasks': tasks}], indent=1)).ok()
+    results = run.of(action='cache_config')
+    assert len(results) == len(mistakes)
+    for result, (_variables, words) in zip(results, mistakes):
+        assert result.status == 'failed' and words in result.result['msg'], (words, result.result['msg'])
+    assert 'S3CRET' not in run.stdout + run.stderr
+    assert cache.out('sha256sum /etc/quickpull-cache/*; systemctl show -p MainPID quickpull-cache-front quickpull-cache@docker.io') == before
 
 
+@pytest.mark.usefixtures('plain')
 def test_what_does_not_come_up_is_put_back(lab: Lab, cache: Host) -> None:
     before = cache.out('sha256sum /etc/quickpull-cache/* /etc/systemd/system/quickpull-cache*')
     cache.run("printf '#!/bin/sh\\necho level=fatal it is no registry; exit 1\\n' >/usr/local/bin/no-registry; chmod 755 /usr/local/bin/no-registry")
@@ -440,6 +455,7 @@ def test_what_does_not_come_up_is_put_back(lab: Lab, cache: Host) -> None:
     assert run_role(lab).ok().changed() == 0
 
 
+@pytest.mark.usefixtures('plain')
 def test_what_an_earlier_run_wrote_is_brought_into_force(lab: Lab, cache: Host) -> None:
     """That run died before it came to the services."""
     arguments = 'upstreams: [docker.io, quay.io], size: 2g, store_size: 1g, fresh_for: 11'
@@ -451,7 +467,6 @@ def test_what_an_earlier_run_wrote_is_brought_into_force(lab: Lab, cache: Host) 
     assert fetch(cache, '/-/health') != before
     assert cache.out('systemctl show -p MainPID --value quickpull-cache-front quickpull-cache@docker.io') == pids
     assert run_role(lab, fresh_for=11).ok().changed() == 0
-    run_role(lab).ok()
 
 
 def test_an_upstream_less_and_then_nothing(lab: Lab, cache: Host) -> None:
