@@ -10,7 +10,6 @@ somebody renewed is taken.
 
 from __future__ import annotations
 
-import glob
 import hmac
 import json
 import os
@@ -25,6 +24,7 @@ from ansible_collections.quickpull.registry.plugins.module_utils import (
     _http_local,
     _in_force,
     _io,
+    _owned_files,
     _service_facts,
     _snapshot,
     _systemd,
@@ -37,6 +37,8 @@ from ansible_collections.quickpull.registry.plugins.module_utils._plan import NO
 from ansible_collections.quickpull.registry.plugins.module_utils._state import State
 
 UNIT_DIR = '/etc/systemd/system'
+#: The unit files that the role writes.
+UNIT_FILES = (INSTANCE_UNIT.format(''), FRONT_UNIT, EVICT_TIMER.replace('.timer', '.service'), EVICT_TIMER)
 
 _PAUSE = 0.2
 # An instance that is not up by then is asked for the reason: without its upstream it ends, and systemd starts it again and again.
@@ -50,6 +52,7 @@ class Service:
 
     :ivar start: files that are read by a start alone; ``reload``: those for which a reload will do.
     :ivar upstream: of an instance. ``url``: where it answers, empty for a timer; ``answer``: what is in the answer then, empty for anything.
+    :ivar facts: what else a start alone reads. ``certificate``: the file of the one that it then shows, empty without TLS.
     """
 
     unit: str
@@ -58,23 +61,25 @@ class Service:
     url: str = ''
     answer: str = ''
     facts: str = ''
+    certificate: str = ''
     upstream: Upstream | None = None
 
 
 @dataclass(frozen=True)
 class Step:
-    """What one service needs. ``because`` is a full sentence."""
+    """What one service needs. ``because`` is a full sentence. ``files``: what stood in its files then, as the record has it."""
 
     service: Service
     action: str
     because: str
+    files: t.Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Reach:
     """Time, and how services and upstreams are asked. Tests put their own in their place.
 
-    :ivar ask: status and body of what answers at a URL of this host; None for nothing.
+    :ivar ask: status and body of what answers at a URL of this host; None for nothing. ``shown``: the certificate that it shows, in PEM form.
     :ivar unreachable: why an upstream cannot be reached, in a sentence; empty when it can.
     """
 
@@ -82,6 +87,7 @@ class Reach:
     now: t.Callable[[], float] = time.time
     sleep: t.Callable[[float], None] = time.sleep
     ask: t.Callable[[str], t.Optional[t.Tuple[int, str]]] = _http_local.ask
+    shown: t.Callable[[str], str] = _http_local.certificate
     unreachable: t.Callable[[Upstream], str] = _cache_plan.unreachable
 
 
@@ -112,9 +118,9 @@ def services(host: Host) -> list[Service]:
             FRONT_UNIT, (f'{UNIT_DIR}/{FRONT_UNIT}',), (f'{CONFIG_DIR}/{FRONT_FILE}', f'{CONFIG_DIR}/{CLIENTS_FILE}', *certificate),
             url=_cache_front.health_url_in(front), answer=_cache_front.fingerprint_in(front),
             # On a reload nginx opens its new socket beside the old one, which cannot be where one of the two is every address.
-            facts=str(_cache_front.listens_in(front)),
+            facts=str(_cache_front.listens_in(front)), certificate=certificate[0] if certificate else '',
         ),
-        Service(EVICT_TIMER, tuple(f'{UNIT_DIR}/{name}' for name in (EVICT_TIMER, EVICT_TIMER.replace('.timer', '.service')))),
+        Service(EVICT_TIMER, tuple(f'{UNIT_DIR}/{name}' for name in UNIT_FILES[2:])),
     ]  # fmt: skip
 
 
@@ -124,6 +130,21 @@ def _instance(name: str, host: Host) -> Service:
     authority = f'{_cache_registry.CA_DIR}/{name}/ca.crt'
     files = (f'{UNIT_DIR}/{INSTANCE_UNIT.format("")}', config, environment, authority)
     return Service(INSTANCE_UNIT.format(name), files, url=f'http://127.0.0.1:{upstream.port}/v2/', upstream=upstream)
+
+
+def units_by(names: t.Iterable[str], instances: t.Iterable[str]) -> set[str]:
+    """The units that run by these unit files.
+
+    :param names: some of :data:`UNIT_FILES`.
+    :param instances: the units of all instances.
+    """
+    found: set[str] = set()
+    for name in names:
+        if name == UNIT_FILES[0]:
+            found |= set(instances)
+        else:
+            found.add(EVICT_TIMER if name in UNIT_FILES[2:] else name)
+    return found
 
 
 def plan(host: Host, state: State, *, create_key: bool = False) -> list[Step]:
@@ -137,14 +158,17 @@ def plan(host: Host, state: State, *, create_key: bool = False) -> list[Step]:
 
 
 def _step(service: Service, host: Host, key: bytes, known: t.Mapping[str, str] | None, facts: t.Mapping[str, str]) -> Step:
-    runs = facts.get('ActiveState') in ('active', 'reloading')
-    if not runs or facts.get('UnitFileState') != 'enabled':
-        return Step(service, RESTART, f'{service.unit} {"is not enabled" if runs else "does not run"}.')
-    if known is None or known.get('start') != _hash(key, service.start, host, service.facts):
-        return Step(service, RESTART, f'{service.unit} does not run by the files that are there.')
-    if known.get('reload') != _hash(key, service.reload, host):
-        return Step(service, RELOAD, f'{service.unit} has not read the files that are there.')
-    return Step(service, NONE, '')
+    files = {'start': _hash(key, service.start, host, service.facts), 'reload': _hash(key, service.reload, host)}
+    told, runs = dict(known or {}), facts.get('ActiveState') in ('active', 'reloading')
+    if facts.get('UnitFileState') != 'enabled':
+        return Step(service, RESTART, f'{service.unit} is not enabled.', files)
+    if not runs and not (facts.get('ActiveState') == 'activating' and told == {**files, 'waiting': 'yes'}):
+        return Step(service, RESTART, f'{service.unit} does not run.', files)
+    if told.get('start') != files['start']:
+        return Step(service, RESTART, f'{service.unit} does not run by the files that are there.', files)
+    if told.get('reload') != files['reload']:
+        return Step(service, RELOAD, f'{service.unit} has not read the files that are there.', files)
+    return Step(service, NONE, '', files)
 
 
 def _hash(key: bytes, paths: t.Iterable[str], host: Host, facts: str = '') -> str:
@@ -163,17 +187,26 @@ def _load(state: State) -> dict[str, dict[str, str]]:
     return {str(unit): dict(one) for unit, one in raw.items() if isinstance(one, dict)} if isinstance(raw, dict) else {}
 
 
-def _proved(host: Host, state: State, key: bytes, done: t.Collection[Service]) -> None:
-    """Remember what the services read, and put the files aside as those to come back to."""
+def _proved(host: Host, state: State, steps: t.Sequence[Step], waiting: t.Collection[str], left: t.Collection[str]) -> None:
+    """Remember what the services read, and put the files aside as those to come back to, but for those of instances that are not up by them.
+
+    :param waiting: units that start once their upstream is there. ``left``: units that still run by their old files.
+    """
     record = {unit: one for unit, one in _load(state).items() if unit in {each.unit for each in services(host)}}
-    record.update({one.unit: {'start': _hash(key, one.start, host, one.facts), 'reload': _hash(key, one.reload, host)} for one in done})
+    for step in steps:
+        unit = step.service.unit
+        if unit not in left:
+            record[unit] = {**step.files, **({'waiting': 'yes'} if unit in waiting else {})}
     _io.write_private(state.applied(KIND), (json.dumps(record, indent=1, sort_keys=True) + '\n').encode(), root=state.root)
-    _snapshot.save(state, KIND, _snapshot.PROVED, [*_files(host), state.files(KIND)])
+    files = _files(host, state)
+    unproved = {path for step in steps if step.service.unit in {*waiting, *left} for path in map(host.path, step.service.start) if CONFIG_DIR in path}
+    _snapshot.save(state, KIND, _snapshot.PROVED, [*files, state.files(KIND)], keep=unproved)
 
 
-def _files(host: Host) -> list[str]:
-    folders = (f'{CONFIG_DIR}/**', f'{UNIT_DIR}/quickpull-cache*')
-    return sorted(path for folder in folders for path in glob.glob(host.path(folder), recursive=True) if os.path.isfile(path))
+def _files(host: Host, state: State) -> list[str]:
+    """Our own files; what others keep beside them, such as a certificate, is theirs."""
+    units = [host.path(f'{UNIT_DIR}/{name}') for name in UNIT_FILES]
+    return sorted(path for path in (*_owned_files.load(state, KIND), *units) if os.path.isfile(path))
 
 
 def forget(state: State) -> None:
@@ -192,26 +225,38 @@ def apply(host: Host, state: State, *, timeout: float, rollback: bool = True, re
     :raises ConfigError: when one did not. It names what was put back, and whether that runs.
     """
     reach = reach or Reach()
-    key = _in_force.hash_key(state, create=True)
-    steps = plan(host, state)
-    outcome = Outcome(
-        bool(steps), [one.service.unit for one in steps if one.action == RESTART], [one.service.unit for one in steps if one.action == RELOAD],
-        reasons=[one.because for one in steps],
-    )  # fmt: skip
-    if not steps:
-        return outcome
-    since = reach.now()
-    failures = _bring_up(steps, host, timeout, reach, outcome.waiting)
-    done = [one.service for one in steps if one.service.unit not in failures]
-    if failures:
-        _roll_back(failures, steps, host, state, timeout, rollback, reach, since)
     with _io.locked(state):
-        _proved(host, state, key, done)
-    return outcome
+        steps = plan(host, state, create_key=True)
+        left = _better_left(steps, host, reach)
+        now = [one for one in steps if one.service.unit not in left]
+        if now:
+            waiting: dict[str, str] = {}
+            since = reach.now()
+            failures = _bring_up(now, host, timeout, reach, waiting)
+            if failures:
+                _roll_back(failures, now, host, state, timeout, rollback, reach, since)
+            _proved(host, state, steps, waiting, left)
+            left = {**left, **waiting}
+    return Outcome(
+        bool(now), [one.service.unit for one in now if one.action == RESTART], [one.service.unit for one in now if one.action == RELOAD], list(left.values()),
+        [one.because for one in now],
+    )  # fmt: skip
 
 
-def _bring_up(steps: t.Sequence[Step], host: Host, timeout: float, reach: Reach, waiting: list[str]) -> dict[str, str]:
-    """Restart, reload, and look until all is well. Returns a sentence for each unit with which it is not."""
+def _better_left(steps: t.Sequence[Step], host: Host, reach: Reach) -> dict[str, str]:
+    """Instances that run, and would not any more after a restart because their upstream is away: a sentence for each unit."""
+    found = {}
+    for step in steps:
+        unit, upstream = step.service.unit, step.service.upstream
+        if upstream and _service_facts.start_id(host, unit):
+            reason = reach.unreachable(upstream)
+            if reason:
+                found[unit] = f'{unit} runs on by its old files, because it would not start again without its upstream. {reason}'
+    return found
+
+
+def _bring_up(steps: t.Sequence[Step], host: Host, timeout: float, reach: Reach, waiting: dict[str, str]) -> dict[str, str]:
+    """Restart, reload, and look until all is well. Returns a sentence for each unit with which it is not; ``waiting`` is given one for each that has to."""
     before = {step.service.unit: _service_facts.start_id(host, step.service.unit) for step in steps}
     _systemd.systemctl('daemon-reload', timeout=90, runner=host.run)
     failures: dict[str, str] = {}
@@ -235,7 +280,8 @@ def _bring_up(steps: t.Sequence[Step], host: Host, timeout: float, reach: Reach,
                 asked.add(upstream.name)
                 reason = reach.unreachable(upstream)
                 if reason:
-                    waiting.append(f'{step.service.unit} starts as soon as its upstream can be reached; systemd tries again and again. {reason}')
+                    unit = step.service.unit
+                    waiting[unit] = f'{unit} starts as soon as its upstream can be reached; systemd tries again and again. {reason}'
                     open_steps.remove(step)
         if open_steps and late >= timeout:
             return {**failures, **{step.service.unit: wrong[step.service.unit] for step in open_steps}}
@@ -255,7 +301,11 @@ def _wrong(step: Step, host: Host, before: str | None, reach: Reach) -> str:
     told = reach.ask(service.url)
     if told is None or told[0] not in (200, 401):
         return f'{service.unit} does not answer at {service.url}' + (f' but with {told[0]}.' if told else '.')
-    return '' if service.answer in told[1] else f'{service.unit} still works by its old files.'
+    if service.answer not in told[1]:
+        return f'{service.unit} still works by its old files.'
+    if service.certificate and reach.shown(service.url) != _http_local.first_certificate(_io.read_text(host.path(service.certificate)) or ''):
+        return f'{service.unit} still shows another certificate than that in {service.certificate}.'
+    return ''
 
 
 def _roll_back(
@@ -267,18 +317,20 @@ def _roll_back(
     if not rollback or snapshot is None:
         why = 'rollback: false' if not rollback else 'no files were proved before'
         raise ConfigError(f'{what} Nothing was put back ({why}).', key=next(iter(failures)))
-    with _io.locked(state):
-        for path in _files(host):
+    try:
+        for path in _files(host, state):
             if snapshot.file(path) is None:
                 _io.delete_file(path)
-        paths = _snapshot.restore(snapshot)
+        paths = ', '.join(_snapshot.restore(snapshot))
+    except ConfigError as exc:
+        paths = f'not all of it: {exc}'
     now = {one.unit: one for one in services(host)}
     # Those that took the new files, and those that ended by them, are all to have the old ones.
     steps = [Step(now[step.service.unit], step.action, '') for step in tried if step.service.unit in now]
     steps += [step for step in plan(host, state) if step.service.unit not in {one.service.unit for one in steps}]
-    failed = _bring_up(steps, host, timeout, reach, [])
+    failed = _bring_up(steps, host, timeout, reach, {})
     for step in tried:
         if step.service.unit not in now:
             _systemd.systemctl('disable', '--now', step.service.unit, runner=host.run)
     state_now = f'It does not run even so: {" ".join(failed.values())}' if failed else 'The cache runs as before.'
-    raise ConfigError(f'{what} Put back as before: {", ".join(paths)}. {state_now}', key=next(iter(failures)))
+    raise ConfigError(f'{what} Put back as before: {paths}. {state_now}', key=next(iter(failures)))

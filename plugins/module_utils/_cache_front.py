@@ -33,8 +33,15 @@ _FINGERPRINT = '@FINGERPRINT@'
 _CLIENT = re.compile(r'[^\s:#]+\Z')
 # A client waits that long for another one to bring a blob before it asks for itself. The registry sends no byte of it meanwhile.
 _LOCK_SECONDS = 900
-# An upstream that lets packets vanish keeps the registry waiting for good; what a tag meant last is told then.
-_TAG_SECONDS = 20
+# An upstream that lets packets vanish keeps the registry waiting for good. So long is waited for the next byte of it: what a tag meant last is told then,
+# and clients without such an answer go on to their next mirror.
+_MANIFEST_SECONDS = 20
+_BLOB_SECONDS = 60
+# What may be asked for, to its last character (OCI distribution spec, "Pulling manifests"). nginx hands on what it has decoded, so that anything else could
+# hold a second request (%0d%0a), whose answer the next client would get.
+_REPOSITORY = r'[a-z0-9][a-z0-9._-]*(?:/[a-z0-9][a-z0-9._-]*)*'
+_DIGEST = r'[a-z0-9]+:[0-9a-f]+'
+_TAG = r'[A-Za-z0-9_][A-Za-z0-9._-]*'
 # All formats, whatever a client lists: those of today know them all and list them in any order, so that their lists would only make different answers of one.
 _ACCEPT = ', '.join(
     f'application/vnd.{one}+json' for one in (
@@ -46,6 +53,8 @@ _ACCEPT = ', '.join(
 def config(upstreams: t.Sequence[Upstream], front: Front) -> Content:
     """The whole configuration of an nginx of its own."""
     names = '|'.join(re.escape(one.name) for one in upstreams)
+    repository = rf'^/v2/(?:(?:{names})/)?{_REPOSITORY}'
+    manifest = (f'proxy_read_timeout {_MANIFEST_SECONDS}s;', f'proxy_cache_lock_timeout {_MANIFEST_SECONDS}s;', f'proxy_cache_lock_age {_MANIFEST_SECONDS}s;')
     lines = [
         FIRST_LINE,
         f'user {USER};',
@@ -60,7 +69,7 @@ def config(upstreams: t.Sequence[Upstream], front: Front) -> Content:
         '  tcp_nopush on;',
         '  client_max_body_size 1;',
         '  access_log off;',
-        *(f'  {kind}_temp_path {RUN_DIR}/{kind};' for kind in ('client_body', 'fastcgi', 'uwsgi', 'scgi')),
+        *(f'  {kind}_temp_path {RUN_DIR}/{kind};' for kind in ('client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi')),
         f'  proxy_cache_path {FRONT_DIR}/blobs levels=1:2 keys_zone={_CACHE}:64m max_size={front.size} min_free={front.reserve} '
         'inactive=365d use_temp_path=off;',
         *_maps(upstreams, names),
@@ -73,9 +82,9 @@ def config(upstreams: t.Sequence[Upstream], front: Front) -> Content:
         f'    location = {HEALTH_PATH} {{ auth_basic off; default_type text/plain; return 200 "ok {_FINGERPRINT}\\n"; }}',
         *(line for one in upstreams for line in _watching(one, front)),
         '    location = /v2/ { proxy_pass http://$quickpull_backend; proxy_cache_valid 200 10s; proxy_cache_key "$quickpull_backend $request_method ping"; }',
-        *_location(r'~ ^/v2/.+/blobs/', '365d'),
-        *_location(r'~ ^/v2/.+/manifests/[a-z0-9]+:', '365d'),
-        *_location(r'~ ^/v2/.+/(manifests|tags)/', f'{front.fresh_for}s', f'proxy_read_timeout {_TAG_SECONDS}s;'),
+        *_location(rf'{repository}/blobs/{_DIGEST}', '365d', f'proxy_read_timeout {_BLOB_SECONDS}s;'),
+        *_location(rf'{repository}/manifests/{_DIGEST}', '365d', *manifest),
+        *_location(rf'{repository}/(manifests/{_TAG}|tags/list)', f'{front.fresh_for}s', 'proxy_cache_valid 404 10s;', *manifest),
         '    location / { return 404; }',
         '  }',
         '}',
@@ -92,6 +101,10 @@ def htpasswd(clients: t.Sequence[t.Mapping[str, str]], before: str = '') -> Cont
     for client in clients:
         if not _CLIENT.match(client['username']):
             raise ConfigError(f'clients: {client["username"]!r} cannot be the name of a client; use no colon, no space and no number sign.', key='clients')
+    names = [client['username'] for client in clients]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice:
+        raise ConfigError(f'clients: {twice} is named twice; nginx would take the first password alone.', key='clients')
     known = dict(line.split(':', 1) for line in before.splitlines() if ':' in line and not line.startswith('#'))
     lines = []
     for client in clients:
@@ -206,7 +219,7 @@ def _proxying() -> list[str]:
 
 def _watching(upstream: Upstream, front: Front) -> list[str]:
     """Whether an instance is well, for everybody, and its figures, for this host and whoever else was named."""
-    allowed = [f'allow {one};' for one in ('127.0.0.1', '::1', *front.metrics_from)]
+    allowed = [f'allow {one};' for one in dict.fromkeys(('127.0.0.1', '::1', *front.own_address, *front.metrics_from))]
     own, port = 'proxy_cache off; proxy_read_timeout 5s; auth_basic off;', f'http://127.0.0.1:{upstream.metrics_port}'
     return [
         f'    location = {HEALTH_PATH}/{upstream.name} {{ {own} proxy_pass {port}/debug/health; }}',
@@ -216,10 +229,10 @@ def _watching(upstream: Upstream, front: Front) -> list[str]:
 
 def _location(match: str, keep: str, *more: str) -> list[str]:
     return [
-        f'    location {match} {{',
+        f'    location ~ {match}\\z {{',
         f'      proxy_cache_valid 200 {keep};',
         '      proxy_cache_key "$quickpull_backend $request_method $quickpull_uri";',
-        '      proxy_pass http://$quickpull_backend$quickpull_uri$is_args$args;',
+        '      proxy_pass http://$quickpull_backend$quickpull_uri;',
         *(f'      {one}' for one in more),
         '    }',
     ]

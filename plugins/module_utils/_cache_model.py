@@ -99,6 +99,11 @@ class Front:
     metrics_from: tuple[str, ...] = ()
 
     @property
+    def own_address(self) -> tuple[str, ...]:
+        """The address that it listens on, unless that is every one."""
+        return () if self.address in ('0.0.0.0', '::') else (self.address,)  # noqa: S104
+
+    @property
     def health_url(self) -> str:
         """Where the host itself asks whether the front is well."""
         here = {'0.0.0.0': '127.0.0.1', '::': '::1'}.get(self.address, self.address)  # noqa: S104
@@ -149,19 +154,24 @@ def _parse_upstream(raw: t.Any, key: str) -> Upstream:
     return Upstream(name, url, port=port, **{name: str(value) for name, value in given.items()})
 
 
-def with_ports(upstreams: t.Sequence[Upstream], known: t.Mapping[str, int], taken: t.Callable[[int], bool] = lambda _port: False) -> list[Upstream]:
+def with_ports(
+    upstreams: t.Sequence[Upstream], known: t.Mapping[str, int], taken: t.Callable[[int], bool] = lambda _port: False, front_port: int = 0
+) -> list[Upstream]:
     """Each with a port of its own: the one that was asked for, the one that it had before, or the next that is free.
 
     :param known: ports of the instances that are there, by :attr:`Upstream.id`.
     :param taken: whether somebody else listens on a port.
+    :param front_port: that of the front.
     :raises ConfigError: for a port that two would have, and for one that was asked for and is somebody else's.
     """
-    ports = _Ports()
+    ports = _Ports(front_port)
     for one in upstreams:
         if one.port:
             ports.use(one.port, one.name)
-            if known.get(one.id) != one.port and taken(one.port):
-                raise ConfigError(f'upstreams: port {one.port} of {one.name} is taken by another program; choose another, or leave it out.', key='upstreams')
+            busy = next((port for port in (one.port, one.metrics_port) if taken(port)), None) if known.get(one.id) != one.port else None
+            if busy:
+                what = f'port {busy} of {one.name}' + ('' if busy == one.port else f', which its metrics would have beside port {one.port},')
+                raise ConfigError(f'upstreams: {what} is taken by another program; choose another, or leave it out.', key='upstreams')
     for one in upstreams:
         if not one.port and ports.free(known.get(one.id, 0)):
             ports.use(known[one.id], one.name)
@@ -175,9 +185,9 @@ def with_ports(upstreams: t.Sequence[Upstream], known: t.Mapping[str, int], take
 class _Ports:
     """Who listens where: each instance on its port and on that of its metrics."""
 
-    def __init__(self) -> None:
+    def __init__(self, front_port: int) -> None:
         self.of: dict[str, int] = {}
-        self.used: dict[int, str] = {}
+        self.used: dict[int, str] = {front_port: 'the front'} if front_port else {}
 
     def free(self, port: int) -> bool:
         return bool(port) and not {port, port + METRICS_OFFSET} & set(self.used)

@@ -7,8 +7,11 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import dataclasses
+import errno
 import glob
+import grp
 import ipaddress
 import json
 import os
@@ -56,17 +59,18 @@ _NGINX = ('/usr/sbin/nginx', '/usr/local/sbin/nginx', '/usr/bin/nginx')
 
 @dataclass(frozen=True)
 class Host:
-    """The ways in which this reaches the host. Tests put their own in their place."""
+    """The ways in which this reaches the host. Tests put their own in their place. ``nginx_program``: empty to look where packages have it."""
 
     root: str = '/'
     run: _systemd.Runner = _systemd.run
+    nginx_program: str = ''
 
     def path(self, path: str) -> str:
         return below(self.root, path)
 
     @property
     def nginx(self) -> str:
-        return next((path for path in _NGINX if os.access(self.path(path), os.X_OK)), '')
+        return next((path for path in ([self.nginx_program] if self.nginx_program else _NGINX) if os.access(self.path(path), os.X_OK)), '')
 
 
 @dataclass(frozen=True)
@@ -97,7 +101,7 @@ def enabled(host: Host) -> list[str]:
 def wanted(upstreams: t.Sequence[Upstream], front: Front, clients: t.Sequence[t.Mapping[str, str]] | None, store_size: int, host: Host) -> Wanted:
     """All files. Raises ConfigError, see :func:`with_ports`, and for an authority that cannot be read."""
     known = instances(host)
-    settled = with_ports(upstreams, known, port_taken)
+    settled = with_ports(upstreams, known, port_taken, front.port)
     clients_path = f'{CONFIG_DIR}/{CLIENTS_FILE}'
     files: dict[str, Content | None] = {clients_path: None}
     if clients is not None:
@@ -110,9 +114,9 @@ def wanted(upstreams: t.Sequence[Upstream], front: Front, clients: t.Sequence[t.
         files[f'{CONFIG_DIR}/{one.id}.yml'] = _cache_registry.config(one)
         files[f'{CONFIG_DIR}/{one.id}.env'] = _cache_registry.environment(one)
         if one.ca_path:
-            files[f'{_cache_registry.CA_DIR}/{one.id}/ca.crt'] = Content(_authority(host.path(one.ca_path)))
+            files[f'{_cache_registry.CA_DIR}/{one.id}/ca.crt'] = Content(f'{_owned_files.FIRST_LINE}\n{_authority(host.path(one.ca_path))}')
     limits = {'store': STORAGE_DIR, 'limit': store_size, 'reserve': front.reserve, 'front': FRONT_DIR, 'full': FULL_FLAG}
-    files[f'{CONFIG_DIR}/{EVICT_FILE}'] = Content(json.dumps(limits) + '\n')
+    files[f'{CONFIG_DIR}/{EVICT_FILE}'] = Content(f'{_owned_files.FIRST_LINE}\n{json.dumps(limits)}\n')
     files[f'{CONFIG_DIR}/{FRONT_FILE}'] = _cache_front.config(settled, front)
     return Wanted(tuple(settled), front, {host.path(path): content for path, content in files.items()})
 
@@ -150,9 +154,9 @@ def check_certificate(front: Front) -> None:
     if not front.certificate:
         return
     try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(front.certificate, front.key)
-    except (OSError, ssl.SSLError) as exc:
-        reason = getattr(exc, 'reason', None) or exc.strerror or str(exc)
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(front.certificate, front.key, password='')
+    except (OSError, ssl.SSLError, ValueError) as exc:
+        reason = getattr(exc, 'reason', None) or getattr(exc, 'strerror', None) or str(exc)
         words = f'certificate: {front.certificate} with the key {front.key} cannot be used: {reason}.'
         raise ConfigError(words, path=front.certificate, key='certificate') from exc
 
@@ -183,6 +187,22 @@ def _human(number: int) -> str:
     return f'{number / (1 << 30):.1f} GiB'
 
 
+def make_directory(host: Host) -> None:
+    """Where the files are: only root, and what runs as the cache's user, may look. One that is there is left as it is."""
+    place = host.path(CONFIG_DIR)
+    if os.path.isdir(place):
+        return
+    _io.make_dirs(place, 0o750)
+    if not _as_user.missing_users([USER]):
+        os.chown(place, 0, grp.getgrnam(USER).gr_gid)
+
+
+def leave_directory(host: Host) -> None:
+    """Take it away, unless somebody keeps something else there."""
+    with contextlib.suppress(OSError):
+        os.rmdir(host.path(CONFIG_DIR))
+
+
 def listens(host: Host) -> tuple[str, int] | None:
     """Address and port of the front that is configured; None without one."""
     return _cache_front.listens_in(_io.read_text(host.path(f'{CONFIG_DIR}/{FRONT_FILE}')) or '')
@@ -190,6 +210,8 @@ def listens(host: Host) -> tuple[str, int] | None:
 
 def check_addresses(front: Front, host: Host) -> None:
     """Raises ConfigError for what is no address, and when another program listens where the front is to listen."""
+    if not 1 <= front.port <= 65535:
+        raise ConfigError(f'port: {front.port} is no port; write one from 1 to 65535.', key='port')
     try:
         ipaddress.ip_address(front.address)
     except ValueError:
@@ -212,7 +234,9 @@ def port_taken(port: int, address: str = '127.0.0.1') -> bool:
         trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             trial.bind((address, port))
-        except OSError:
+        except OSError as exc:
+            if exc.errno == errno.EADDRNOTAVAIL:
+                raise ConfigError(f'address: {address} is none of this host; write one of its own, or 0.0.0.0 for all.', key='address') from exc
             return True
     return False
 
@@ -270,7 +294,8 @@ def _ask(upstream: Upstream, secret: Secret | None, deadline: float) -> _login_c
 def check_front(content: Content, host: Host) -> None:
     """Let nginx read the configuration before it is in place. Raises ConfigError with its words."""
     if not host.nginx:
-        raise ConfigError('There is no nginx on this host; install it, or let the role do so.')
+        where = host.nginx_program or ', '.join(_NGINX)
+        raise ConfigError(f'There is no nginx on this host ({where}); install it, or let the role do so.', key='nginx_program')
     with tempfile.TemporaryDirectory(prefix='quickpull-') as folder:
         place = os.path.join(folder, FRONT_FILE)
         text = content.text.replace(_cache_front.RUN_DIR, folder).replace(FRONT_DIR, folder)

@@ -16,7 +16,7 @@ description:
     the front take a certificate that was renewed.
   - The proof is that each instance answers, and that the front answers with the fingerprint of its file.
   - An instance does not start without its upstream. Where that cannot be reached, its files stay, RV(waiting) says so, and systemd tries again and again. The
-    front serves what it has meanwhile.
+    front serves what it has meanwhile. An instance that runs is not restarted then, and goes on by its old files.
   - When a service does not come up, all files and units are put back as they were proved last, and the services are started with those. The task then fails.
 extends_documentation_fragment:
   - quickpull.registry.attributes
@@ -30,10 +30,15 @@ attributes:
   idempotent:
     support: full
 options:
-  planned:
+  planned_restart:
     description:
-      - Units that M(quickpull.registry.cache_config) returned as C(restart) and C(reload). In check mode nothing was written that could be looked at, so
-        this is what is foreseen then. It has no meaning otherwise.
+      - What M(quickpull.registry.cache_config) returned as C(restart). In check mode nothing was written that could be looked at, so this is
+        what is foreseen then. It has no meaning otherwise.
+    type: list
+    elements: str
+    default: []
+  planned_reload:
+    description: What M(quickpull.registry.cache_config) returned as C(reload), likewise.
     type: list
     elements: str
     default: []
@@ -72,7 +77,7 @@ reloaded:
   elements: str
   sample: [quickpull-cache-front.service]
 waiting:
-  description: Why an instance does not run yet though its files are right, a sentence each.
+  description: Why an instance does not run by its files yet, a sentence each. Also a warning.
   returned: success
   type: list
   elements: str
@@ -110,10 +115,10 @@ def run(module: AnsibleModule, host: _cache_plan.Host, state: State) -> t.Dict[s
     if module.check_mode:
         steps = _cache_apply.plan(host, state)
         found = {action: [one.service.unit for one in steps if one.action == action] for action in (RESTART, RELOAD)}
-        more = [unit for unit in params['planned'] if unit not in found[RESTART] + found[RELOAD]]
+        restarted = list(dict.fromkeys([*found[RESTART], *params['planned_restart']]))
+        reloaded = [unit for unit in dict.fromkeys([*found[RELOAD], *params['planned_reload']]) if unit not in restarted]
         return {
-            'changed': bool(steps or more), 'restarted': found[RESTART] + more, 'reloaded': found[RELOAD], 'waiting': [],
-            'reasons': [one.because for one in steps],
+            'changed': bool(restarted or reloaded), 'restarted': restarted, 'reloaded': reloaded, 'waiting': [], 'reasons': [one.because for one in steps],
         }  # fmt: skip
     if not _cache_apply.plan(host, state):
         return vars(_cache_apply.Outcome())
@@ -129,7 +134,8 @@ def run(module: AnsibleModule, host: _cache_plan.Host, state: State) -> t.Dict[s
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            'planned': {'type': 'list', 'elements': 'str', 'default': []},
+            'planned_restart': {'type': 'list', 'elements': 'str', 'default': []},
+            'planned_reload': {'type': 'list', 'elements': 'str', 'default': []},
             'rollback': {'type': 'bool', 'default': True},
             'timeout': {'type': 'int', 'default': 30},
         },

@@ -113,7 +113,7 @@ def main() -> int:
     print(f'What Docker Hub heard of three pulls of an image that the cache on {CACHE} did not have: {first}. Of three more: {second}.')
     same = pids(lab) == running
     print('The daemons and the containers run as before: no process was restarted.' if same else 'A daemon or a container was restarted.')
-    return 0 if same else 1
+    return 0 if same and second == 'nothing' else 1
 
 
 if __name__ == '__main__':

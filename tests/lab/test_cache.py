@@ -232,6 +232,7 @@ def test_killed_in_the_middle_of_a_pull_nothing_is_spoilt(lab: Lab, cache: Host)
         after = [digest_of(cache, f'/v2/{BIG}/blobs/{layer}') for _number in range(2)]
         assert {*after, *whole} == {layer}
     assert broken > 0  # or nothing was tried
+    assert cache.out('find /var/cache/quickpull-cache/blobs -name "*.*"') == ''  # of what was on its way
 
 
 def used(cache: Host, path: str) -> int:
@@ -348,6 +349,12 @@ def test_it_is_no_open_proxy(cache: Host) -> None:
     assert status(cache, '/v2/library/busybox/blobs/uploads/', 'POST') == 405
     assert status(cache, '/other') == 404
     assert status(cache, '/-/health') == 200
+    # What is decoded on the way could be a second request on the connection to the registry, whose answer the next client would get.
+    second = 'x%20HTTP/1.1%0d%0aHost:%20x%0d%0a%0d%0aGET%20/v2/library/big/manifests/latest'
+    for path in (f'/v2/a/blobs/{second}', f'/v2/a/manifests/{second}', '/v2/a/blobs/sha256:ab%0a', '/v2/a/blobs/sha256:ab%3Fx=1', '/v2/a/tags/list%0a',
+                 '/v2/a/b%20c/manifests/latest', '/v2/quay.io/%0d%0a/manifests/latest', '/v2/a/manifests/latest%00'):
+        assert status(cache, path) in (400, 404), path
+    assert status(cache, '/v2/library/busybox/tags/list?n=1') == 200
 
 
 @pytest.mark.usefixtures('plain')
@@ -475,6 +482,6 @@ def test_an_upstream_less_and_then_nothing(lab: Lab, cache: Host) -> None:
     assert status(cache, '/v2/library/busybox/manifests/latest?ns=quay.io') == 404
     assert status(cache, '/v2/') == 200
     run_role(lab, state='absent').ok()
-    assert cache.run('ls -d /etc/quickpull-cache /etc/systemd/system/quickpull-cache*', check=False).stdout == ''
+    assert cache.run('ls -d /etc/quickpull-cache /run/quickpull-cache /etc/systemd/system/quickpull-cache*', check=False).stdout == ''
     assert cache.run('systemctl list-units --all --no-legend "quickpull-cache*"').stdout.strip() == ''
     assert run_role(lab, state='absent').ok().changed() == 0

@@ -60,8 +60,9 @@ def evict(store, limit, missing=0):
         if total <= wanted:
             break
         shutil.rmtree(folder, ignore_errors=True)
-        total -= size
-        gone += 1
+        if not os.path.exists(folder):
+            total -= size
+            gone += 1
     return total, gone
 
 
@@ -109,7 +110,7 @@ def tell_front(place, reserve, flag):
 
 def main():
     with open(sys.argv[1] if len(sys.argv) > 1 else CONFIG, encoding='utf-8') as file:
-        config = json.load(file)
+        config = json.loads(''.join(line for line in file if not line.startswith('#')))
     left, gone = evict(config['store'], config['limit'], max(0, config['reserve'] - free(config['store'])))
     links = sweep(config['store']) if is_time(os.path.join(os.path.dirname(config['full']), 'swept'), time.time()) else 0
     full = tell_front(config['front'], config['reserve'], config['full'])

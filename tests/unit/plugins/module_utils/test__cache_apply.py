@@ -5,15 +5,24 @@
 
 from __future__ import annotations
 
+import ssl
 import typing as t
 from pathlib import Path
 
 import pytest
 
-from ansible_collections.quickpull.registry.plugins.module_utils import _cache_apply, _cache_front, _cache_plan, _cache_registry, _login_check
+from ansible_collections.quickpull.registry.plugins.module_utils import (
+    _cache_apply,
+    _cache_front,
+    _cache_plan,
+    _cache_registry,
+    _login_check,
+    _owned_files,
+)
 from ansible_collections.quickpull.registry.plugins.module_utils._cache_apply import Reach
 from ansible_collections.quickpull.registry.plugins.module_utils._cache_model import Front, Upstream
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
+from ansible_collections.quickpull.registry.plugins.module_utils._owned_files import Content
 from ansible_collections.quickpull.registry.plugins.module_utils._state import State
 from ansible_collections.quickpull.registry.plugins.module_utils._systemd import Result
 from ansible_collections.quickpull.registry.plugins.modules import cache_apply
@@ -36,6 +45,7 @@ class Machine:
         self.calls: list[tuple[str, str]] = []
         self.away: set[str] = set()
         self.time = 0.0
+        self.certificate = ''
         for unit in ('quickpull-cache@.service', FRONT, TIMER, 'quickpull-cache-evict.service'):
             self.put(f'etc/systemd/system/{unit}', f'# {unit}\n')
         self.write()
@@ -47,13 +57,15 @@ class Machine:
 
     def write(self, names: t.Sequence[str] = ('docker.io', 'quay.io'), *, fresh_for: int = 300, address: str = '0.0.0.0', bad: str = '') -> None:
         upstreams = [Upstream(name, f'https://{name}', port=PORTS[name]) for name in names]
-        for path in (self.root / 'etc/quickpull-cache').glob('*.yml'):
-            path.unlink()
+        folder, wanted = self.root / 'etc/quickpull-cache', dict.fromkeys(_owned_files.load(self.state, 'cache'), t.cast('Content | None', None))
         for one in upstreams:
-            self.put(f'etc/quickpull-cache/{one.id}.yml', _cache_registry.config(one).text)
-            self.put(f'etc/quickpull-cache/{one.id}.env', f'# {bad}\n' if bad == one.name else _cache_registry.environment(one).text)
+            wanted[str(folder / f'{one.id}.yml')] = _cache_registry.config(one)
+            wanted[str(folder / f'{one.id}.env')] = _cache_registry.environment(one)
         text = _cache_front.config(upstreams, Front(address, 5000, 1, fresh_for)).text
-        self.put('etc/quickpull-cache/front.conf', text + ('# BAD' if bad == 'front' else ''))
+        wanted[str(folder / 'front.conf')] = Content(text + ('# BAD' if bad == 'front' else ''))
+        for path in wanted:
+            Path(path).unlink(missing_ok=True)  # also what a test has made of it
+        _owned_files.apply(self.state, 'cache', _owned_files.plan(_owned_files.load(self.state, 'cache'), 'pull_through_cache', wanted))
 
     def files_of(self, unit: str) -> str:
         instance = unit.partition('@')[2].rpartition('.')[0]
@@ -75,7 +87,7 @@ class Machine:
 
     def show(self, unit: str) -> str:
         pid = self.pids.get(unit, 0)
-        active = 'active' if pid else 'inactive'
+        active = 'active' if pid else 'activating' if self.read.get(unit) else 'inactive'
         return f'Id={unit}\nActiveState={active}\nMainPID={pid}\nUnitFileState={"enabled" if unit in self.enabled else "disabled"}'
 
     def act(self, verb: str, unit: str) -> None:
@@ -107,7 +119,10 @@ class Machine:
 
     def apply(self, **options: t.Any) -> _cache_apply.Outcome:
         self.calls.clear()
-        reach = Reach(lambda: self.time, lambda: self.time, self.sleep, self.ask, lambda one: 'It is away.' if one.name in self.away else '')
+        reach = Reach(
+            monotonic=lambda: self.time, now=lambda: self.time, sleep=self.sleep, ask=self.ask, shown=lambda _url: self.certificate,
+            unreachable=lambda one: 'It is away.' if one.name in self.away else '',
+        )  # fmt: skip
         return _cache_apply.apply(self.host, self.state, timeout=10, reach=reach, **options)
 
     def done(self) -> list[tuple[str, str]]:
@@ -121,7 +136,7 @@ def machine(tmp_path: Path) -> Machine:
 
 def test_all_is_started_once(machine: Machine) -> None:
     first, second = machine.apply(), machine.apply()
-    assert (first.restarted, first.reloaded) == ([HUB, QUAY, FRONT, TIMER], [])
+    assert (first.restarted, first.reloaded, first.waiting) == ([HUB, QUAY, FRONT, TIMER], [], [])
     assert machine.enabled == {HUB, QUAY, FRONT, TIMER}
     assert not second.changed and machine.calls == []
 
@@ -195,10 +210,63 @@ def test_an_instance_without_its_upstream_is_waited_for_by_systemd(machine: Mach
     told = machine.apply()
     assert len(told.waiting) == 1 and QUAY in told.waiting[0] and told.waiting[0].endswith('It is away.')
     assert machine.time < 10
-    again = machine.apply()  # it still does not run
-    assert again.restarted == [QUAY] and again.waiting
+    assert not machine.apply().changed  # it still does not run, and is not started anew in each run
+    machine.put('etc/quickpull-cache/quay.io.env', 'NO_PROXY=a\n')
+    assert machine.apply().restarted == [QUAY]
     machine.away = set()
-    assert machine.apply().restarted == [QUAY] and not machine.apply().changed
+    machine.act('restart', QUAY)  # as systemd does
+    assert not machine.apply().changed
+
+
+def test_what_was_not_proved_is_not_what_is_put_back(machine: Machine) -> None:
+    machine.apply()
+    before = machine.files_of(QUAY)
+    machine.pids[QUAY] = 0
+    machine.away = {'quay.io'}
+    machine.put('etc/quickpull-cache/quay.io.env', 'NO_PROXY=a wrong one\n')
+    assert machine.apply().waiting
+    machine.away = set()
+    machine.put('etc/quickpull-cache/docker.io.env', 'BAD\n')
+    with pytest.raises(ConfigError, match='Put back as before'):
+        machine.apply()
+    assert machine.files_of(QUAY) == before
+
+
+def test_an_instance_that_runs_is_not_stopped_while_its_upstream_is_away(machine: Machine) -> None:
+    machine.apply()
+    pid, machine.away = machine.pids[HUB], {'docker.io'}
+    machine.put('etc/systemd/system/quickpull-cache@.service', '# another\n')
+    told = machine.apply()
+    assert told.restarted == [QUAY] and machine.pids[HUB] == pid
+    assert told.waiting == [f'{HUB} runs on by its old files, because it would not start again without its upstream. It is away.']
+    assert not machine.apply().changed
+    machine.away = set()
+    assert machine.apply().restarted == [HUB] and not machine.apply().changed
+
+
+def test_files_of_others_are_neither_put_back_nor_taken_away(machine: Machine) -> None:
+    machine.put('etc/quickpull-cache/tls.crt', 'old')
+    machine.apply()
+    machine.put('etc/quickpull-cache/tls.crt', 'renewed')
+    machine.put('etc/quickpull-cache/tls.key', 'theirs')
+    machine.write(fresh_for=10, bad='front')
+    with pytest.raises(ConfigError, match='Put back as before'):
+        machine.apply()
+    assert [(machine.root / f'etc/quickpull-cache/tls.{kind}').read_text() for kind in ('crt', 'key')] == ['renewed', 'theirs']
+    snapshot = (machine.root / 'state/cache/proved.snapshot.json').read_text()
+    assert 'tls.' not in snapshot
+
+
+def test_what_changes_while_a_service_starts_is_not_taken_for_what_it_read(machine: Machine) -> None:
+    ask = machine.ask
+
+    def meanwhile(url: str) -> tuple[int, str] | None:
+        machine.put('etc/quickpull-cache/quay.io.env', 'NO_PROXY=a\n')
+        return ask(url)
+
+    machine.ask = meanwhile  # type: ignore[method-assign]
+    machine.apply()
+    assert machine.apply().restarted == [QUAY]
 
 
 def test_a_certificate_that_was_renewed_is_taken(machine: Machine) -> None:
@@ -206,14 +274,19 @@ def test_a_certificate_that_was_renewed_is_taken(machine: Machine) -> None:
     machine.put('front.crt', '')
     upstream = [Upstream('docker.io', 'https://docker.io', port=5101)]
     front = Front('0.0.0.0', 5000, 1, certificate=f'/{crt.name}', key=f'/{key.name}')
-    crt.write_text('one')
+    one, two = (ssl.DER_cert_to_PEM_cert(text).strip() for text in (b'one', b'two'))
+    crt.write_text(f'a comment\n{one}\n{two}\n')
     key.write_text('one')
     text = _cache_front.config(upstream, front).text
     machine.put('etc/quickpull-cache/front.conf', text)
     assert _cache_front.certificate_in(text) == (front.certificate, front.key)
     assert _cache_front.health_url_in(text) == front.health_url
+    machine.certificate = one
     machine.apply()
-    crt.write_text('two')
+    crt.write_text(two)
+    with pytest.raises(ConfigError, match='still shows another certificate than that in'):
+        machine.apply()
+    machine.certificate = two
     assert machine.apply().reloaded == [FRONT]
 
 
@@ -229,13 +302,16 @@ def test_a_record_that_cannot_be_understood_costs_a_restart(machine: Machine) ->
 
 
 def test_check_mode_foresees(machine: Machine) -> None:
-    module = FakeModule(True, {'planned': [HUB, 'other.service'], 'rollback': True, 'timeout': 5})
-    told = cache_apply.run(t.cast(t.Any, module), machine.host, machine.state)
-    assert told['changed'] and told['restarted'] == [HUB, QUAY, FRONT, TIMER, 'other.service'] and machine.calls == []
+    def run(check: bool, restart: t.Sequence[str] = (), reload: t.Sequence[str] = ()) -> dict[str, t.Any]:
+        params = {'planned_restart': list(restart), 'planned_reload': list(reload), 'rollback': True, 'timeout': 5}
+        return cache_apply.run(t.cast(t.Any, FakeModule(check, params)), machine.host, machine.state)
+
+    told = run(True, [HUB, 'other.service'], [FRONT])
+    assert told['changed'] and told['restarted'] == [HUB, QUAY, FRONT, TIMER, 'other.service'] and told['reloaded'] == [] and machine.calls == []
     machine.apply()
-    told = cache_apply.run(t.cast(t.Any, FakeModule(True, {'planned': []})), machine.host, machine.state)
-    assert not told['changed']
-    assert cache_apply.run(t.cast(t.Any, FakeModule(False, {'planned': []})), machine.host, machine.state)['changed'] is False
+    assert not run(True)['changed'] and run(False)['changed'] is False
+    told = run(True, [], [FRONT])
+    assert (told['changed'], told['restarted'], told['reloaded']) == (True, [], [FRONT])
 
 
 def test_an_upstream_is_read_from_the_files_of_its_instance(monkeypatch: pytest.MonkeyPatch) -> None:

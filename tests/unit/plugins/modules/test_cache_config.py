@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.quickpull.registry.plugins.module_utils import _cache_plan, _login_check
+from ansible_collections.quickpull.registry.plugins.module_utils._cache_model import Front
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._login_check import Verdict
 from ansible_collections.quickpull.registry.plugins.module_utils._state import State
@@ -20,8 +21,30 @@ from ansible_collections.quickpull.registry.tests.unit.plugins.fake_module impor
 DEFAULTS: dict[str, t.Any] = {
     'upstreams': ['docker.io', 'quay.io'], 'address': '0.0.0.0', 'port': 5000, 'size': '1m', 'store_size': '1m', 'reserve': '1g',
     'fresh_for': 300, 'metrics_from': [], 'certificate': None, 'key': None, 'clients': None,
-    'verify_upstreams': True, 'deadline': 5.0, 'owner': 'pull_through_cache', 'state': 'present',
+    'verify_upstreams': True, 'nginx_program': None, 'written_units': [], 'deadline': 5.0, 'owner': 'pull_through_cache', 'state': 'present',
 }  # fmt: skip
+# The passphrase is "secret", and is asked for by nobody.
+ENCRYPTED_CERTIFICATE = """\
+-----BEGIN CERTIFICATE-----
+MIIBbzCCARWgAwIBAgIUeP/PJuN1Tjy3uLLG+mrBpSUwNC8wCgYIKoZIzj0EAwIw
+DDEKMAgGA1UEAwwBYTAgFw0yNjExMjgxNzE4NTJaGA8yMTI2MTEwNDE3MTg1Mlow
+DDEKMAgGA1UEAwwBYTBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABN1tTCbSrrRP
+bdV2zce7dvueA8oIkBHxjSTS7mebxEFv5NYGo1/NUm3TCknjkYwQYoymwt+E2c4L
+k6ZmGU/bGtOjUzBRMB0GA1UdDgQWBBTlwbmHzx2TZfz4DkV7AyuvRlwo9TAfBgNV
+HSMEGDAWgBTlwbmHzx2TZfz4DkV7AyuvRlwo9TAPBgNVHRMBAf8EBTADAQH/MAoG
+CCqGSM49BAMCA0gAMEUCIB1+6OW3KgqXrthUnlO3siGrJEG3rmwOAxacY9cqhIPC
+AiEArL88FEvy5L/KS5Bxuec0WQwOENWyVQ6nOmUO8R06Zaw=
+-----END CERTIFICATE-----
+"""
+ENCRYPTED_KEY = """\
+-----BEGIN ENCRYPTED PRIVATE KEY-----
+MIHjME4GCSqGSIb3DQEFDTBBMCkGCSqGSIb3DQEFDDAcBAgaMcNV9lrvywICCAAw
+DAYIKoZIhvcNAgkFADAUBggqhkiG9w0DBwQIYWKPRMi2l6wEgZDGb9fHY6CnFIs1
+p9tftrBrZb3hzz+JF2tvTd768aClW4WEtaK/KMKxSn7RqA9lFQ6dUWAlsuwiOLBo
+FIoqeFvy0BjtW3nPZByQuK+cOvhi8woW48eOLiF04WgyOI0DNOsn8rZ5hSme6rWz
+L54kDbsO8zHX5okHWCgma9b36nwuHrTZDonXl4NaxetRzsOAWGU=
+-----END ENCRYPTED PRIVATE KEY-----
+"""
 LOGIN = {'name': 'docker.io', 'username': 'acme', 'password': 'S3CRET'}
 
 
@@ -46,7 +69,8 @@ class Place:
     def run(self, *, check: bool = False, **params: t.Any) -> dict[str, t.Any]:
         module = FakeModule(check, {**DEFAULTS, **params})
         try:
-            return cache_config.run(t.cast(t.Any, module), _cache_plan.Host(str(self.root), self.runner), self.state)
+            host = _cache_plan.Host(str(self.root), self.runner, module.params['nginx_program'] or '')
+            return cache_config.run(t.cast(t.Any, module), host, self.state)
         finally:
             self.warnings = module.warnings
 
@@ -103,6 +127,10 @@ def test_secrets_are_for_root_and_for_nobody_who_looks(place: Place) -> None:
     ({'size': '9000t'}, 'is more than 90 % of the file system'),
     ({'store_size': '0'}, 'store_size'),
     ({'address': 'cache.lan'}, "'cache.lan' is no IP address"),
+    ({'port': 70000}, '70000 is no port'),
+    ({'port': 5101, 'upstreams': [{'name': 'docker.io', 'port': 5101}]}, 'docker.io and the front would both listen on port 5101'),
+    ({'clients': [{'username': 'ci', 'password': 'a'}, {'username': 'ci', 'password': 'b'}]}, 'ci is named twice'),
+    ({'nginx_program': '/opt/nginx'}, r'There is no nginx on this host \(/opt/nginx\)'),
     ({'metrics_from': ['prometheus.lan']}, "'prometheus.lan' is no address and no network"),
     ({'certificate': '/a.crt'}, 'certificate and key go together'),
     ({'certificate': '/nope.crt', 'key': '/nope.key'}, 'cannot be used'),
@@ -195,3 +223,39 @@ def test_another_address_takes_a_restart_of_the_front(place: Place, monkeypatch:
     told = place.run(address='10.0.0.5')
     assert (told['restart'], told['reload']) == (['quickpull-cache-front.service'], [])
     assert place.run(address='10.0.0.5', fresh_for=10)['reload'] == ['quickpull-cache-front.service']
+
+
+def test_what_others_keep_beside_the_files_stays(place: Place) -> None:
+    place.run()
+    (place.files / 'tls.key').write_text('theirs')
+    place.run(state='absent')
+    assert [path.name for path in place.files.iterdir()] == ['tls.key']
+
+
+def test_another_owner_takes_nothing_away_and_stops_nothing(place: Place) -> None:
+    place.run()
+    before = place.tree()
+    told = place.run(state='absent', owner='somebody')
+    assert (told['changed'], told['stop'], place.tree()) == (False, [], before)
+
+
+def test_unit_files_that_were_written_are_foreseen(place: Place) -> None:
+    place.run()
+    told = place.run(check=True, written_units=['quickpull-cache@.service', 'quickpull-cache-evict.service'])
+    assert told['restart'] == ['quickpull-cache@docker.io.service', 'quickpull-cache@quay.io.service', 'quickpull-cache-evict.timer']
+    assert len(told['needs']) == 4 and not told['changed']  # the front has never run here
+    told = place.run(written_units=['quickpull-cache-front.service'], fresh_for=7)
+    assert (told['restart'], told['reload']) == (['quickpull-cache-front.service'], [])
+
+
+def test_an_address_of_another_host_is_told_as_such() -> None:
+    with pytest.raises(ConfigError, match=r'192\.0\.2\.1 is none of this host'):
+        _cache_plan.port_taken(5000, '192.0.2.1')
+
+
+def test_a_key_with_a_passphrase_is_an_error_and_no_question(tmp_path: Path) -> None:
+    certificate, key = tmp_path / 'a.crt', tmp_path / 'a.key'
+    certificate.write_text(ENCRYPTED_CERTIFICATE)
+    key.write_text(ENCRYPTED_KEY)
+    with pytest.raises(ConfigError, match='cannot be used'):
+        _cache_plan.check_certificate(Front('0.0.0.0', 5000, 1, certificate=str(certificate), key=str(key)))
