@@ -62,6 +62,7 @@ if [ ! -x "$venv/bin/python" ]; then
     mkdir -p .cache
     "$python" -m venv "$venv"
 fi
+echo "Installing what is needed into $venv; this takes a minute or two." >&2
 # Dependency groups need pip 25.1.
 "$venv/bin/python" -m pip install -qq --disable-pip-version-check --upgrade 'pip>=25.1' >&2
 "$venv/bin/python" -m pip install -qq --disable-pip-version-check --group "$group" >&2

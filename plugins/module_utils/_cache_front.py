@@ -131,6 +131,16 @@ def listens_in(text: str) -> tuple[str, int] | None:
     return (found.group(1).strip('[]'), int(found.group(2))) if found else None
 
 
+def notes(upstreams: t.Sequence[Upstream], front: Front) -> list[str]:
+    """What whoever runs a cache should know, a sentence each."""
+    scheme = 'https' if front.certificate else 'http'
+    names = ', '.join(one.name for one in upstreams)
+    found = [f'The cache of {names} listens at {scheme}://{front.address}:{front.port}. Its clients know once quickpull.registry.site ran.']
+    if front.htpasswd:
+        found.append('It asks its clients for a login, which Docker has no way to give a mirror: it is a cache for containerd, Podman and their kin alone.')
+    return found
+
+
 def fingerprint_in(text: str) -> str:
     """What the front says of itself once it works by this file; empty for another file."""
     found = re.search(r'return 200 "ok ([0-9a-f]{16})', text)

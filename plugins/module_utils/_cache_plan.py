@@ -157,6 +157,7 @@ def check_certificate(front: Front) -> None:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(front.certificate, front.key, password='')
     except (OSError, ssl.SSLError, ValueError) as exc:
         reason = getattr(exc, 'reason', None) or getattr(exc, 'strerror', None) or str(exc)
+        reason = 'the key does not belong to the certificate' if reason == 'KEY_VALUES_MISMATCH' else reason
         words = f'certificate: {front.certificate} with the key {front.key} cannot be used: {reason}.'
         raise ConfigError(words, path=front.certificate, key='certificate') from exc
 
@@ -249,7 +250,7 @@ def check_logins(upstreams: t.Sequence[Upstream], deadline: float) -> list[str]:
             continue
         verdict = _ask(one, Secret(one.username, one.password), deadline)
         if verdict.outcome == _login_check.REFUSED:
-            raise ConfigError(f'upstreams: {one.name} refuses the login of {one.username}: {verdict.reason}', key='upstreams')
+            raise ConfigError(f'upstreams: {one.name}: {verdict.reason}', key='upstreams')
         if verdict.outcome != _login_check.VERIFIED:
             told.append(f'The login at {one.name} was not verified: {verdict.reason}')
     return told

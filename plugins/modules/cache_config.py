@@ -199,6 +199,12 @@ health_url:
   returned: success
   type: str
   sample: http://127.0.0.1:5000/-/health
+notes:
+  description: What whoever runs it should know now, a sentence each. Empty when nothing changed.
+  returned: success
+  type: list
+  elements: str
+  sample: ["The cache of docker.io and quay.io listens at http://0.0.0.0:5000. Its clients know once quickpull.registry.site ran."]
 stop:
   description: Units that are no longer wanted.
   returned: success
@@ -214,6 +220,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.quickpull.registry.plugins.module_utils import (
     _cache_apply,
+    _cache_front,
     _cache_model,
     _cache_plan,
     _cache_registry,
@@ -325,6 +332,7 @@ def run(module: AnsibleModule, host: _cache_plan.Host, state: State) -> dict[str
         'restart': [unit for unit in again if unit != FRONT_UNIT or moved or unit in rewritten],
         'reload': [unit for unit in again if unit == FRONT_UNIT and not moved and unit not in rewritten],
         'stop': stop,
+        'notes': _cache_front.notes(settled, wanted.front) if present and planned.changes else [],
         'needs': list(needs.values()),
         'health_url': front.health_url if present else '',
         'diff': [diff_of(change) for change in planned.changes],

@@ -80,6 +80,8 @@ def run_playbooks(lab: Lab, report: Path, arguments: t.Sequence[str]) -> int:
     given.write_text(json.dumps(variables, indent=2))
     inventory = report.with_name('hosts.yml')
     inventory.write_text(f'{lab.place.inventory.read_text()}{json.dumps(CACHES)[1:-1]}\n')
+    shown = json.dumps(CACHES['registry_caches']['vars'])
+    print(f'\nFirst, {CACHE} becomes a pull-through cache for all three. Variables of the group registry_caches: {shown}')
     return run_playbook('caches', inventory, given) or run_playbook('site', inventory, given, arguments)
 
 
@@ -110,7 +112,7 @@ def main() -> int:
     for name, host in told['hosts'].items():
         host['pull_seconds_before'], host['pull_seconds_after'] = before[name], after[name]
     print('\n' + _report.render_data(told))
-    print(f'What Docker Hub heard of three pulls of an image that the cache on {CACHE} did not have: {first}. Of three more: {second}.')
+    print(f'Three pulls of an image that the cache on {CACHE} did not have: Docker Hub heard {first}.\nThe same three pulls again: it heard {second}.')
     same = pids(lab) == running
     print('The daemons and the containers run as before: no process was restarted.' if same else 'A daemon or a container was restarted.')
     return 0 if same and second == 'nothing' else 1

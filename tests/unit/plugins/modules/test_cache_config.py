@@ -157,7 +157,7 @@ def test_what_nginx_refuses_is_not_written(place: Place) -> None:
 def test_a_login_that_is_refused_is_an_error_and_one_that_nobody_answers_a_warning(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     verdict = Verdict(_login_check.REFUSED, 'It says no.')
     monkeypatch.setattr(_login_check, 'check', lambda _question, _settings: verdict)
-    with pytest.raises(ConfigError, match=r'docker\.io refuses the login of acme: It says no\.'):
+    with pytest.raises(ConfigError, match=r'docker\.io: It says no\.'):
         place.run(upstreams=[LOGIN])
     assert not place.files.exists()
     verdict = Verdict(_login_check.UNREACHABLE, 'Nobody answers.')
