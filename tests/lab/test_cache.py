@@ -350,10 +350,11 @@ def test_it_is_no_open_proxy(cache: Host) -> None:
     assert status(cache, '/other') == 404
     assert status(cache, '/-/health') == 200
     # What is decoded on the way could be a second request on the connection to the registry, whose answer the next client would get.
-    second = 'x%20HTTP/1.1%0d%0aHost:%20x%0d%0a%0d%0aGET%20/v2/library/big/manifests/latest'
+    second = 'x%20HTTP/1.1%0d%0aHost:%20x%0d%0a%0d%0aGET%20/v2/library/smuggled/manifests/latest'
     for path in (f'/v2/a/blobs/{second}', f'/v2/a/manifests/{second}', '/v2/a/blobs/sha256:ab%0a', '/v2/a/blobs/sha256:ab%3Fx=1', '/v2/a/tags/list%0a',
                  '/v2/a/b%20c/manifests/latest', '/v2/quay.io/%0d%0a/manifests/latest', '/v2/a/manifests/latest%00'):
         assert status(cache, path) in (400, 404), path
+    assert cache.out('journalctl -u "quickpull-cache@*" --no-pager | grep -c -e smuggled -e /v2/a/ || true') == '0'  # none of it reached a registry
     assert status(cache, '/v2/library/busybox/tags/list?n=1') == 200
 
 
