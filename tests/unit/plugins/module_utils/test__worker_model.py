@@ -85,7 +85,7 @@ def test_what_is_no_pattern_of_repositories(pattern: str) -> None:
 
 
 def test_the_default_upstream_is_one_of_them() -> None:
-    with pytest.raises(ConfigError, match='default_upstream: ghcr.io is none of'):
+    with pytest.raises(ConfigError, match=r'default_upstream: ghcr\.io is none of'):
         model.parse_settings((), UPSTREAMS, [], True, 'ghcr.io')
 
 
@@ -113,7 +113,10 @@ def test_no_secret_and_no_code_in_the_text_of_a_worker() -> None:
     assert 'S3CRET' not in repr(WORKER)
 
 
-@given(st.dictionaries(st.sampled_from(['worker.js', 'a.js', 'b.js']), st.binary(max_size=3)), st.text(max_size=3), st.sampled_from(['2025-01-01', '2025-01-02']))
+MODULES = st.dictionaries(st.sampled_from(['worker.js', 'a.js', 'b.js']), st.binary(max_size=3))
+
+
+@given(MODULES, st.text(max_size=3), st.sampled_from(['2025-01-01', '2025-02-01']))
 def test_the_same_runs_the_same_and_nothing_else(modules: dict[str, bytes], setting: str, date: str) -> None:
     one = dataclasses.replace(WORKER, modules=modules, settings={'default': setting}, compatibility_date=date)
     again = dataclasses.replace(one, modules=dict(reversed(list(modules.items()))), secrets={}, name='other', account_id='1' * 32)

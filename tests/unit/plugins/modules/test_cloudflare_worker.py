@@ -392,7 +392,19 @@ def test_what_is_wrong_is_told_before_cloudflare_is_asked(place: Place, params: 
     assert place.cloud.asked == []
 
 
-def test_without_the_sdk(monkeypatch: pytest.MonkeyPatch) -> None:
+class Ended(Exception):
+    """What a module ends with."""
+
+
+def test_without_the_sdk(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Module(FakeModule):
+        def __init__(self, **_spec: t.Any) -> None:
+            super().__init__(False, {**DEFAULTS, 'modules_path': str(place.folder), 'api_url': ''})
+
+        def fail_json(self, **result: t.Any) -> t.NoReturn:
+            raise Ended(result['msg'])
+
+    monkeypatch.setattr(cloudflare_worker, 'AnsibleModule', Module)
     monkeypatch.setitem(sys.modules, 'cloudflare', None)
-    with pytest.raises(ImportError):
-        _worker_api.connect(TOKEN)
+    with pytest.raises(Ended, match=r'required Python library \(cloudflare\)'):
+        cloudflare_worker.main()
