@@ -82,7 +82,10 @@ def connect(api_token: str, api_url: str = '', timeout: float = 30.0) -> t.Any:
     # By name, so that mypy does not read all of its types.
     sdk = importlib.import_module('cloudflare')
     options = {'base_url': api_url} if api_url else {}
-    return sdk.Cloudflare(api_token=api_token, timeout=timeout, **options)
+    client = sdk.Cloudflare(api_token=api_token, timeout=timeout, **options)
+    # Where the environment has older kinds of credentials, the SDK sends one of those instead (seen with 5.9: CLOUDFLARE_EMAIL goes before the token).
+    client.api_key = client.api_email = client.user_service_key = None
+    return client
 
 
 class Api:

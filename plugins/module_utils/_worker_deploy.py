@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._worker_api import Api, Domain, Record, Route, Script, foreign_record, metadata
-from ansible_collections.quickpull.registry.plugins.module_utils._worker_model import DOMAIN, ROUTE, Host, Worker, canonical, in_zone, workers_dev_url
+from ansible_collections.quickpull.registry.plugins.module_utils._worker_model import DOMAIN, ROUTE, Host, Worker, canonical, check_size, in_zone, workers_dev_url
 
 MARKER = 'QUICKPULL'
 MADE_BY = 'quickpull.registry'
@@ -104,7 +104,7 @@ def needs_upload(script: Script | None, worker: Worker) -> str:
 
 
 def bindings_of(worker: Worker, hosts: t.Mapping[str, Attached]) -> list[dict[str, t.Any]]:
-    """All bindings of an upload, the marker among them, with a new salt."""
+    """All bindings of an upload, the marker among them, with a new salt. Raises ConfigError for one that is too large."""
     salt = os.urandom(16).hex()
     marker = {
         'by': MADE_BY,
@@ -114,6 +114,7 @@ def bindings_of(worker: Worker, hosts: t.Mapping[str, Attached]) -> list[dict[st
         'secrets': {name: secret_hash(text, salt) for name, text in worker.secrets.items()},
         'hosts': {name: {'attach': one.attach, 'zone_id': one.zone_id} for name, one in sorted(hosts.items())},
     }
+    check_size(MARKER, canonical(marker), 'Name fewer hosts.')
     return [
         {'type': 'json', 'name': 'SETTINGS', 'json': worker.settings},
         {'type': 'json', 'name': MARKER, 'json': marker},
@@ -159,17 +160,14 @@ class Deployment:
                 key='name',
             )
         self.domains: t.List[Domain] = api.domains() if worker.hosts or self.ours else []
-        self.zone_ids = self._find_zones()
+        self.zone_ids: t.Dict[str, str] = {}
         self._routes: t.Dict[str, t.List[Route]] = {}
         self._records: t.Dict[str, t.List[Record]] = {}
 
-    def _find_zones(self) -> dict[str, str]:
-        """The id of the zone of each wanted host name. Raises ConfigError."""
-        found: dict[str, str] = {}
-        if not self.worker.hosts:
-            return found
-        zones = self.api.zones()
-        for host in self.worker.hosts:
+    def find_zones(self, hosts: t.Sequence[Host]) -> None:
+        """Find the zones of host names. Raises ConfigError."""
+        zones = self.api.zones() if hosts else {}
+        for host in hosts:
             fitting = [zone for zone in zones if zone == host.zone or (not host.zone and in_zone(host.name, zone))]
             if not fitting:
                 missing = host.zone or f'of {host.name}'
@@ -177,8 +175,7 @@ class Deployment:
                 raise ConfigError(
                     f'hosts.{host.name}: the account has no zone {missing}, or the API token may not see it ("Zone: Read"). It sees: {seen}.', key='hosts'
                 )
-            found[host.name] = zones[max(fitting, key=len)]
-        return found
+            self.zone_ids[host.name] = zones[max(fitting, key=len)]
 
     def routes(self, zone_id: str) -> list[Route]:
         """The routes of a zone, asked for once."""
@@ -280,6 +277,7 @@ class Deployment:
 def plan_present(api: Api, worker: Worker, force: bool = False) -> Plan:
     """Read, check and plan. Raises ConfigError before anything is done."""
     now = Deployment(api, worker, force)
+    now.find_zones(worker.hosts)
     for host in worker.hosts:
         now.check(host)
     url = workers_dev_url(worker.name, api.subdomain()) if worker.workers_dev else ''
@@ -293,13 +291,9 @@ def plan_present(api: Api, worker: Worker, force: bool = False) -> Plan:
     if not reason and unknown:
         reason = f'it does not know {", ".join(unknown)} as its own'
     if reason:
-        known = {**(dropped if drops else {}), **wanted}
-        steps.append(
-            Step(
-                f'upload the Worker {worker.name}, since {reason}',
-                lambda: api.upload(worker.name, worker.modules, metadata(bindings_of(worker, known), worker.compatibility_date)),
-            )
-        )
+        bindings = bindings_of(worker, {**(dropped if drops else {}), **wanted})
+        told = metadata(bindings, worker.compatibility_date)
+        steps.append(Step(f'upload the Worker {worker.name}, since {reason}', lambda: api.upload(worker.name, worker.modules, told)))
     for host in worker.hosts:
         steps += now.add(host)
     # Whether a new Worker is served there is the account's to say, so it is said once.
@@ -319,7 +313,9 @@ def plan_present(api: Api, worker: Worker, force: bool = False) -> Plan:
 def plan_absent(api: Api, worker: Worker, force: bool = False) -> Plan:
     """Plan to take the Worker away with all that leads to it and is ours. ``worker`` has the name, and the host names as far as they are known."""
     now = Deployment(api, worker, force)
-    known = {**{host.name: Attached(host.attach, now.zone_ids[host.name]) for host in worker.hosts}, **now.ours}
+    unknown = [host for host in worker.hosts if host.name not in now.ours]
+    now.find_zones(unknown)
+    known = {**now.ours, **{host.name: Attached(host.attach, now.zone_ids[host.name]) for host in unknown}}
     others = [one.hostname for one in now.domains if one.service == worker.name and one.hostname not in known]
     if others and not force:
         named = ', '.join(others)

@@ -223,13 +223,18 @@ def passwords_in(client_logins: t.Any, upstream_logins: t.Any) -> set[str]:
     return {str(one) for one in [*clients, *(login.get('password') for login in logins if isinstance(login, t.Mapping))] if one}
 
 
+def check_size(name: str, text: str, way_out: str) -> None:
+    """Whether Cloudflare takes a variable of this size. Raises ConfigError."""
+    size = len(text.encode('utf-8'))
+    if size > BINDING_LIMIT:
+        raise ConfigError(f'{name} has {size} bytes, and Cloudflare takes {BINDING_LIMIT} of one variable. {way_out}', key=name)
+
+
 def check_sizes(worker: Worker) -> None:
     """Whether Cloudflare takes settings and secrets of this size. Raises ConfigError."""
-    for name, text in (('SETTINGS', canonical(worker.settings)), *worker.secrets.items()):
-        size = len(text.encode('utf-8'))
-        if size > BINDING_LIMIT:
-            ways = {'SETTINGS': 'Shorten allow by patterns, or leave upstreams out.'}.get(name, 'Leave logins out.')
-            raise ConfigError(f'{name} has {size} bytes, and Cloudflare takes {BINDING_LIMIT} of one variable. {ways}', key=name)
+    check_size('SETTINGS', canonical(worker.settings), 'Shorten allow by patterns, or leave upstreams out.')
+    for name, text in worker.secrets.items():
+        check_size(name, text, 'Leave logins out.')
 
 
 def check_date(text: str) -> str:

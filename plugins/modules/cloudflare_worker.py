@@ -134,7 +134,7 @@ options:
     choices: [absent, present]
     default: present
   api_url:
-    description: Where the API is, for a gateway before it. By default C(https://api.cloudflare.com/client/v4).
+    description: Where the API is, for a gateway before it. Empty for E(CLOUDFLARE_BASE_URL) of the environment, or else Cloudflare's own address.
     type: str
     default: ''
 seealso:

@@ -69,6 +69,7 @@ class Cloud:
     failures: t.List[Failure] = field(default_factory=list)
     asked: t.List[str] = field(default_factory=list)
     uploads: int = 0
+    other_credentials: int = 0
     _ids: int = 0
 
     def new_id(self) -> str:
@@ -99,6 +100,7 @@ class Cloud:
 
     def answer(self, method: str, path: str, query: t.Mapping[str, str], headers: t.Any, body: bytes) -> tuple[t.Any, Item]:
         """The result, and what goes beside it. Raises Refused."""
+        self.other_credentials += sum(name in headers for name in ('X-Auth-Key', 'X-Auth-Email', 'X-Auth-User-Service-Key'))
         self._check_token(headers.get('Authorization', ''))
         for pattern, methods in _ROUTES:
             found = re.fullmatch(pattern, path)

@@ -151,6 +151,11 @@ def test_mirrors_with_a_login() -> None:
         model.with_login({}, {'a': 'A'}, 'c')
 
 
+def test_what_does_not_serve() -> None:
+    good, bad = {'url': 'https://a', 'ok': True, 'reason': ''}, {'url': 'https://b', 'ok': False, 'reason': 'It answers 403.'}
+    assert model.unserved([{'results': [good, bad]}, {'msg': 'no such file'}]).endswith('from here: https://b: It answers 403. no such file')
+
+
 def variables(**given: t.Any) -> dict[str, t.Any]:
     return {f'registry_worker_{name}': value for name, value in given.items()}
 

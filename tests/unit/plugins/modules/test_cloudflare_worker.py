@@ -378,6 +378,20 @@ def test_the_longest_zone_that_fits_on_any_page(place: Place) -> None:
     assert place.cloud.asked.count('GET /zones') == 5
 
 
+def test_more_host_names_than_the_worker_can_remember(place: Place) -> None:
+    with pytest.raises(ConfigError, match=r'QUICKPULL has .* bytes, .* Name fewer hosts'):
+        place.run(hosts={f'{number}.example.com': 'docker.io' for number in range(60)})
+    assert place.cloud.writes() == []
+
+
+def test_only_the_token_is_sent(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The SDK finds older kinds of credentials in the environment, which may do more than the token may."""
+    for name, value in {'API_KEY': 'k' * 37, 'EMAIL': 'me@example.com', 'API_USER_SERVICE_KEY': 'v1.0-x'}.items():
+        monkeypatch.setenv(f'CLOUDFLARE_{name}', value)
+    place.run()
+    assert place.cloud.other_credentials == 0
+
+
 @pytest.mark.parametrize('params, words', [
     ({'modules_path': '/nowhere'}, r'modules_path: /nowhere has no worker.js, .*no file \*.js'),
     ({'account_id': 'me'}, "account_id: 'me' is no id"),
