@@ -11,6 +11,7 @@ Worker's settings has to try passwords at that price, against all logins of a bi
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import hmac
 import os
@@ -19,7 +20,16 @@ from dataclasses import dataclass, field
 
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._worker_api import Api, Domain, Record, Route, Script, foreign_record, metadata
-from ansible_collections.quickpull.registry.plugins.module_utils._worker_model import DOMAIN, ROUTE, Host, Worker, canonical, check_size, in_zone, workers_dev_url
+from ansible_collections.quickpull.registry.plugins.module_utils._worker_model import (
+    DOMAIN,
+    ROUTE,
+    Host,
+    Worker,
+    canonical,
+    check_size,
+    in_zone,
+    workers_dev_url,
+)
 
 MARKER = 'QUICKPULL'
 MADE_BY = 'quickpull.registry'
@@ -253,7 +263,7 @@ class Deployment:
             yield Step(f'take the route {pattern_of(hostname)} away', lambda: self.api.delete_route(zone_id, route))
         for record in self.records(zone_id, hostname):
             if record.comment == comment_of(self.worker.name):
-                yield Step(f'take the DNS record {hostname} away', lambda record=record: self.api.delete_record(zone_id, hostname, record))  # type: ignore[misc]
+                yield Step(f'take the DNS record {hostname} away', functools.partial(self.api.delete_record, zone_id, hostname, record))
 
     def drop(self, hostname: str, attached: Attached) -> t.Iterator[Step]:
         """Take away what lets a host name lead to the Worker, as far as it is ours."""
