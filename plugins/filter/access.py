@@ -50,10 +50,9 @@ def access_cache_mirrors(hostvars: t.Any, hosts: t.Any) -> dict[str, t.Any] | No
 
 
 @as_filter
-def access_worker_mirrors(hostvars: t.Any, host: str) -> dict[str, t.Any] | None:
-    """The mirrors that a Worker at Cloudflare is, by the variables of a host."""
-    seen = hostvars[str(host)]
-    return _worker_model.mirrors_of({key: plain(seen[key]) for key in _worker_model.VARIABLES if key in seen})
+def access_worker_mirrors(variables: t.Any) -> dict[str, t.Any] | None:
+    """The mirrors that a Worker at Cloudflare is, by the variables of its role."""
+    return _worker_model.mirrors_of(plain(variables))
 
 
 @as_filter

@@ -299,26 +299,22 @@ def unserved(results: t.Sequence[t.Mapping[str, t.Any]]) -> str:
     return f'The Worker was deployed, and does not serve from here: {" ".join(found)}'
 
 
-#: The variables of the role registry_worker that say what it is as a mirror.
-VARIABLES = (
-    'registry_worker_state', 'registry_worker_name', 'registry_worker_domain', 'registry_worker_hosts', 'registry_worker_upstreams',
-    'registry_worker_default_upstream', 'registry_worker_subdomain', 'registry_worker_client', 'registry_worker_client_logins',
-)  # fmt: skip
-
-
 def mirrors_of(variables: t.Mapping[str, t.Any]) -> dict[str, list[t.Any]] | None:
     """The mirrors that the role's variables describe, without asking Cloudflare; None where they describe no Worker.
 
     A Worker that is to be no more leaves its upstreams, with no mirror of it, so that clients forget it. With logins of clients the mirrors carry one only
     where registry_worker_client says which, because such a mirror is of no use to Docker and Podman.
+
+    :param variables: by their names without `registry_worker_`; null is as good as left out.
     """
-    given = {name[len('registry_worker_') :]: variables[name] for name in VARIABLES if variables.get(name) not in (None, '', {})}
+    given = {name: value for name, value in variables.items() if value not in (None, '', {})}
     if not {'domain', 'hosts', 'subdomain'} & set(given):
         return None
     upstreams = parse_upstreams(given.get('upstreams') or list(DEFAULT_UPSTREAMS))
     hosts = parse_hosts(str(given.get('domain', '')), given.get('hosts', {}), upstreams)
     url = workers_dev_url(check_name(str(given.get('name', DEFAULT_NAME))), str(given['subdomain'])) if 'subdomain' in given else ''
-    found = mirrors(hosts, upstreams, str(variables.get('registry_worker_default_upstream', DOCKER_HUB) or ''), url)
+    default = variables.get('default_upstream')
+    found = mirrors(hosts, upstreams, DOCKER_HUB if default is None else str(default), url)
     if given.get('state', 'present') != 'present':
         return {upstream: [] for upstream in found}
     return with_login(found, given.get('client_logins') if 'client' in given else None, str(given.get('client', '')))

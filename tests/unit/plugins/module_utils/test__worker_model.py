@@ -21,6 +21,7 @@ from ansible_collections.quickpull.registry.plugins.module_utils._worker_api imp
 from ansible_collections.quickpull.registry.plugins.module_utils._worker_deploy import attached_by, comment_of, in_the_way, same_secrets, secret_hash
 
 ROLE = Path(model.__file__).resolve().parents[2] / 'roles/registry_worker/defaults/main.yml'
+ACCESS = ROLE.parents[2] / 'registry_access/vars/main.yml'
 UPSTREAMS = {'docker.io': 'https://registry-1.docker.io', 'quay.io': 'https://quay.io'}
 WORKER = model.Worker('0' * 32, 'w', (), {'hosts': {}}, {'worker.js': b'1'}, {'CLIENT_LOGINS': '{"u":"S3CRET"}'})
 
@@ -156,29 +157,29 @@ def test_what_does_not_serve() -> None:
     assert model.unserved([{'results': [good, bad]}, {'msg': 'no such file'}]).endswith('from here: https://b: It answers 403. no such file')
 
 
-def variables(**given: t.Any) -> dict[str, t.Any]:
-    return {f'registry_worker_{name}': value for name, value in given.items()}
-
-
 def test_what_the_variables_of_the_role_are_as_mirrors() -> None:
     assert model.mirrors_of({}) is None
-    assert model.mirrors_of(variables(name='x', upstreams=['quay.io'], domain='')) is None
-    assert model.mirrors_of(variables(domain='example.com', upstreams=['docker.io', 'quay.io'])) == {
+    assert model.mirrors_of({'name': 'x', 'upstreams': ['quay.io'], 'domain': ''}) is None
+    assert model.mirrors_of({'domain': 'example.com', 'upstreams': ['docker.io', 'quay.io']}) == {
         'docker.io': ['https://docker.example.com'], 'quay.io': ['https://quay.example.com']
     }  # fmt: skip
-    assert model.mirrors_of(variables(subdomain='acme', upstreams=['docker.io', 'quay.io'])) == {
+    assert model.mirrors_of({'subdomain': 'acme', 'upstreams': ['docker.io', 'quay.io']}) == {
         'docker.io': ['https://quickpull-registry.acme.workers.dev'], 'quay.io': ['https://quickpull-registry.acme.workers.dev/v2/quay.io']
     }  # fmt: skip
-    assert model.mirrors_of(variables(hosts={'h.example.com': 'docker.io'}, state='absent')) == {'docker.io': []}
-    logins = variables(hosts={'h.example.com': 'docker.io'}, client_logins={'a': 'A'})
+    assert model.mirrors_of({'hosts': {'h.example.com': 'docker.io'}, 'state': 'absent'}) == {'docker.io': []}
+    logins = {'hosts': {'h.example.com': 'docker.io'}, 'client_logins': {'a': 'A'}}
     assert model.mirrors_of(logins) == {'docker.io': ['https://h.example.com']}
-    assert model.mirrors_of({**logins, **variables(client='a')}) == model.with_login({'docker.io': ['https://h.example.com']}, {'a': 'A'})
+    assert model.mirrors_of({**logins, 'client': 'a'}) == model.with_login({'docker.io': ['https://h.example.com']}, {'a': 'A'})
 
 
 def test_where_the_inventory_is_silent_the_role_says_the_same() -> None:
-    defaults = yaml.safe_load(ROLE.read_text(encoding='utf-8'))
-    assert model.mirrors_of({**defaults, **variables(domain='example.com')}) == model.mirrors_of(variables(domain='example.com'))
-    assert model.mirrors_of({**defaults, **variables(subdomain='acme')}) == model.mirrors_of(variables(subdomain='acme'))
+    loaded = yaml.safe_load(ROLE.read_text(encoding='utf-8'))
+    defaults = {name.removeprefix('registry_worker_'): value for name, value in loaded.items()}
+    taken = yaml.safe_load(ACCESS.read_text(encoding='utf-8'))['__registry_access_worker']
+    assert set(taken) - set(defaults) == {'default_upstream'}, 'named as the role names them'
+    assert all(f'registry_worker_{name} ' in text for name, text in taken.items())
+    assert model.mirrors_of({**defaults, 'domain': 'example.com'}) == model.mirrors_of({'domain': 'example.com'})
+    assert model.mirrors_of({**defaults, 'subdomain': 'acme'}) == model.mirrors_of({'subdomain': 'acme'})
     assert model.mirrors_of(defaults) is None
 
 
