@@ -14,6 +14,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import hmac
+import json
 import os
 import typing as t
 from dataclasses import dataclass, field
@@ -69,9 +70,18 @@ def secret_hash(text: str, salt: str) -> str:
     return hashlib.scrypt(text.encode('utf-8'), salt=bytes.fromhex(salt), **_SCRYPT).hex()
 
 
+def json_of(script: Script | None, name: str) -> t.Any:
+    """What a binding of JSON holds; None without it. The SDK's types have been both a value and its text."""
+    found = (script.bindings.get(name) or {}).get('json') if script else None
+    try:
+        return json.loads(found) if isinstance(found, str) else found
+    except ValueError:
+        return found
+
+
 def marker_of(script: Script | None) -> t.Mapping[str, t.Any] | None:
     """What an earlier run of ours said of the Worker; None where it is not ours."""
-    found = (script.bindings.get(MARKER) or {}).get('json') if script else None
+    found = json_of(script, MARKER)
     return found if isinstance(found, dict) and found.get('by') == MADE_BY else None
 
 
@@ -106,7 +116,8 @@ def needs_upload(script: Script | None, worker: Worker) -> str:
         return 'the one of this name is somebody else\'s, and force is set'
     if marker.get('hash') != worker.fingerprint():
         return 'its modules or settings differ'
-    if canonical((script.bindings.get('SETTINGS') or {}).get('json')) != canonical(worker.settings) or script.compatibility_date != worker.compatibility_date:
+    # The date that is wanted is part of the hash; what is read here shows that somebody set another one.
+    if canonical(json_of(script, 'SETTINGS')) != canonical(worker.settings) or script.compatibility_date not in ('', worker.compatibility_date):
         return 'somebody changed its settings'
     if not same_secrets(marker, script, worker.secrets):
         return 'its secrets differ'
@@ -277,7 +288,7 @@ class Deployment:
         if self.script is None:
             return {}
         return {
-            'settings': (self.script.bindings.get('SETTINGS') or {}).get('json'),
+            'settings': json_of(self.script, 'SETTINGS'),
             'compatibility_date': self.script.compatibility_date,
             'modules': (self.marker or {}).get('modules') or {},
             'secrets': sorted(name for name, one in self.script.bindings.items() if one.get('type') == 'secret_text'),

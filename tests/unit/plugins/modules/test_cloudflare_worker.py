@@ -378,6 +378,19 @@ def test_the_longest_zone_that_fits_on_any_page(place: Place) -> None:
     assert place.cloud.asked.count('GET /zones') == 5
 
 
+def test_settings_that_are_told_as_text_are_the_same(place: Place) -> None:
+    place.run()
+    script = place.cloud.scripts['mirror']
+    for one in script['bindings']:
+        one['json'] = json.dumps(one['json'], indent=1)
+    script['compatibility_date'] = ''
+    assert place.run()['steps'] == []
+    script['compatibility_date'] = '2024-01-01'
+    assert place.run()['steps'] == ['upload the Worker mirror, since somebody changed its settings']
+    place.cloud.scripts['mirror']['bindings'][0] = {'type': 'json', 'name': 'SETTINGS', 'json': 'no JSON'}
+    assert place.run()['changed']
+
+
 def test_more_host_names_than_the_worker_can_remember(place: Place) -> None:
     with pytest.raises(ConfigError, match=r'QUICKPULL has .* bytes, .* Name fewer hosts'):
         place.run(hosts={f'{number}.example.com': 'docker.io' for number in range(60)})
