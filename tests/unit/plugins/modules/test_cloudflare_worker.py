@@ -308,6 +308,17 @@ def test_a_failure_in_the_middle_says_what_was_done_and_is_gone_on_from(place: P
     place.steady(**params)
 
 
+def test_a_host_name_that_could_not_be_taken_away_is_not_forgotten(place: Place) -> None:
+    hosts = {'a.example.com': 'docker.io', 'b.example.com': 'quay.io'}
+    place.run(hosts=hosts)
+    place.cloud.failures.append(Failure('DELETE', '/domains/', 500, 'busy', {}, 3))
+    fewer = {'a.example.com': 'docker.io'}
+    with pytest.raises(ConfigError, match=r'fails at taking the custom domain b.example.com away.*Done before that: upload the Worker mirror'):
+        place.run(hosts=fewer)
+    assert place.run(hosts=fewer)['steps'] == ['take the custom domain b.example.com away']
+    place.steady(hosts=fewer)
+
+
 def test_code_that_is_refused_leaves_the_worker_that_was_there(place: Place) -> None:
     place.run()
     before = place.cloud.kept()
