@@ -13,12 +13,16 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
+from ansible_collections.quickpull.registry.plugins.module_utils._version import parse_version
 from ansible_collections.quickpull.registry.plugins.module_utils._worker_model import MAIN_MODULE
 
 SCRIPTS_EDIT = '"Workers Scripts: Edit" of the account'
 ROUTES_READ, ROUTES_EDIT = '"Workers Routes: Read" of the zone', '"Workers Routes: Edit" of the zone'
 DNS_READ, DNS_EDIT = '"DNS: Read" of the zone', '"DNS: Edit" of the zone'
 ZONE_READ = '"Zone: Read" of the zone'
+
+# The first one that this was tried with. Those before 5 want other parameters of a custom domain.
+OLDEST_SDK = (5, 9)
 
 # What Cloudflare calls them (Workers, x-cfLinkErrors of the script's answers, and what its users were shown).
 _NO_SUCH_SCRIPT, _NO_ROUTE, _FOREIGN_RECORD = 10007, 7003, 100117
@@ -75,12 +79,15 @@ class Record:
 
 
 def connect(api_token: str, api_url: str = '', timeout: float = 30.0) -> t.Any:
-    """The SDK's client. Raises ImportError where there is no SDK.
+    """The SDK's client. Raises ImportError where there is no SDK, and ConfigError where it is too old.
 
     The SDK itself tries thrice, waits as long as Retry-After says where that is a minute at most, and goes by the proxies of the environment.
     """
     # By name, so that mypy does not read all of its types.
     sdk = importlib.import_module('cloudflare')
+    version = str(sdk.__version__)
+    if (parse_version(version) or OLDEST_SDK) < OLDEST_SDK:
+        raise ConfigError(f'The Python library cloudflare {version} is too old; 5.9 or newer is needed: pip install "cloudflare>=5.9,<6".')
     options = {'base_url': api_url} if api_url else {}
     client = sdk.Cloudflare(api_token=api_token, timeout=timeout, **options)
     # Where the environment has older kinds of credentials, the SDK sends one of those instead (seen with 5.9: CLOUDFLARE_EMAIL goes before the token).

@@ -430,6 +430,13 @@ def test_what_is_wrong_is_told_before_cloudflare_is_asked(place: Place, params: 
     assert place.cloud.asked == []
 
 
+def test_an_sdk_that_is_too_old(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr('cloudflare.__version__', '4.3.1')
+    with pytest.raises(ConfigError, match=r'cloudflare 4.3.1 is too old; 5.9 or newer is needed: pip install'):
+        place.run()
+    assert place.cloud.asked == []
+
+
 class Ended(Exception):
     """What a module ends with."""
 
