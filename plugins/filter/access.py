@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.quickpull.registry.plugins.module_utils import _access, _cache_clients, _logins
+from ansible_collections.quickpull.registry.plugins.module_utils import _access, _cache_clients, _logins, _worker_model
 from ansible_collections.quickpull.registry.plugins.module_utils._plain import plain
 from ansible_collections.quickpull.registry.plugins.module_utils._select import parse_policy
 from ansible_collections.quickpull.registry.plugins.plugin_utils._filter import as_filter
@@ -47,6 +47,24 @@ def access_cache_mirrors(hostvars: t.Any, hosts: t.Any) -> dict[str, t.Any] | No
     """The mirrors that the caches of the inventory are."""
     names = [str(host) for host in hosts if host in hostvars]
     return _cache_clients.mirrors({name: {key: plain(hostvars[name][key]) for key in _cache_clients.VARIABLES if key in hostvars[name]} for name in names})
+
+
+@as_filter
+def access_worker_mirrors(variables: t.Any) -> dict[str, t.Any] | None:
+    """The mirrors that a Worker at Cloudflare is, by the variables of its role."""
+    return _worker_model.mirrors_of(plain(variables))
+
+
+@as_filter
+def worker_with_login(mirrors: t.Any, logins: t.Any, user: str = '') -> dict[str, t.Any]:
+    """The mirrors of a Worker with the header of a login."""
+    return _worker_model.with_login(plain(mirrors), plain(logins), str(user))
+
+
+@as_filter
+def worker_unserved(results: t.Any) -> str:
+    """What of a Worker does not serve."""
+    return _worker_model.unserved(plain(results))
 
 
 @as_filter
@@ -239,4 +257,7 @@ class FilterModule:
             'access_summary': access_summary,
             'access_upstreams': access_upstreams,
             'access_wanted': access_wanted,
+            'access_worker_mirrors': access_worker_mirrors,
+            'worker_unserved': worker_unserved,
+            'worker_with_login': worker_with_login,
         }

@@ -1,0 +1,364 @@
+# Copyright (c) 2026, quickpull.registry contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""From what is at Cloudflare to what is wanted: everything is read and checked first, then the steps are done one by one.
+
+What is ours is told by a binding of the Worker's own, :data:`MARKER`, which its code does not read. It goes up in the same request as the code, so the two
+cannot disagree. Secrets cannot be read back. The marker holds a salted scrypt hash of each in place of them, new with each upload: whoever may read the
+Worker's settings has to try passwords at that price, against all logins of a binding together.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import hmac
+import json
+import os
+import typing as t
+from dataclasses import dataclass, field
+
+from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
+from ansible_collections.quickpull.registry.plugins.module_utils._worker_api import Api, Domain, Record, Route, Script, foreign_record, metadata
+from ansible_collections.quickpull.registry.plugins.module_utils._worker_model import (
+    DOMAIN,
+    ROUTE,
+    Host,
+    Worker,
+    canonical,
+    check_size,
+    in_zone,
+    workers_dev_url,
+)
+
+MARKER = 'QUICKPULL'
+MADE_BY = 'quickpull.registry'
+
+# About a tenth of a second and 32 MiB for each try.
+_SCRYPT: t.Dict[str, int] = {'n': 1 << 15, 'r': 8, 'p': 1, 'maxmem': 64 << 20}
+
+
+@dataclass(frozen=True)
+class Step:
+    """Something to do at Cloudflare, in words, and how."""
+
+    text: str
+    do: t.Callable[[], None] = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The steps in their order, the settings before and after, and the address below workers.dev where it is served there."""
+
+    steps: t.Tuple[Step, ...]
+    before: t.Mapping[str, t.Any]
+    after: t.Mapping[str, t.Any]
+    workers_dev_url: str = ''
+
+
+@dataclass(frozen=True)
+class Attached:
+    """How a host name leads to the Worker by what the marker says: ``zone_id`` is where its route and record are."""
+
+    attach: str
+    zone_id: str
+
+
+def secret_hash(text: str, salt: str) -> str:
+    """A slow hash of a secret."""
+    return hashlib.scrypt(text.encode('utf-8'), salt=bytes.fromhex(salt), **_SCRYPT).hex()
+
+
+def json_of(script: Script | None, name: str) -> t.Any:
+    """What a binding of JSON holds; None without it. The SDK's types have been both a value and its text."""
+    found = (script.bindings.get(name) or {}).get('json') if script else None
+    try:
+        return json.loads(found) if isinstance(found, str) else found
+    except ValueError:
+        return found
+
+
+def marker_of(script: Script | None) -> t.Mapping[str, t.Any] | None:
+    """What an earlier run of ours said of the Worker; None where it is not ours."""
+    found = json_of(script, MARKER)
+    return found if isinstance(found, dict) and found.get('by') == MADE_BY else None
+
+
+def attached_by(marker: t.Mapping[str, t.Any] | None) -> dict[str, Attached]:
+    """The host names that the marker speaks of."""
+    hosts = (marker or {}).get('hosts')
+    return {
+        str(name): Attached(str(one.get('attach') or DOMAIN), str(one.get('zone_id') or ''))
+        for name, one in (hosts if isinstance(hosts, dict) else {}).items()
+        if isinstance(one, dict)
+    }
+
+
+def same_secrets(marker: t.Mapping[str, t.Any], script: Script, secrets: t.Mapping[str, str]) -> bool:
+    """Whether the Worker has these secrets and no others, as far as hashes tell."""
+    there = {name for name, one in script.bindings.items() if one.get('type') == 'secret_text'}
+    hashes, salt = marker.get('secrets'), marker.get('salt')
+    if there != set(secrets) or not isinstance(hashes, dict) or set(hashes) != set(secrets):
+        return False
+    try:
+        return all(hmac.compare_digest(secret_hash(text, str(salt)), str(hashes[name])) for name, text in secrets.items())
+    except ValueError:
+        return False
+
+
+def needs_upload(script: Script | None, worker: Worker) -> str:
+    """Why the Worker has to be uploaded, or an empty string."""
+    marker = marker_of(script)
+    if script is None:
+        return 'there is none'
+    if marker is None:
+        return 'the one of this name is somebody else\'s, and force is set'
+    if marker.get('hash') != worker.fingerprint():
+        return 'its modules or settings differ'
+    # The date that is wanted is part of the hash; what is read here shows that somebody set another one.
+    if canonical(json_of(script, 'SETTINGS')) != canonical(worker.settings) or script.compatibility_date not in ('', worker.compatibility_date):
+        return 'somebody changed its settings'
+    if not same_secrets(marker, script, worker.secrets):
+        return 'its secrets differ'
+    return ''
+
+
+def bindings_of(worker: Worker, hosts: t.Mapping[str, Attached]) -> list[dict[str, t.Any]]:
+    """All bindings of an upload, the marker among them, with a new salt. Raises ConfigError for one that is too large."""
+    salt = os.urandom(16).hex()
+    marker = {
+        'by': MADE_BY,
+        'hash': worker.fingerprint(),
+        'modules': worker.digests(),
+        'salt': salt,
+        'secrets': {name: secret_hash(text, salt) for name, text in worker.secrets.items()},
+        'hosts': {name: {'attach': one.attach, 'zone_id': one.zone_id} for name, one in sorted(hosts.items())},
+    }
+    check_size(MARKER, canonical(marker), 'Name fewer hosts.')
+    return [
+        {'type': 'json', 'name': 'SETTINGS', 'json': worker.settings},
+        {'type': 'json', 'name': MARKER, 'json': marker},
+        *({'type': 'secret_text', 'name': name, 'text': text} for name, text in worker.secrets.items()),
+    ]
+
+
+def pattern_of(hostname: str) -> str:
+    """The route that takes all of a host name."""
+    return f'{hostname}/*'
+
+
+def comment_of(name: str) -> str:
+    """How a DNS record says that it is ours: records have no other place for it."""
+    return f'{MADE_BY}: the Worker {name}'
+
+
+def in_the_way(route: Route, host: Host) -> bool:
+    """Whether a route of another Worker takes requests for a host name before ours would.
+
+    Every route that fits runs before a custom domain does (Workers, Custom Domains, "Interaction with Routes"). Of two routes the one that says more wins,
+    so that a pattern with a wildcard leaves ours alone.
+    """
+    name = route.pattern.partition('://')[2] or route.pattern
+    name = name.partition('/')[0]
+    if name == host.name:
+        return True
+    return host.attach == DOMAIN and bool(route.script) and name.startswith('*') and host.name.endswith(name[1:])
+
+
+class Deployment:
+    """One Worker at Cloudflare, read once."""
+
+    def __init__(self, api: Api, worker: Worker, force: bool = False) -> None:
+        self.api, self.worker, self.force = api, worker, force
+        self.script = api.script(worker.name)
+        self.marker = marker_of(self.script)
+        self.ours = attached_by(self.marker)
+        if self.script is not None and self.marker is None and not force:
+            raise ConfigError(
+                f'name: there is a Worker {worker.name} that this module did not make. It is left as it is. Choose another name, or set force to replace it '
+                'or take it away.',
+                key='name',
+            )
+        self.domains: t.List[Domain] = api.domains() if worker.hosts or self.ours else []
+        self.zone_ids: t.Dict[str, str] = {}
+        self._routes: t.Dict[str, t.List[Route]] = {}
+        self._records: t.Dict[str, t.List[Record]] = {}
+
+    def find_zones(self, hosts: t.Sequence[Host]) -> None:
+        """Find the zones of host names. Raises ConfigError."""
+        zones = self.api.zones() if hosts else {}
+        for host in hosts:
+            fitting = [zone for zone in zones if zone == host.zone or (not host.zone and in_zone(host.name, zone))]
+            if not fitting:
+                missing = host.zone or f'of {host.name}'
+                seen = ', '.join(sorted(zones)) or 'none'
+                raise ConfigError(
+                    f'hosts.{host.name}: the account has no zone {missing}, or the API token may not see it ("Zone: Read"). It sees: {seen}.', key='hosts'
+                )
+            self.zone_ids[host.name] = zones[max(fitting, key=len)]
+
+    def routes(self, zone_id: str) -> list[Route]:
+        """The routes of a zone, asked for once."""
+        if zone_id not in self._routes:
+            self._routes[zone_id] = self.api.routes(zone_id)
+        return self._routes[zone_id]
+
+    def records(self, zone_id: str, hostname: str) -> list[Record]:
+        """The records of a host name, asked for once."""
+        if hostname not in self._records:
+            self._records[hostname] = self.api.records(zone_id, hostname)
+        return self._records[hostname]
+
+    # --- what is there
+
+    def domain(self, hostname: str) -> Domain | None:
+        """The custom domain of this name."""
+        return next((one for one in self.domains if one.hostname == hostname), None)
+
+    def has_domain(self, hostname: str) -> bool:
+        """Whether the host name is a custom domain of the Worker."""
+        found = self.domain(hostname)
+        return found is not None and found.service == self.worker.name
+
+    def route(self, zone_id: str, hostname: str) -> Route | None:
+        """The route that takes all of a host name, whoever it leads to."""
+        return next((one for one in self.routes(zone_id) if one.pattern == pattern_of(hostname)), None)
+
+    def check(self, host: Host) -> None:
+        """Whether the host name is free, or ours. Raises ConfigError."""
+        domain, zone_id = self.domain(host.name), self.zone_ids[host.name]
+        if domain is not None and domain.service != self.worker.name:
+            raise ConfigError(
+                f'hosts.{host.name}: this is a custom domain of the Worker {domain.service}. Take it away there, or choose another host name.', key='hosts'
+            )
+        for route in self.routes(zone_id):
+            if route.script != self.worker.name and in_the_way(route, host):
+                target = route.script or 'no Worker'
+                raise ConfigError(f'hosts.{host.name}: the route {route.pattern} leads to {target}. Take it away, or choose another host name.', key='hosts')
+        # The record of a custom domain is Cloudflare's own, and cannot be changed.
+        foreign = next((one for one in self.records(zone_id, host.name) if one.comment != comment_of(self.worker.name)), None) if domain is None else None
+        if foreign is not None:
+            raise ConfigError(foreign_record(host.name, foreign), key='hosts')
+
+    # --- what is to be done
+
+    def add(self, host: Host) -> t.Iterator[Step]:
+        """What lets a host name lead to the Worker, the other way taken back before."""
+        name, zone_id = host.name, self.zone_ids[host.name]
+        if host.attach == DOMAIN:
+            if not self.has_domain(name):
+                yield from self.drop_route(name, zone_id)
+                yield Step(f'make {name} a custom domain of it', lambda: self.api.add_domain(name, self.worker.name, zone_id))
+            return
+        switched = self.has_domain(name)
+        yield from self.drop_domain(name)
+        # The record that the listing shows beside a custom domain goes with it.
+        if switched or not self.records(zone_id, name):
+            yield Step(f'make a DNS record {name}', lambda: self.api.add_record(zone_id, name, comment_of(self.worker.name)))
+        if self.route(zone_id, name) is None:
+            yield Step(f'make a route {pattern_of(name)}', lambda: self.api.add_route(zone_id, pattern_of(name), self.worker.name))
+
+    def drop_domain(self, hostname: str) -> t.Iterator[Step]:
+        """Take a custom domain of the Worker away."""
+        found = self.domain(hostname)
+        if found is not None and found.service == self.worker.name:
+            taken: Domain = found
+            yield Step(f'take the custom domain {hostname} away', lambda: self.api.delete_domain(taken))
+
+    def drop_route(self, hostname: str, zone_id: str) -> t.Iterator[Step]:
+        """Take a route to the Worker away, and the record that we made for it."""
+        found = self.route(zone_id, hostname)
+        if found is not None and found.script == self.worker.name:
+            route: Route = found
+            yield Step(f'take the route {pattern_of(hostname)} away', lambda: self.api.delete_route(zone_id, route))
+        for record in self.records(zone_id, hostname):
+            if record.comment == comment_of(self.worker.name):
+                yield Step(f'take the DNS record {hostname} away', functools.partial(self.api.delete_record, zone_id, hostname, record))
+
+    def drop(self, hostname: str, attached: Attached) -> t.Iterator[Step]:
+        """Take away what lets a host name lead to the Worker, as far as it is ours."""
+        if attached.attach == ROUTE:
+            yield from self.drop_route(hostname, attached.zone_id)
+        else:
+            yield from self.drop_domain(hostname)
+
+    def shown(self) -> dict[str, t.Any]:
+        """What is there, for the diff."""
+        if self.script is None:
+            return {}
+        return {
+            'settings': json_of(self.script, 'SETTINGS'),
+            'compatibility_date': self.script.compatibility_date,
+            'modules': (self.marker or {}).get('modules') or {},
+            'secrets': sorted(name for name, one in self.script.bindings.items() if one.get('type') == 'secret_text'),
+        }
+
+
+def plan_present(api: Api, worker: Worker, force: bool = False) -> Plan:
+    """Read, check and plan. Raises ConfigError before anything is done."""
+    now = Deployment(api, worker, force)
+    now.find_zones(worker.hosts)
+    for host in worker.hosts:
+        now.check(host)
+    url = workers_dev_url(worker.name, api.subdomain()) if worker.workers_dev else ''
+    reason = needs_upload(now.script, worker)
+    wanted = {host.name: Attached(host.attach, now.zone_ids[host.name]) for host in worker.hosts}
+    # What is dropped below stays in the marker until the next upload: a crash in between leaves nothing that is nobody's.
+    dropped = {name: one for name, one in now.ours.items() if name not in wanted}
+    steps: list[Step] = []
+    drops = [step for name, one in dropped.items() for step in now.drop(name, one)]
+    unknown = [name for name, one in wanted.items() if now.ours.get(name) != one]
+    if not reason and unknown:
+        reason = f'it does not know {", ".join(unknown)} as its own'
+    if reason:
+        bindings = bindings_of(worker, {**(dropped if drops else {}), **wanted})
+        told = metadata(bindings, worker.compatibility_date)
+        steps.append(Step(f'upload the Worker {worker.name}, since {reason}', lambda: api.upload(worker.name, worker.modules, told)))
+    for host in worker.hosts:
+        steps += now.add(host)
+    # Whether a new Worker is served there is the account's to say, so it is said once.
+    if now.script is None or api.on_workers_dev(worker.name) != (worker.workers_dev, False):
+        text = f'serve it at {url}' if worker.workers_dev else 'serve it nowhere below workers.dev'
+        steps.append(Step(text, lambda: api.set_workers_dev(worker.name, worker.workers_dev)))
+    steps += drops
+    after = {
+        'settings': worker.settings,
+        'compatibility_date': worker.compatibility_date,
+        'modules': worker.digests(),
+        'secrets': sorted(name + (' (changed)' if reason == 'its secrets differ' else '') for name in worker.secrets),
+    }
+    return Plan(tuple(steps), now.shown(), after, url)
+
+
+def plan_absent(api: Api, worker: Worker, force: bool = False) -> Plan:
+    """Plan to take the Worker away with all that leads to it and is ours. ``worker`` has the name, and the host names as far as they are known."""
+    now = Deployment(api, worker, force)
+    unknown = [host for host in worker.hosts if host.name not in now.ours]
+    now.find_zones(unknown)
+    known = {**now.ours, **{host.name: Attached(host.attach, now.zone_ids[host.name]) for host in unknown}}
+    others = [one.hostname for one in now.domains if one.service == worker.name and one.hostname not in known]
+    if others and not force:
+        named = ', '.join(others)
+        raise ConfigError(f'{named} also leads to the Worker {worker.name}, as a custom domain that this module did not make. Take it away, or set force.')
+    steps: list[Step] = []
+    for name, one in known.items():
+        steps += now.drop_domain(name)
+        if one.attach == ROUTE:
+            steps += now.drop_route(name, one.zone_id)
+    for name in others:
+        steps += now.drop_domain(name)
+    if now.script is not None:
+        steps.append(Step(f'delete the Worker {worker.name}', lambda: api.delete(worker.name)))
+    return Plan(tuple(steps), now.shown(), {})
+
+
+def apply(plan: Plan) -> None:
+    """Do the steps. Raises ConfigError, which says what was done and what was not."""
+    for number, step in enumerate(plan.steps):
+        try:
+            step.do()
+        except ConfigError as exc:
+            done = '; '.join(one.text for one in plan.steps[:number])
+            before = f'Done before that: {done}. The next run goes on from there.' if done else 'Nothing was changed; what served before still does.'
+            raise ConfigError(f'{exc} This was to {step.text}. {before}') from exc
