@@ -21,6 +21,7 @@ import { ask, brought, plain } from './upstream.js';
 // What Cloudflare's cache takes on every plan but Enterprise.
 const LARGEST_CACHED = 512 * 1024 * 1024;
 const YEAR = 31_536_000;
+const SIZE = 'X-Quickpull-Size';
 const UNKNOWN = { blobs: 'BLOB_UNKNOWN', manifests: 'MANIFEST_UNKNOWN', tags: 'NAME_UNKNOWN', referrers: 'NAME_UNKNOWN' };
 const KEPT = ['Content-Length', 'Content-Range', 'Docker-Content-Digest', 'ETag', 'Last-Modified', 'OCI-Filters-Applied', ...KEPT_OF_ERRORS];
 
@@ -40,7 +41,7 @@ export async function content(request, url, asked, given, context) {
   const range = byDigest && request.method === 'GET' ? wantedRange(request, asked.reference) : null;
   const store = byDigest && given.cache ? await caches.open('quickpull') : undefined;
   const key = store && (await keyOf(url, asked, given));
-  const cached = store && key && (await store.match(new Request(key, range ? { headers: { Range: range } } : {})));
+  const cached = store && key && (await cachedOf(store, key, range));
   if (cached) {
     const refused = given.ownTokens ? undefined : await mayNot(request, url, asked);
     if (refused) {
@@ -162,6 +163,43 @@ async function refusedBy({ answer, atHome }, url, asked, given) {
 }
 
 /**
+ * What is cached, if all of it is: a cache may keep what it had of a blob when its upstream broke off, as if that were the whole (miniflare's does, and says
+ * nothing of it but in the bytes). So the last byte has to be there.
+ *
+ * @param {Cache} store
+ * @param {string} key
+ * @param {string | null} range
+ * @returns {Promise<Response | undefined>}
+ */
+async function cachedOf(store, key, range) {
+  const found = await store.match(key);
+  if (!found) {
+    return undefined;
+  }
+  const part = (/** @type {string} */ wanted) => store.match(new Request(key, { headers: { Range: wanted } }));
+  const last = Number(found.headers.get(SIZE)) - 1;
+  const end = last < 0 ? undefined : await part(`bytes=${last}-${last}`);
+  const whole = last < 0 || (end?.status === 206 && (await bytesOf(end)) === 1);
+  if (whole && !range) {
+    return found;
+  }
+  await found.body?.cancel();
+  return whole && range ? part(range) : undefined;
+}
+
+/**
+ * @param {Response} answer a short one
+ * @returns {Promise<number>}
+ */
+async function bytesOf(answer) {
+  try {
+    return (await answer.arrayBuffer()).byteLength;
+  } catch {
+    return -1;
+  }
+}
+
+/**
  * @param {Response} answer
  * @param {Asked} asked
  * @param {Cache} store
@@ -174,12 +212,22 @@ function keep(answer, asked, store, key, context) {
   if (answer.status !== 200 || !answer.body || !(length <= LARGEST_CACHED)) {
     return answer;
   }
-  // Both branches are pumped by the runtime, at the pace of the slower: nothing piles up in memory. One that ends too early is not stored.
+  // Both branches are pumped by the runtime, at the pace of the slower: nothing piles up in memory.
   const [served, stored] = answer.body.tee();
   const headers = headersOf(asked, answer);
   headers.set('Cache-Control', `public, max-age=${YEAR}, immutable`);
-  const whole = new Response(stored.pipeThrough(new FixedLengthStream(length)), { headers });
-  context.waitUntil(store.put(key, whole).catch((error) => console.error(`not cached: ${error instanceof Error ? error.name : ''}`)));
+  headers.set(SIZE, String(length));
+  const whole = new FixedLengthStream(length);
+  const parts = [stored.pipeTo(whole.writable), store.put(key, new Response(whole.readable, { headers }))];
+  context.waitUntil(
+    Promise.allSettled(parts).then((ends) => {
+      if (ends.some((one) => one.status === 'rejected')) {
+        console.error('a blob that broke off was not cached');
+        return store.delete(key);
+      }
+      return true;
+    }),
+  );
   return new Response(served, { status: answer.status, headers: answer.headers });
 }
 
