@@ -18,6 +18,7 @@ const miniflare = new Miniflare({
   log: new Log(LogLevel.WARN),
   host: wanted.address,
   port: wanted.port,
+  ...(wanted.certificate ? { httpsCertPath: wanted.certificate[0], httpsKeyPath: wanted.certificate[1] } : {}),
   modules: ['worker.js', ...names.filter((name) => name !== 'worker.js')].map((name) => ({
     type: 'ESModule',
     path: join(wanted.code, name),
@@ -31,6 +32,7 @@ const miniflare = new Miniflare({
   // All that the Worker asks for goes to the tests' own internet, whatever the name.
   ...(wanted.internet ? { outboundService: { external: { address: wanted.internet, http: { style: PROXY } } } } : {}),
 });
-console.log(`ready ${(await miniflare.ready).port}`);
+await miniflare.ready;
+console.log('ready');
 process.stdin.on('end', () => miniflare.dispose().then(() => process.exit(0)));
 process.stdin.resume();

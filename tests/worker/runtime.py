@@ -17,6 +17,8 @@ import json
 import os
 import re
 import shutil
+import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -74,10 +76,15 @@ class Worker:
     port: int
     process: subprocess.Popen[str]
     logged: list[str] = dataclasses.field(default_factory=list)
+    tls: bool = False
 
     def ask(self, path: str, method: str = 'GET', *, host: str = '', body: bytes | None = None, **headers: str) -> Answer:
         """One request; an underscore in a header's name is a dash."""
         connection = http.client.HTTPConnection(self.address, self.port, timeout=60)
+        if self.tls:
+            context = ssl.create_default_context()
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # the clients of the lab look at it
+            connection = http.client.HTTPSConnection(self.address, self.port, timeout=60, context=context)
         try:
             sent = {name.replace('_', '-'): value for name, value in headers.items()}
             connection.request(method, path, body, {**({'Host': host} if host else {}), **sent})
@@ -105,35 +112,45 @@ class Answer:
 
 @contextlib.contextmanager
 def running(
-    settings: t.Mapping[str, t.Any], *, internet: str = '', address: str = '127.0.0.1', authority: Path | None = None, names: t.Mapping[str, str] | None = None,
-    **secrets: t.Any,
+    settings: t.Mapping[str, t.Any], *, internet: str = '', address: str = '127.0.0.1', port: int = 0, certificate: tuple[Path, Path] | None = None,
+    authority: Path | None = None, names: t.Mapping[str, str] | None = None, **secrets: t.Any,
 ) -> t.Iterator[Worker]:  # fmt: skip
     """The Worker, with ``settings`` as its binding SETTINGS; a secret that is no text is given as JSON.
 
     ``internet`` is who answers for every name, as a proxy would. Without it the names are looked up as always, those in ``names`` (name -> address) first,
-    for which it takes root; ``authority`` is a certificate that is trusted.
+    for which it takes root; ``authority`` is a certificate that is trusted. ``certificate`` and its key are the Worker's own, if it is to speak TLS.
     """
+    port = port or _free_port(address)
     bindings = {'SETTINGS': settings, **{name: value if isinstance(value, str) else json.dumps(value) for name, value in secrets.items()}}
-    wanted = {'installed': str(INSTALLED), 'code': str(CODE), 'address': address, 'port': 0, 'bindings': bindings, 'internet': internet}
+    wanted = {'installed': str(INSTALLED), 'code': str(CODE), 'address': address, 'port': port, 'bindings': bindings, 'internet': internet,
+              'certificate': certificate and list(map(str, certificate))}
     command = [install(), str(HERE / 'run.mjs'), json.dumps(wanted)]
     env = {**os.environ, **({'NODE_EXTRA_CA_CERTS': str(authority)} if authority else {})}
     with tempfile.TemporaryDirectory() as folder:
         hosts = Path(folder) / 'hosts'
         if names:
-            hosts.write_text(''.join(f'{where} {name}\n' for name, where in names.items()))
+            hosts.write_text(''.join(f'{where} {name}\n' for name, where in names.items()) + Path('/etc/hosts').read_text())
             # A view of the machine's files of its own, in which /etc/hosts is another one.
             command = ['unshare', '--mount', 'sh', '-ec', 'mount --bind "$1" /etc/hosts; shift; exec "$@"', 'sh', str(hosts), *command]
         with _started(command, env) as process:
             assert process.stdout
             logged: list[str] = []
             for line in process.stdout:
-                if line.startswith('ready '):
+                if line == 'ready\n':
                     break
                 logged.append(line)
             else:
                 raise RuntimeError(''.join(logged))
             threading.Thread(target=logged.extend, args=(process.stdout,), daemon=True).start()
-            yield Worker(address, int(line.split()[1]), process, logged)
+            yield Worker(address, port, process, logged, bool(certificate))
+
+
+def _free_port(address: str) -> int:
+    # What miniflare says of one that it chose itself is another one, of the loopback.
+    with socket.socket() as found:
+        found.bind((address, 0))
+        port: int = found.getsockname()[1]
+        return port
 
 
 @contextlib.contextmanager

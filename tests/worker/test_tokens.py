@@ -119,7 +119,13 @@ def test_a_token_of_another_upstream_by_the_name_that_was_pulled(passing: Worker
 def test_a_registry_that_wants_no_tokens_is_served_without(passing: Worker) -> None:
     assert passing.ask('/v2/', host='quay.example.com').status == 200
     assert passing.ask(f'/v2/team/app/{LATEST}', host='quay.example.com').status == 200
-    assert passing.ask('/-/token/quay.io').status == 404
+
+
+def test_who_was_challenged_for_another_registry_gets_a_token_that_goes_nowhere(passing: Worker, internet: Internet) -> None:
+    answer = passing.ask('/-/token/docker.io?scope=repository:quay.io/team/app:pull', Authorization=basic('acme', 'hub-secret'))
+    held = f'Bearer {json.loads(answer.body)["token"]}'
+    assert answer.status == 200 and passing.ask(f'/v2/quay.io/team/app/{LATEST}', Authorization=held).status == 200
+    assert [one.headers.get('Authorization') for one in internet.seen] == [None] * 3  # the challenge asked for twice, and the manifest
 
 
 def test_a_registry_that_challenges_for_manifests_alone(passing: Worker, internet: Internet) -> None:

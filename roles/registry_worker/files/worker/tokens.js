@@ -16,6 +16,12 @@ import { ask, patiently, trusted } from './upstream.js';
  * @typedef {{scheme: string, parameters: Map<string, string>}} Challenge
  */
 
+/**
+ * What a client is given that had its challenge from the upstream of the host's name, and pulls from another that wants no tokens (Docker asks for one
+ * whenever /v2/ challenged). It does not go up: registries that want none refuse what they do not know.
+ */
+export const NO_TOKEN = 'none-is-wanted';
+
 // What a registry means that says nothing (the token specification).
 const LIFETIME = 60;
 // A token that dies on its way is worse than one fetched too early.
@@ -84,7 +90,7 @@ export async function tokenEndpoint(request, url, pinged, given) {
   }
   const bearer = await bearerOf(upstream, repositories[0]);
   if (!bearer) {
-    throw problem(404, 'UNSUPPORTED', 'The upstream wants no tokens.');
+    return handed(NO_TOKEN, NO_TOKEN, LIFETIME);
   }
   const login = basic(request.headers.get('Authorization'));
   const answer = await fetchToken(upstream, bearer, repositories.map(scopeOf), login);
@@ -95,7 +101,18 @@ export async function tokenEndpoint(request, url, pinged, given) {
   if (!token && !access) {
     throw problem(502, 'UNKNOWN', 'The token server of the upstream gave no token.');
   }
-  const told = { token: token ?? access, access_token: access ?? token, expires_in: lifetime, issued_at: issued };
+  return handed(token ?? access, access ?? token, lifetime, issued);
+}
+
+/**
+ * @param {string} token
+ * @param {string} access the same, as some clients call it
+ * @param {number} [lifetime]
+ * @param {string} [issued]
+ * @returns {Response}
+ */
+function handed(token, access, lifetime, issued) {
+  const told = { token, access_token: access, expires_in: lifetime, issued_at: issued };
   return Response.json(told, { headers: { ...COMMON, 'Cache-Control': 'no-store' } });
 }
 

@@ -5,7 +5,7 @@
 /** How the Worker asks an upstream, and whom else it asks for it: nobody but where the upstream itself sends it. */
 
 import { COMMON, passOn, problem } from './errors.js';
-import { challenged } from './tokens.js';
+import { NO_TOKEN, challenged } from './tokens.js';
 
 /**
  * @typedef {import('./settings.js').Settings} Settings
@@ -140,7 +140,7 @@ export async function ping(request, url, upstream, given) {
 export function brought(request) {
   const headers = plain(request);
   const authorization = request.headers.get('Authorization');
-  if (authorization) {
+  if (authorization && authorization !== `Bearer ${NO_TOKEN}`) {
     headers.set('Authorization', authorization);
   }
   return headers;
