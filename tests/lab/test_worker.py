@@ -10,13 +10,13 @@ import ipaddress
 import typing as t
 
 import pytest
+from worker import runtime
+from worker.conformance import CASES, Case, Target
 
 from lab.api import Host, Lab
 from lab.containers import HUB_LOGIN
 from lab.mirrors import WORKER_NAMES, names
 from lab.test_cache import HUB_IMAGE, QUAY_IMAGE, pull_by_all, pull_by_cri, pull_by_docker, pull_by_podman
-from worker import runtime
-from worker.conformance import CASES, Case, Target
 
 UPSTREAMS = {
     'docker.io': {'url': 'https://registry-1.docker.io'},
@@ -105,8 +105,13 @@ def test_real_clients_pull_and_the_second_has_its_blobs_from_the_cache(lab: Lab,
 def test_real_clients_pull_by_the_workers_own_name(lab: Lab, passing: runtime.Worker) -> None:
     at = f'{DOCKER}:{passing.port}'
 
+    images = [
+        f'{at}/busybox', f'{at}/library/busybox', f'{at}/quay.io/library/busybox', f'{at}/redirect.lab/library/nginx',
+        f'{QUAY}:{passing.port}/library/busybox',
+    ]  # fmt: skip
+
     def pull(host: Host) -> None:
-        for image in (f'{at}/busybox', f'{at}/library/busybox', f'{at}/quay.io/library/busybox', f'{QUAY}:{passing.port}/library/busybox', f'{at}/redirect.lab/library/nginx'):
+        for image in images:
             host.cold()
             host.run(['docker', 'pull', '-q', image])
             host.run(['podman', 'pull', '-q', image])
@@ -189,6 +194,7 @@ def target(lab: Lab, run: Run) -> t.Iterator[Target]:
     with run(UPSTREAM_LOGINS={'docker.io': {'username': HUB_LOGIN['user'], 'password': HUB_LOGIN['password']}}) as worker:
         image = lab.images['library/busybox']
         one = next(iter(image['platforms'].values()))
+        worker.host = f'{DOCKER}:{worker.port}'
         yield Target(worker, 'library/busybox', image['digest'], one['digest'], one['layers'][0]['digest'], one['layers'][0]['size'], newer=False)
 
 

@@ -99,7 +99,7 @@ def referrers(target: Target, query: str = '') -> None:
 
 
 def refused(target: Target, method: str, rest: str) -> None:
-    answer = target.worker.ask(f'/v2/{target.repository}/{rest}', method, body=b'x')
+    answer = target.worker.ask(f'/v2/{target.repository}/{rest}', method, body='x')
     assert (answer.status, answer.codes()) == (405, ['UNSUPPORTED'])
 
 

@@ -13,7 +13,7 @@ import secrets
 import threading
 import typing as t
 import urllib.parse
-from http.client import HTTPMessage
+from email.message import Message
 from pathlib import Path
 
 from lab.server import Request, Server
@@ -34,7 +34,7 @@ class Seen:
     host: str
     method: str
     path: str
-    headers: HTTPMessage
+    headers: Message
 
     def __str__(self) -> str:
         return f'{self.method} {self.host}{self.path}'
@@ -132,7 +132,8 @@ class Images:
             request.answer(200, body, {'Content-Type': INDEX, 'OCI-Filters-Applied': ','.join(query)})
             return
         more = {} if 'last' in query else {'Link': f'</v2/{found["repo"]}/tags/list?n=1&last=a>; rel="next"'}
-        request.answer(200, json.dumps({'name': found['repo'], 'tags': ['z'] if 'last' in query else ['a']}).encode(), {'Content-Type': 'application/json', **more})
+        body = json.dumps({'name': found['repo'], 'tags': ['z'] if 'last' in query else ['a']}).encode()
+        request.answer(200, body, {'Content-Type': 'application/json', **more})
 
 
 def send_blob(request: Request, data: bytes, headers: t.Mapping[str, str] | None = None) -> None:

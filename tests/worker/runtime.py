@@ -77,8 +77,9 @@ class Worker:
     process: subprocess.Popen[str]
     logged: list[str] = dataclasses.field(default_factory=list)
     tls: bool = False
+    host: str = ''  # the name that it is asked by
 
-    def ask(self, path: str, method: str = 'GET', *, host: str = '', body: bytes | None = None, **headers: str) -> Answer:
+    def ask(self, path: str, method: str = 'GET', *, host: str = '', body: str = '', **headers: str) -> Answer:
         """One request; an underscore in a header's name is a dash."""
         connection = http.client.HTTPConnection(self.address, self.port, timeout=60)
         if self.tls:
@@ -87,7 +88,7 @@ class Worker:
             connection = http.client.HTTPSConnection(self.address, self.port, timeout=60, context=context)
         try:
             sent = {name.replace('_', '-'): value for name, value in headers.items()}
-            connection.request(method, path, body, {**({'Host': host} if host else {}), **sent})
+            connection.request(method, path, body or None, {**({'Host': host or self.host} if host or self.host else {}), **sent})
             response = connection.getresponse()
             return Answer(response.status, response.headers, response.read())
         finally:

@@ -5,29 +5,31 @@
 
 from __future__ import annotations
 
+import dataclasses
 import http.client
 import json
+import secrets
 import socket
 import time
 import typing as t
 from pathlib import Path
 
 import pytest
-
 from lab.server import Request
+
 from worker.conftest import Start
 from worker.internet import CDN, MANIFEST, Hub, Images, Internet, digest_of, send_blob
 from worker.runtime import Worker
-from worker.test_routes import LATEST, basic
+from worker.test_routes import basic
 from worker.test_tokens import BUSYBOX, token
 
 ACME = {'docker.io': {'username': 'acme', 'password': 'hub-secret'}}
 
 
 @pytest.fixture
-def fresh(start: Start) -> Worker:
-    """As ``own``, with nothing in its cache."""
-    return start({}, UPSTREAM_LOGINS=ACME)
+def fresh(own: Worker) -> Worker:
+    """As ``own``, asked by a name under which nothing is cached: quicker than another workerd."""
+    return dataclasses.replace(own, host=f'{secrets.token_hex(8)}.example')
 
 
 def layer_of(images: Images, repository: str = 'library/busybox') -> str:
@@ -133,9 +135,9 @@ def test_a_range_is_served_as_such(
 
 
 @pytest.fixture(scope='module')
-def ranged(start: Start, hub: Hub) -> dict[bool, Worker]:
+def ranged(own: Worker, hub: Hub) -> dict[bool, Worker]:
     """With the layer cached, and without."""
-    workers = {cached: start({}, UPSTREAM_LOGINS=ACME) for cached in (False, True)}
+    workers = {cached: dataclasses.replace(own, host=f'{cached}.example') for cached in (False, True)}
     assert workers[True].ask(layer_of(hub.images)).status == 200
     return workers
 
@@ -167,8 +169,8 @@ def test_what_the_client_has_already_is_not_sent(fresh: Worker, hub: Hub, kind: 
 
 
 @pytest.mark.parametrize('cached', [False, True])
-def test_head_tells_all_but_the_bytes(start: Start, internet: Internet, hub: Hub, cached: bool) -> None:
-    worker = start({}, UPSTREAM_LOGINS=ACME)
+def test_head_tells_all_but_the_bytes(fresh: Worker, internet: Internet, hub: Hub, cached: bool) -> None:
+    worker = fresh
     for path, data in ((layer_of(hub.images), hub.images.layer), (f'/v2/library/busybox/manifests/{digest_of(hub.images.manifest)}', hub.images.manifest)):
         if cached:
             worker.ask(path)
@@ -287,9 +289,10 @@ def wait_for_hits(worker: Worker, paths: t.Sequence[str], **headers: str) -> Non
 
 
 def test_a_tag_is_asked_for_each_time(fresh: Worker, internet: Internet) -> None:
-    for number in (1, 2):
-        assert fresh.ask(BUSYBOX).status == 200 and not fresh.ask(BUSYBOX).header('X-Cache')
-        assert len(internet.asked('registry-1', 'latest')) == 2 * number + 1
+    for dummy in range(3):
+        internet.seen.clear()
+        answer = fresh.ask(BUSYBOX)
+        assert answer.status == 200 and not answer.header('X-Cache') and internet.asked('registry-1', 'latest')
 
 
 def test_without_the_cache_each_is_asked_for(start: Start, internet: Internet, hub: Hub) -> None:

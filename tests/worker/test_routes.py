@@ -92,13 +92,13 @@ def test_what_no_registry_has_is_not_asked_for(own: Worker, internet: Internet, 
 @pytest.mark.parametrize('method', ['POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'])
 @pytest.mark.parametrize('path', ['/v2/', '/v2/library/busybox/blobs/uploads/', f'/v2/library/busybox/{LATEST}', '/-/token/docker.io', '/-/health', '/x'])
 def test_nothing_is_pushed(own: Worker, internet: Internet, method: str, path: str) -> None:
-    answer = own.ask(path, method, body=b'x')
+    answer = own.ask(path, method, body='x')
     assert (answer.status, answer.codes(), answer.header('Allow')) == (405, ['UNSUPPORTED'], 'GET, HEAD')
     assert internet.seen == []
 
 
 def test_a_request_with_a_body_is_refused(own: Worker, internet: Internet) -> None:
-    answer = own.ask('/v2/', body=b'x')
+    answer = own.ask('/v2/', body='x')
     assert (answer.status, answer.codes()) == (413, ['SIZE_INVALID'])
     connection = http.client.HTTPConnection(own.address, own.port, timeout=20)
     connection.request('GET', '/v2/', iter([b'x']), {'Transfer-Encoding': 'chunked'}, encode_chunked=True)

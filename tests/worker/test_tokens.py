@@ -10,8 +10,8 @@ import re
 import urllib.parse
 
 import pytest
-
 from lab.server import Request
+
 from worker.conftest import Start
 from worker.internet import Hub, Internet
 from worker.runtime import Worker

@@ -28,7 +28,11 @@ const LIFETIME = 60;
 const MARGIN = 10;
 const MOST_TOKENS = 500;
 
-/** In the memory of one instance of the Worker: lost whenever Cloudflare ends it, which costs a request more. @type {Map<string, {header: string, until: number}>} */
+/**
+ * In the memory of one instance of the Worker: lost whenever Cloudflare ends it, which costs a request more.
+ *
+ * @type {Map<string, {header: string, until: number}>}
+ */
 const tokens = new Map();
 
 /**
@@ -198,7 +202,8 @@ function header({ username, password }) {
 /** @param {Response} answer */
 function tooMany(answer) {
   const kept = KEPT_OF_ERRORS.flatMap((name) => (answer.headers.has(name) ? [[name, answer.headers.get(name)]] : []));
-  return problem(429, 'TOOMANYREQUESTS', 'The upstream has had too many requests from where this mirror runs. Take another mirror, or try again later.', Object.fromEntries(kept));
+  const message = 'The upstream has had too many requests from where this mirror runs. Take another mirror, or try again later.';
+  return problem(429, 'TOOMANYREQUESTS', message, Object.fromEntries(kept));
 }
 
 /**
