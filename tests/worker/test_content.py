@@ -196,6 +196,13 @@ def test_a_blob_is_never_a_page_of_ours(fresh: Worker, internet: Internet) -> No
     assert not answer.header('Set-Cookie')
 
 
+def test_every_answer_says_that_it_is_a_registry(own: Worker, passing: Worker, locked: Worker, hub: Hub) -> None:
+    paths = ('/v2/', BUSYBOX, layer_of(hub.images), '/v2/library/busybox/tags/list', '/v2/library/busybox/manifests/nothing', '/')
+    for worker in (own, passing, locked):
+        for path in paths:
+            assert worker.ask(path).header('Docker-Distribution-Api-Version') == 'registry/2.0', path
+
+
 def test_lists_lead_on_by_the_name_that_the_client_knows(own: Worker, internet: Internet) -> None:
     for path, more in (('/v2/busybox/tags/list', ''), ('/v2/docker.io/busybox/tags/list', ''), ('/v2/library/busybox/tags/list', '&ns=docker.io')):
         first = own.ask(f'{path}?n=1{more}')
