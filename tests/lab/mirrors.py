@@ -15,6 +15,7 @@ CDN_PORT = 8190         # the other host that blobs are redirected to
 HUB_NAMES = ('registry-1.docker.io', 'auth.docker.io', 'index.docker.io')
 OTHER_UPSTREAMS = ('quay.io',)  # the Hub's server answers for them, with the Hub's images; its log tells which host was asked
 REGISTRY_NAMES = ('registry-basic.lab', 'registry-token.lab', 'registry-open.lab', 'registry-anybody.lab', 'tokens.lab')  # registries.py
+WORKER_NAMES = ('docker.worker.lab', 'quay.worker.lab')      # test_worker.py, which runs it on the machine itself
 PROXY_PORT = 3128
 PROXY_LOGIN_PORT = 3129
 

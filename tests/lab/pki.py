@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lab.mirrors import HUB_NAMES, OTHER_UPSTREAMS, REGISTRY_NAMES
+from lab.mirrors import HUB_NAMES, OTHER_UPSTREAMS, REGISTRY_NAMES, WORKER_NAMES
 from lab.process import run
 
 DAYS = '3650'
@@ -46,6 +46,7 @@ CERTIFICATES = {    # file -> names in it
     'wrong-name': ('somebody-else.lab',),
     'registries': REGISTRY_NAMES,
     'expired': ('expired.lab',),
+    'worker': WORKER_NAMES,
 }
 
 

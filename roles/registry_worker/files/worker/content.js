@@ -1,0 +1,322 @@
+// Copyright (c) 2026, quickpull.registry contributors
+// GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+/** Manifests, blobs, tags and referrers, and the cache of what is named by its digest. */
+
+import { digest as hash } from './clients.js';
+import { COMMON, KEPT_OF_ERRORS, passOn, problem } from './errors.js';
+import { DIGEST } from './routes.js';
+import { allowed } from './settings.js';
+import { challenged, known, obtain } from './tokens.js';
+import { ask, brought, plain } from './upstream.js';
+
+/**
+ * @typedef {import('./settings.js').Settings} Settings
+ * @typedef {import('./settings.js').Upstream} Upstream
+ * @typedef {import('./routes.js').Content} Asked
+ * @typedef {import('./upstream.js').Told} Told
+ */
+
+// What Cloudflare's cache takes on every plan but Enterprise.
+const LARGEST_CACHED = 512 * 1024 * 1024;
+const YEAR = 31_536_000;
+const SIZE = 'X-Quickpull-Size';
+const UNKNOWN = { blobs: 'BLOB_UNKNOWN', manifests: 'MANIFEST_UNKNOWN', tags: 'NAME_UNKNOWN', referrers: 'NAME_UNKNOWN' };
+const KEPT = ['Content-Length', 'Content-Range', 'Docker-Content-Digest', 'ETag', 'Last-Modified', 'OCI-Filters-Applied', ...KEPT_OF_ERRORS];
+
+/**
+ * @param {Request} request
+ * @param {URL} url
+ * @param {Asked} asked
+ * @param {Settings} given
+ * @param {{waitUntil: (promise: Promise<unknown>) => void}} context
+ * @returns {Promise<Response>}
+ */
+export async function content(request, url, asked, given, context) {
+  if (!allowed(given, asked.upstream, asked.repository)) {
+    throw problem(403, 'DENIED', 'This mirror does not serve that repository.');
+  }
+  const byDigest = asked.kind === 'blobs' || (asked.kind === 'manifests' && DIGEST.test(asked.reference));
+  const range = byDigest && request.method === 'GET' ? wantedRange(request, asked.reference) : null;
+  const store = byDigest && given.cache ? await caches.open('quickpull') : undefined;
+  const key = store && (await keyOf(url, asked, given));
+  const cached = store && key && (await cachedOf(store, key, range));
+  if (cached) {
+    const refused = given.ownTokens ? undefined : await mayNot(request, url, asked);
+    if (refused) {
+      await cached.body?.cancel();
+    }
+    return refused ?? finish(request, asked, cached, 'HIT');
+  }
+  const headers = given.ownTokens ? plain(request) : brought(request);
+  copy(request.headers, headers, ['Accept', ...(byDigest ? [] : ['If-None-Match'])]);
+  if (range) {
+    headers.set('Range', range);
+  }
+  const told = await withRights(asked, pathOf(asked, url), { method: request.method, headers }, given);
+  const { answer } = told;
+  if (answer.status === 304) {
+    return new Response(null, { status: 304, headers: headersOf(asked, answer) });
+  }
+  if (!answer.ok) {
+    return refusedBy(told, url, asked, given);
+  }
+  if (/^text\/html\b/i.test(answer.headers.get('Content-Type') ?? '')) {
+    await answer.body?.cancel();
+    throw problem(502, 'UNKNOWN', 'A web page came in place of what was asked for.');
+  }
+  const kept = store && key && request.method === 'GET' ? keep(answer, asked, store, key, context) : answer;
+  return finish(request, asked, withLink(kept, url, asked), store ? 'MISS' : '');
+}
+
+/**
+ * A blob has no other version, so that its digest is its ETag, wherever its bytes come from.
+ *
+ * @param {Request} request
+ * @param {string} reference
+ * @returns {string | null}
+ */
+function wantedRange(request, reference) {
+  const condition = request.headers.get('If-Range');
+  return condition === null || condition === `"${reference}"` ? request.headers.get('Range') : null;
+}
+
+/**
+ * By repository, because who may pull from one may not from another that shares a layer; and by whose rights fetched it, so that what a login brought is
+ * never given to those who come after it was taken away.
+ *
+ * @param {URL} url
+ * @param {Asked} asked
+ * @param {Settings} given
+ * @returns {Promise<string>}
+ */
+async function keyOf(url, asked, given) {
+  const { upstream, repository, kind, reference } = asked;
+  const rights = given.ownTokens ? JSON.stringify([upstream.url.href, upstream.login?.username, upstream.login?.password]) : '';
+  const sum = [...new Uint8Array(await hash(rights))].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+  const path = [given.ownTokens ? 'own' : 'client', sum, upstream.name, repository, kind, reference].join('/');
+  return `${url.origin}/-/cache/${path}`;
+}
+
+/**
+ * Whether the upstream would not let this client have what is cached; asked with the client's own token, and without a byte of it coming.
+ *
+ * @param {Request} request
+ * @param {URL} url
+ * @param {Asked} asked
+ * @returns {Promise<Response | undefined>} the refusal
+ */
+async function mayNot(request, url, asked) {
+  const headers = brought(request);
+  copy(request.headers, headers, ['Accept']);
+  const told = await ask(asked.upstream, pathOf(asked, url), { method: 'HEAD', headers, follow: false });
+  await told.answer.body?.cancel();
+  // A redirect is where the upstream would let it have the bytes.
+  if (told.answer.status < 400) {
+    return undefined;
+  }
+  return told.answer.status === 401 ? challenged(told.answer, url, asked.upstream) : passOn(told.answer, UNKNOWN[asked.kind]);
+}
+
+/**
+ * @param {Asked} asked
+ * @param {string} path
+ * @param {{method: string, headers: Headers}} how
+ * @param {Settings} given
+ * @returns {Promise<Told>}
+ */
+async function withRights({ upstream, repository }, path, how, given) {
+  if (!given.ownTokens) {
+    return ask(upstream, path, how);
+  }
+  const before = known(upstream, repository);
+  if (before) {
+    how.headers.set('Authorization', before);
+  }
+  const told = await ask(upstream, path, how);
+  const wanted = told.answer.status === 401 && told.atHome ? await obtain(upstream, repository, told.answer) : undefined;
+  if (!wanted) {
+    return told;
+  }
+  await told.answer.body?.cancel();
+  how.headers.set('Authorization', wanted);
+  return ask(upstream, path, how);
+}
+
+/**
+ * @param {Told} told
+ * @param {URL} url
+ * @param {Asked} asked
+ * @param {Settings} given
+ * @returns {Promise<Response>}
+ */
+async function refusedBy({ answer, atHome }, url, asked, given) {
+  if (answer.status === 401 && atHome && !given.ownTokens) {
+    return challenged(answer, url, asked.upstream);
+  }
+  if (answer.status === 401) {
+    await answer.body?.cancel();
+    throw problem(403, 'DENIED', 'The upstream has no such repository, or does not let this mirror pull from it.');
+  }
+  return passOn(answer, UNKNOWN[asked.kind]);
+}
+
+/**
+ * What is cached, if all of it is: a cache may keep what it had of a blob when its upstream broke off, as if that were the whole (miniflare's does, and says
+ * nothing of it but in the bytes). So the last byte has to be there.
+ *
+ * @param {Cache} store
+ * @param {string} key
+ * @param {string | null} range
+ * @returns {Promise<Response | undefined>}
+ */
+async function cachedOf(store, key, range) {
+  const found = await store.match(key);
+  if (!found) {
+    return undefined;
+  }
+  const part = (/** @type {string} */ wanted) => store.match(new Request(key, { headers: { Range: wanted } }));
+  const last = Number(found.headers.get(SIZE)) - 1;
+  const end = last < 0 ? undefined : await part(`bytes=${last}-${last}`);
+  const whole = last < 0 || (end?.status === 206 && (await bytesOf(end)) === 1);
+  if (whole && !range) {
+    return found;
+  }
+  await found.body?.cancel();
+  return whole && range ? part(range) : undefined;
+}
+
+/**
+ * @param {Response} answer a short one
+ * @returns {Promise<number>}
+ */
+async function bytesOf(answer) {
+  try {
+    return (await answer.arrayBuffer()).byteLength;
+  } catch {
+    return -1;
+  }
+}
+
+/**
+ * @param {Response} answer
+ * @param {Asked} asked
+ * @param {Cache} store
+ * @param {string} key
+ * @param {{waitUntil: (promise: Promise<unknown>) => void}} context
+ * @returns {Response}
+ */
+function keep(answer, asked, store, key, context) {
+  const length = Number(answer.headers.get('Content-Length') ?? NaN);
+  if (answer.status !== 200 || !answer.body || !(length <= LARGEST_CACHED)) {
+    return answer;
+  }
+  // Both branches are pumped by the runtime, at the pace of the slower: nothing piles up in memory.
+  const [served, stored] = answer.body.tee();
+  const headers = headersOf(asked, answer);
+  headers.set('Cache-Control', `public, max-age=${YEAR}, immutable`);
+  headers.set(SIZE, String(length));
+  const whole = new FixedLengthStream(length);
+  const parts = [stored.pipeTo(whole.writable), store.put(key, new Response(whole.readable, { headers }))];
+  context.waitUntil(
+    Promise.allSettled(parts).then((ends) => {
+      if (ends.some((one) => one.status === 'rejected')) {
+        console.error('a blob that broke off was not cached');
+        return store.delete(key);
+      }
+      return true;
+    }),
+  );
+  return new Response(served, { status: answer.status, headers: answer.headers });
+}
+
+/**
+ * @param {Request} request
+ * @param {Asked} asked
+ * @param {Response} answer
+ * @param {string} cache
+ * @returns {Response}
+ */
+function finish(request, asked, answer, cache) {
+  const headers = headersOf(asked, answer);
+  if (cache) {
+    headers.set('X-Cache', cache);
+  }
+  const etag = headers.get('ETag');
+  const same = etag && (request.headers.get('If-None-Match') ?? '').split(/\s*,\s*/).some((one) => one.replace(/^W\//, '') === etag);
+  if (same && answer.ok) {
+    answer.body?.cancel();
+    headers.delete('Content-Length');
+    return new Response(null, { status: 304, headers });
+  }
+  return new Response(answer.body, { status: answer.status, headers });
+}
+
+/**
+ * @param {Asked} asked
+ * @param {Response} answer
+ * @returns {Headers}
+ */
+function headersOf(asked, answer) {
+  const headers = new Headers(COMMON);
+  copy(answer.headers, headers, [...KEPT, 'Content-Type', 'Link']);
+  if (asked.kind === 'blobs') {
+    // A store calls them what it likes. What a browser would show as a page has no place under a name of somebody's own.
+    headers.set('Content-Type', 'application/octet-stream');
+    headers.set('Accept-Ranges', 'bytes');
+  }
+  if (DIGEST.test(asked.reference) && asked.kind !== 'referrers') {
+    headers.set('Docker-Content-Digest', asked.reference);
+    headers.set('ETag', `"${asked.reference}"`);
+  }
+  return headers;
+}
+
+/**
+ * @param {Asked} asked
+ * @param {URL} url
+ * @returns {string}
+ */
+function pathOf({ kind, repository, reference }, url) {
+  const query = new URLSearchParams(kind === 'tags' || kind === 'referrers' ? url.search : '');
+  query.delete('ns');
+  return `/v2/${repository}/${kind}/${reference}${query.size ? `?${query}` : ''}`;
+}
+
+/**
+ * The next page of a list, by the name that the client knows.
+ *
+ * @param {Response} answer
+ * @param {URL} url
+ * @param {Asked} asked
+ * @returns {Response}
+ */
+function withLink(answer, url, asked) {
+  const found = /<([^>]*)>(.*)/.exec(answer.headers.get('Link') ?? '');
+  if (!found) {
+    return answer;
+  }
+  const next = new URL(found[1], asked.upstream.url);
+  const ns = url.searchParams.get('ns');
+  if (ns) {
+    next.searchParams.set('ns', ns);
+  }
+  const changed = new Response(answer.body, answer);
+  changed.headers.set('Link', `<${url.pathname}${next.search}>${found[2]}`);
+  return changed;
+}
+
+/**
+ * @param {Headers} from
+ * @param {Headers} to
+ * @param {string[]} names
+ */
+function copy(from, to, names) {
+  for (const name of names) {
+    const value = from.get(name);
+    if (value !== null) {
+      to.set(name, value);
+    }
+  }
+}

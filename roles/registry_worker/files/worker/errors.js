@@ -1,0 +1,99 @@
+// Copyright (c) 2026, quickpull.registry contributors
+// GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+/** Errors in the form of the distribution specification, whose codes clients read. */
+
+/** The headers that each answer of a registry has. */
+export const COMMON = {
+  'Docker-Distribution-Api-Version': 'registry/2.0',
+  // What is pulled with a login is for who has it, and a blob that calls itself a web page is none.
+  'Cache-Control': 'private',
+  'X-Content-Type-Options': 'nosniff',
+};
+
+/** Of an upstream's error, what its client has to know: when to try again, and how much is left. */
+export const KEPT_OF_ERRORS = ['Retry-After', 'RateLimit-Limit', 'RateLimit-Remaining', 'RateLimit-Reset'];
+
+const LONGEST_ERROR = 64 * 1024;
+
+/** @type {Record<number, string>} */
+const CODES = { 401: 'UNAUTHORIZED', 403: 'DENIED', 404: 'NAME_UNKNOWN', 405: 'UNSUPPORTED', 429: 'TOOMANYREQUESTS' };
+
+/** An answer that is thrown. */
+export class Problem extends Error {
+  /**
+   * @param {number} status
+   * @param {string} code
+   * @param {string} message
+   * @param {Record<string, string>} headers
+   */
+  constructor(status, code, message, headers = {}) {
+    super(message);
+    this.status = status;
+    this.code = code;
+    this.headers = headers;
+  }
+}
+
+/**
+ * @param {number} status
+ * @param {string} code
+ * @param {string} message
+ * @param {Record<string, string>} [headers]
+ * @returns {Problem}
+ */
+export function problem(status, code, message, headers) {
+  return new Problem(status, code, message, headers);
+}
+
+/**
+ * @param {Problem} found
+ * @returns {Response}
+ */
+export function refusal(found) {
+  const { status, code, message, headers } = found;
+  return Response.json({ errors: [{ code, message, detail: null }] }, { status, headers: { ...COMMON, ...headers } });
+}
+
+/**
+ * What an upstream refused, told in its own words where they are those of a registry. Others (a web page of whoever is in between) are not passed on.
+ *
+ * @param {Response} answer
+ * @param {string} unknown the code for 404
+ * @param {Record<string, string>} [headers]
+ * @returns {Promise<Response>}
+ */
+export async function passOn(answer, unknown, headers = {}) {
+  const kept = { ...COMMON, ...headers };
+  for (const name of KEPT_OF_ERRORS) {
+    const value = answer.headers.get(name);
+    if (value !== null) {
+      kept[name] = value;
+    }
+  }
+  const said = await read(answer);
+  if (Array.isArray(said?.errors) && said.errors.length) {
+    return Response.json({ errors: said.errors }, { status: answer.status, headers: kept });
+  }
+  const code = answer.status === 404 ? unknown : CODES[answer.status] ?? 'UNKNOWN';
+  const status = answer.status >= 400 ? answer.status : 502;
+  return refusal(problem(status, code, `The upstream answered ${answer.status}.`, kept));
+}
+
+/**
+ * @param {Response} answer
+ * @returns {Promise<any>} the JSON of a short answer, undefined for any other
+ */
+export async function read(answer) {
+  const length = Number(answer.headers.get('Content-Length') ?? 0);
+  if (length > LONGEST_ERROR || !/\bjson\b/.test(answer.headers.get('Content-Type') ?? '')) {
+    await answer.body?.cancel();
+    return undefined;
+  }
+  try {
+    return await answer.json();
+  } catch {
+    return undefined;
+  }
+}
