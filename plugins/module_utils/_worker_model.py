@@ -22,7 +22,7 @@ from ansible_collections.quickpull.registry.plugins.module_utils._registry impor
 
 DEFAULT_NAME = 'quickpull-registry'
 DEFAULT_UPSTREAMS = (DOCKER_HUB, 'quay.io', 'ghcr.io', 'gcr.io', 'registry.k8s.io')
-DEFAULT_COMPATIBILITY_DATE = '2025-11-01'
+DEFAULT_COMPATIBILITY_DATE = '2025-07-01'
 MAIN_MODULE = 'worker.js'
 
 #: How a host name leads to the Worker.

@@ -122,7 +122,7 @@ options:
   compatibility_date:
     description: The date whose behaviour of Cloudflare's runtime the code is written for. It changes with the code, so leave it unless the code is your own.
     type: str
-    default: '2025-11-01'
+    default: '2025-07-01'
   force:
     description: Whether a Worker of this name that somebody else made is replaced, or taken away.
     type: bool

@@ -22,7 +22,7 @@ from ansible_collections.quickpull.registry.tests.unit.plugins.small_cloudflare 
 DEFAULTS: dict[str, t.Any] = {
     'account_id': ACCOUNT, 'api_token': TOKEN, 'name': 'mirror', 'upstreams': ['docker.io', 'quay.io'], 'domain': '', 'hosts': {}, 'attach': 'domain',
     'workers_dev': None, 'default_upstream': None, 'allow': [], 'cache_blobs': True, 'client_logins': {}, 'upstream_logins': {},
-    'compatibility_date': '2025-11-01', 'force': False, 'state': 'present',
+    'compatibility_date': '2025-07-01', 'force': False, 'state': 'present',
 }  # fmt: skip
 HUB_LOGIN = {'docker.io': {'username': 'acme-hub', 'password': 'HUB-S3CRET'}}
 ZONE = 'a' * 32
