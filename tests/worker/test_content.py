@@ -424,4 +424,3 @@ def test_a_slow_client_piles_up_nothing_in_memory(fresh: Worker, internet: Inter
         time.sleep(1.5)
         assert len(sent) < 100
         assert workerd_memory(fresh) - before < 80
-

@@ -265,5 +265,3 @@ SECRET = re.compile(r'hub-secret|aHViLXNlY3JldA|token-[0-9a-f]{16}|verify=signed
 def test_no_secret_is_in_the_log(own: Worker, passing: Worker, locked: Worker) -> None:
     for worker in (own, passing, locked):
         assert not SECRET.search(''.join(worker.logged)), worker.logged
-
-
