@@ -223,6 +223,17 @@ def passwords_in(client_logins: t.Any, upstream_logins: t.Any) -> set[str]:
     return {str(one) for one in [*clients, *(login.get('password') for login in logins if isinstance(login, t.Mapping))] if one}
 
 
+def cautions(worker: Worker) -> list[str]:
+    """What whoever deploys this should know, a sentence each."""
+    if UPSTREAM_LOGINS not in worker.secrets or CLIENT_LOGINS in worker.secrets or worker.settings['allow']:
+        return []
+    names = ', '.join(json.loads(worker.secrets[UPSTREAM_LOGINS]))
+    return [
+        f'Anybody who finds this Worker may pull what the login at {names} may pull, private images as well. Name repositories in allow, or ask for a login '
+        'in client_logins.'
+    ]
+
+
 def check_size(name: str, text: str, way_out: str) -> None:
     """Whether Cloudflare takes a variable of this size. Raises ConfigError."""
     size = len(text.encode('utf-8'))

@@ -270,6 +270,8 @@ def run(module: AnsibleModule, connect: t.Callable[[str, str], t.Any]) -> dict[s
     module.no_log_values = {token} | _worker_model.passwords_in(params['client_logins'], params['upstream_logins'])
     worker = worker_of(params)
     present = params['state'] == 'present'
+    for sentence in _worker_model.cautions(worker):
+        module.warn(sentence)
     api = _worker_api.Api(connect(token, params['api_url']), worker.account_id)
     plan = (_worker_deploy.plan_present if present else _worker_deploy.plan_absent)(api, worker, params['force'])
     if not module.check_mode:

@@ -231,3 +231,18 @@ def test_secrets_are_told_apart_by_their_hashes() -> None:
     assert not same_secrets(good, script, {})
     assert not same_secrets({**good, 'salt': 'no hex'}, script, {'CLIENT_LOGINS': 'x'})
     assert not same_secrets({'salt': salt}, script, {'CLIENT_LOGINS': 'x'})
+
+
+@pytest.mark.parametrize('allow, clients, logins, told', [
+    ([], {}, {'docker.io': {'username': 'acme', 'password': 'S3CRET'}}, True),
+    (['docker.io/library/*'], {}, {'docker.io': {'username': 'acme', 'password': 'S3CRET'}}, False),
+    ([], {'ci': 'x'}, {'docker.io': {'username': 'acme', 'password': 'S3CRET'}}, False),
+    ([], {}, {}, False),
+])  # fmt: skip
+def test_a_login_for_anybody_is_warned_of(allow: list[str], clients: dict[str, str], logins: dict[str, t.Any], told: bool) -> None:
+    upstreams = model.parse_upstreams(['docker.io'])
+    settings = model.parse_settings((), upstreams, allow, True, 'docker.io')
+    secrets = model.parse_secrets(clients, logins, upstreams)
+    words = model.cautions(model.Worker('a' * 32, 'w', (), settings, secrets=secrets))
+    assert bool(words) == told and 'S3CRET' not in ''.join(words)
+    assert not told or 'the login at docker.io' in words[0]
