@@ -26,7 +26,10 @@ def test_a_cache_is_a_mirror_of_what_it_is_a_cache_of() -> None:
         'c7': {'ansible_host': '10.0.0.7', 'pull_through_cache_client_ca_path': '/etc/ssl/team.pem'},  # which plain HTTP has no use for
     }
     assert _cache_clients.mirrors(caches) == {
-        'docker.io': ['http://10.0.0.5:5000', 'https://c2.lan:443', 'http://[fd00::1]:5000', {'url': 'https://10.0.0.6:5000', 'ca_path': '/etc/ssl/team.pem'}, 'http://10.0.0.7:5000'],
+        'docker.io': [
+            'http://10.0.0.5:5000', 'https://c2.lan:443', 'http://[fd00::1]:5000', {'url': 'https://10.0.0.6:5000', 'ca_path': '/etc/ssl/team.pem'},
+            'http://10.0.0.7:5000',
+        ],
         'quay.io': ['http://10.0.0.5:5000/v2/quay.io'],
         'ghcr.io': ['https://cache.lan'],
     }
