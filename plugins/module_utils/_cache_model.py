@@ -49,6 +49,7 @@ METRICS_OFFSET = 100
 
 _KEYS = ('name', 'url', 'username', 'password', 'proxy', 'ca_path', 'port')
 _SIZE = re.compile(r'([1-9][0-9]*)([kmgt]?)\Z', re.IGNORECASE)
+_DURATION = re.compile(r'(0|[1-9][0-9]*(?=[mhd]))([mhd]?)\Z')
 _FACTORS = {'': 1, 'k': 1 << 10, 'm': 1 << 20, 'g': 1 << 30, 't': 1 << 40}
 
 
@@ -108,6 +109,32 @@ class Front:
         """Where the host itself asks whether the front is well."""
         here = {'0.0.0.0': '127.0.0.1', '::': '::1'}.get(self.address, self.address)  # noqa: S104
         return f'http{"s" if self.certificate else ""}://{f"[{here}]" if ":" in here else here}:{self.port}{HEALTH_PATH}'
+
+
+@dataclass(frozen=True)
+class Program:
+    """What the instances run.
+
+    :ivar version: of the distribution registry, whose form of configuration is written.
+    :ivar keep_for: for how long it keeps what it was asked for, as Go writes it; empty for its own default, ``0s`` for ever.
+    """
+
+    version: int = 2
+    keep_for: str = ''
+
+
+def parse_program(version: int, keep_for: t.Any) -> Program:
+    """The options ``registry_version`` and ``keep_for`` (a number with m, h or d, or 0 for ever). Raises ConfigError."""
+    text = str(keep_for or '').strip().lower() if keep_for != 0 else '0'
+    if not text:
+        return Program(version)
+    found = _DURATION.match(text)
+    if not found:
+        raise ConfigError(f'keep_for: {keep_for!r} is no time; write a number with m, h or d, such as 30d, or 0 for ever.', key='keep_for')
+    if version < 3:
+        raise ConfigError('keep_for: the registry 2 has a week built in; leave it out, or run version 3.', key='keep_for')
+    number, unit = int(found.group(1)), found.group(2) or 's'
+    return Program(version, f'{number * 24}h' if unit == 'd' else f'{number}{unit}')
 
 
 def parse_size(text: t.Any, key: str) -> int:

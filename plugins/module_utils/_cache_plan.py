@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from ansible_collections.quickpull.registry.plugins.module_utils import (
     _as_user,
     _auth_file,
+    _cache_container,
     _cache_front,
     _cache_registry,
     _io,
@@ -40,6 +41,7 @@ from ansible_collections.quickpull.registry.plugins.module_utils._cache_model im
     STORAGE_DIR,
     USER,
     Front,
+    Program,
     Upstream,
     with_ports,
 )
@@ -79,6 +81,7 @@ class Wanted:
 
     upstreams: tuple[Upstream, ...]
     front: Front
+    program: Program
     files: t.Mapping[str, Content | None]
 
 
@@ -98,7 +101,9 @@ def enabled(host: Host) -> list[str]:
     return sorted({os.path.basename(link) for link in links})
 
 
-def wanted(upstreams: t.Sequence[Upstream], front: Front, clients: t.Sequence[t.Mapping[str, str]] | None, store_size: int, host: Host) -> Wanted:
+def wanted(
+    upstreams: t.Sequence[Upstream], front: Front, clients: t.Sequence[t.Mapping[str, str]] | None, store_size: int, program: Program, host: Host
+) -> Wanted:
     """All files. Raises ConfigError, see :func:`with_ports`, and for an authority that cannot be read."""
     known = instances(host)
     settled = with_ports(upstreams, known, port_taken, front.port)
@@ -111,14 +116,14 @@ def wanted(upstreams: t.Sequence[Upstream], front: Front, clients: t.Sequence[t.
     for name in names:
         files.update(dict.fromkeys((f'{CONFIG_DIR}/{name}.yml', f'{CONFIG_DIR}/{name}.env', f'{_cache_registry.CA_DIR}/{name}/ca.crt')))
     for one in settled:
-        files[f'{CONFIG_DIR}/{one.id}.yml'] = _cache_registry.config(one)
-        files[f'{CONFIG_DIR}/{one.id}.env'] = _cache_registry.environment(one)
+        files[f'{CONFIG_DIR}/{one.id}.yml'] = _cache_registry.config(one, program)
+        files[f'{CONFIG_DIR}/{one.id}.env'] = _cache_registry.environment(one, program)
         if one.ca_path:
             files[f'{_cache_registry.CA_DIR}/{one.id}/ca.crt'] = Content(f'{_owned_files.FIRST_LINE}\n{_authority(host.path(one.ca_path))}')
     limits = {'store': STORAGE_DIR, 'limit': store_size, 'reserve': front.reserve, 'front': FRONT_DIR, 'full': FULL_FLAG}
     files[f'{CONFIG_DIR}/{EVICT_FILE}'] = Content(f'{_owned_files.FIRST_LINE}\n{json.dumps(limits)}\n')
     files[f'{CONFIG_DIR}/{FRONT_FILE}'] = _cache_front.config(settled, front)
-    return Wanted(tuple(settled), front, {host.path(path): content for path, content in files.items()})
+    return Wanted(tuple(settled), front, program, {host.path(path): content for path, content in files.items()})
 
 
 def files_of(upstream: Upstream, host: Host) -> list[str]:
@@ -207,6 +212,24 @@ def leave_directory(host: Host) -> None:
 def listens(host: Host) -> tuple[str, int] | None:
     """Address and port of the front that is configured; None without one."""
     return _cache_front.listens_in(_io.read_text(host.path(f'{CONFIG_DIR}/{FRONT_FILE}')) or '')
+
+
+def check_program(program: Program, path: str, engine: str, image: str, host: Host, check_mode: bool) -> list[str]:
+    """What the instances run: a program of the host, or an image, which is pulled if need be. Returns a sentence for what a run would still have to do.
+
+    :raises ConfigError: for another version than the files are written for, and for an image that cannot be had.
+    """
+    if engine:
+        if not image:
+            words = 'container_image: an image of the registry is needed with container_engine, such as docker.io/library/registry:3.'
+            raise ConfigError(words, key='container_image')
+        _cache_container.check_version(image, program.version)
+        told = _cache_container.have_image(engine, image, host.run, check_mode)
+        return [told] if told else []
+    found = _cache_container.version_of(host.path(path), host.run) if path else None
+    if found is not None and found != program.version:
+        raise ConfigError(f'registry_version: {path} is version {found}, and not {program.version}; write {found}.', key='registry_version')
+    return []
 
 
 def check_addresses(front: Front, host: Host) -> None:

@@ -13,15 +13,17 @@ import json
 import typing as t
 
 from ansible_collections.quickpull.registry.plugins.module_utils import _systemd, _yaml
-from ansible_collections.quickpull.registry.plugins.module_utils._cache_model import STORAGE_DIR, Upstream
+from ansible_collections.quickpull.registry.plugins.module_utils._cache_model import STORAGE_DIR, Program, Upstream
 from ansible_collections.quickpull.registry.plugins.module_utils._owned_files import FIRST_LINE, Content
 from ansible_collections.quickpull.registry.plugins.module_utils._probe_options import proxy_secrets
 
 CA_DIR = '/etc/quickpull-cache/ca'
 
 
-def config(upstream: Upstream) -> Content:
+def config(upstream: Upstream, program: Program = Program()) -> Content:  # noqa: B008 - it is frozen
     """The configuration, as JSON below a comment, which is YAML as well: hosts need not have a library for that.
+
+    Version 3 reads the same file (configuration/configuration.go: still ``version: 0.1``), and a time to live beside it.
 
     No cache of descriptors is configured: it would still promise blobs that the eviction has taken away.
     """
@@ -38,15 +40,16 @@ def config(upstream: Upstream) -> Content:
             'draintimeout': '10s',
             'debug': {'addr': f'127.0.0.1:{upstream.metrics_port}', 'prometheus': {'enabled': True, 'path': '/metrics'}},
         },
-        'proxy': {'remoteurl': upstream.url},
+        'proxy': {'remoteurl': upstream.url, **({'ttl': program.keep_for} if program.keep_for else {})},
         'health': {'storagedriver': {'enabled': True, 'interval': '10s', 'threshold': 3}},
     }
     return Content(f'{FIRST_LINE}\n{_yaml.dump(tree, indent=2)}\n')
 
 
-def environment(upstream: Upstream) -> Content:
-    """An EnvironmentFile for systemd: the login at the upstream, the proxy on the way there, and where else authorities are."""
-    variables: dict[str, str] = {}
+def environment(upstream: Upstream, program: Program = Program()) -> Content:  # noqa: B008
+    """An EnvironmentFile for systemd: the login at the upstream, the proxy on the way there, and where else authorities are. A shell reads the same of it."""
+    # Version 3 would send traces to whoever listens on a port of this host, and log that nobody does.
+    variables: dict[str, str] = {} if program.version < 3 else {'OTEL_TRACES_EXPORTER': 'none'}
     if upstream.username:
         variables['REGISTRY_PROXY_USERNAME'] = _value(upstream.username)
         variables['REGISTRY_PROXY_PASSWORD'] = _value(upstream.password)

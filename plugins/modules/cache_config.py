@@ -106,6 +106,31 @@ options:
     description: Seconds that a question to an upstream may take.
     type: float
     default: 20
+  registry_version:
+    description:
+      - The version of the distribution registry that the files are written for. A program, and the tag of an image, that say another are errors.
+    type: int
+    choices: [2, 3]
+    default: 2
+  keep_for:
+    description:
+      - For how long the instances keep what they were asked for, such as V(30d) or V(12h), and V(0) for ever. Left out, that is a week, which the registry 2
+        has built in; only version 3 knows another time.
+    type: str
+    default: ''
+  registry_program:
+    description: The program of the registry, which is asked for its version. Left out, or with O(container_engine), it is not asked.
+    type: path
+  container_engine:
+    description:
+      - Which engine runs the instances as containers, where there is no package of the registry. Empty for none. The units are the caller's.
+    type: str
+    choices: ['', docker, podman]
+    default: ''
+  container_image:
+    description: The image that they run then. It is pulled before anything is written, where it is not there yet.
+    type: str
+    default: ''
   nginx_program:
     description: The nginx that is asked what it makes of its file, and that the front runs. Left out, it is looked for where packages have it.
     type: path
@@ -238,8 +263,10 @@ def check(params: t.Mapping[str, t.Any], wanted: _cache_plan.Wanted, host: _cach
     """All that must hold. Returns warnings. Raises ConfigError."""
     _cache_plan.check_certificate(wanted.front)
     _cache_plan.check_addresses(wanted.front, host)
+    unseen = _cache_plan.check_program(
+        wanted.program, params['registry_program'] or '', params['container_engine'], params['container_image'], host, check_mode
+    )
     content = wanted.files[host.path(f'{CONFIG_DIR}/{_cache_plan.FRONT_FILE}')]
-    unseen = []
     if check_mode and not host.nginx:
         unseen.append('There is no nginx on this host yet, so it was not asked what it makes of the file.')
     elif content is not None:
@@ -294,7 +321,8 @@ def run(module: AnsibleModule, host: _cache_plan.Host, state: State) -> dict[str
                 metrics_from=tuple(params['metrics_from']),
             )  # fmt: skip
             store_size = _cache_model.parse_size(params['store_size'], 'store_size')
-            wanted = _cache_plan.wanted(upstreams, front, clients, store_size, host)
+            program = _cache_model.parse_program(params['registry_version'], params['keep_for'])
+            wanted = _cache_plan.wanted(upstreams, front, clients, store_size, program, host)
             _cache_plan.check_room(front.size, store_size, host)
             for sentence in check(params, wanted, host, module.check_mode):
                 module.warn(sentence)
@@ -356,6 +384,11 @@ def main() -> None:
             'clients': {'type': 'list', 'elements': 'dict', 'options': client, 'no_log': True},
             'verify_upstreams': {'type': 'bool', 'default': True},
             'deadline': {'type': 'float', 'default': 20},
+            'registry_version': {'type': 'int', 'choices': [2, 3], 'default': 2},
+            'keep_for': {'type': 'str', 'default': ''},
+            'registry_program': {'type': 'path'},
+            'container_engine': {'type': 'str', 'choices': ['', 'docker', 'podman'], 'default': ''},
+            'container_image': {'type': 'str', 'default': ''},
             'nginx_program': {'type': 'path'},
             'written_units': {'type': 'list', 'elements': 'str', 'default': []},
             'owner': {'type': 'str', 'default': 'pull_through_cache'},

@@ -71,3 +71,14 @@ def test_ports_that_cannot_be() -> None:
     with pytest.raises(ConfigError, match=r'port 6000 of a\.lan is taken by another program'):
         model.with_ports(two[:1], {}, lambda port: port == 6000)
     assert model.with_ports(two[:1], {'a.lan': 6000}, lambda port: port == 6000)[0].port == 6000
+
+
+@pytest.mark.parametrize('text, goes', [('', ''), ('0', '0s'), (0, '0s'), ('30d', '720h'), ('12h', '12h'), ('90M', '90m')])
+def test_how_long_is_kept(text: t.Any, goes: str) -> None:
+    assert model.parse_program(3, text) == model.Program(3, goes)
+
+
+@pytest.mark.parametrize('text', ['d', '1', '-1d', '1.5h', '1w', 'for ever'])
+def test_what_is_no_time_to_keep(text: str) -> None:
+    with pytest.raises(ConfigError, match='is no time'):
+        model.parse_program(3, text)

@@ -21,7 +21,9 @@ from ansible_collections.quickpull.registry.tests.unit.plugins.fake_module impor
 DEFAULTS: dict[str, t.Any] = {
     'upstreams': ['docker.io', 'quay.io'], 'address': '0.0.0.0', 'port': 5000, 'size': '1m', 'store_size': '1m', 'reserve': '1g',
     'fresh_for': 300, 'metrics_from': [], 'certificate': None, 'key': None, 'clients': None,
-    'verify_upstreams': True, 'nginx_program': None, 'written_units': [], 'deadline': 5.0, 'owner': 'pull_through_cache', 'state': 'present',
+    'verify_upstreams': True, 'nginx_program': None, 'written_units': [],
+    'registry_version': 2, 'keep_for': '', 'registry_program': None, 'container_engine': '', 'container_image': '',
+    'deadline': 5.0, 'owner': 'pull_through_cache', 'state': 'present',
 }  # fmt: skip
 # The passphrase is "secret", and is asked for by nobody.
 ENCRYPTED_CERTIFICATE = """\
@@ -55,6 +57,8 @@ class Place:
         self.root, self.files = root, root / 'etc/quickpull-cache'
         self.nginx = Result(0)
         self.front_runs = False
+        self.has_image = False
+        self.asked: list[str] = []
         self.state = State(str(root / 'state'))
         self.warnings: list[str] = []
         binary = root / 'usr/sbin/nginx'
@@ -62,6 +66,11 @@ class Place:
         binary.touch(0o755)
 
     def runner(self, command: t.Sequence[str], _timeout: float) -> Result:
+        if command[-1] == '--version':
+            return Result(0, f'{command[0]} github.com/docker/distribution v2.8.2+ds1\n')
+        if command[0] in ('docker', 'podman'):
+            self.asked.append(' '.join(command[:2]))
+            return Result(0 if command[1] != 'image' or self.has_image else 1)
         if command[0] == 'systemctl':
             return Result(0 if self.front_runs else 3)
         return self.nginx
@@ -131,6 +140,10 @@ def test_secrets_are_for_root_and_for_nobody_who_looks(place: Place) -> None:
     ({'port': 5101, 'upstreams': [{'name': 'docker.io', 'port': 5101}]}, 'docker.io and the front would both listen on port 5101'),
     ({'clients': [{'username': 'ci', 'password': 'a'}, {'username': 'ci', 'password': 'b'}]}, 'ci is named twice'),
     ({'nginx_program': '/opt/nginx'}, r'There is no nginx on this host \(/opt/nginx\)'),
+    ({'keep_for': '30d'}, 'the registry 2 has a week built in'),
+    ({'keep_for': 'long', 'registry_version': 3}, "'long' is no time"),
+    ({'container_engine': 'docker'}, 'an image of the registry is needed'),
+    ({'container_engine': 'docker', 'container_image': 'registry:3'}, 'is version 3 of the registry, and registry_version is 2'),
     ({'metrics_from': ['prometheus.lan']}, "'prometheus.lan' is no address and no network"),
     ({'certificate': '/a.crt'}, 'certificate and key go together'),
     ({'certificate': '/nope.crt', 'key': '/nope.key'}, 'cannot be used'),
@@ -259,3 +272,22 @@ def test_a_key_with_a_passphrase_is_an_error_and_no_question(tmp_path: Path) -> 
     key.write_text(ENCRYPTED_KEY)
     with pytest.raises(ConfigError, match='cannot be used'):
         _cache_plan.check_certificate(Front('0.0.0.0', 5000, 1, certificate=str(certificate), key=str(key)))
+
+
+def test_the_program_is_asked_for_its_version(place: Place) -> None:
+    assert place.run(registry_program='/usr/bin/docker-registry')['changed']
+    with pytest.raises(ConfigError, match=r'registry_version: /usr/bin/docker-registry is version 2, and not 3; write 2\.'):
+        place.run(registry_program='/usr/bin/docker-registry', registry_version=3)
+
+
+def test_an_image_is_there_before_anything_is_written(place: Place) -> None:
+    wanted: dict[str, t.Any] = {'container_engine': 'podman', 'container_image': 'docker.io/library/registry:3', 'registry_version': 3, 'keep_for': '30d'}
+    place.run(check=True, **wanted)
+    assert place.asked == ['podman image'] and any('would be pulled' in told for told in place.warnings)
+    place.run(**wanted)
+    assert place.asked[1:] == ['podman image', 'podman pull']
+    tree = place.tree()
+    assert '"ttl": "720h"' in tree['etc/quickpull-cache/docker.io.yml'][1]
+    assert "OTEL_TRACES_EXPORTER='none'" in tree['etc/quickpull-cache/docker.io.env'][1]
+    place.has_image = True
+    assert not place.run(**wanted)['changed'] and place.asked[3:] == ['podman image']
