@@ -126,7 +126,7 @@ def layer_of(cache: Host, repository: str) -> str:
 def forget(cache: Host) -> None:
     """Start with nothing stored."""
     cache.run('systemctl stop "quickpull-cache*"; rm -rf /var/lib/quickpull-cache/*/docker /var/cache/quickpull-cache/blobs; '
-              'systemctl start quickpull-cache@docker.io quickpull-cache@quay.io quickpull-cache-front')
+              'systemctl start quickpull-cache@docker.io quickpull-cache@quay.io quickpull-cache-front quickpull-cache-evict.timer')
     wait(cache)
 
 
