@@ -335,7 +335,7 @@ LABS = ("", "second")
 SLOWEST = ("lab-site", "lab-cache", "lab-engines", "lab-auth", "lab-logins", "lab-apply", "lab-hosts-toml", "lab-probe", "lab-registries-conf")
 
 COLLECTION = "ansible_collections.quickpull.registry"
-MYPY_PACKAGES = (f"{COLLECTION}.plugins", f"{COLLECTION}.tests.unit", f"{COLLECTION}.tests.examples", "lab", "worker")
+MYPY_PACKAGES = (f"{COLLECTION}.plugins", f"{COLLECTION}.tests.unit", f"{COLLECTION}.tests.examples", "lab", "worker", "deployment")
 MYPY_ARGUMENTS = (*(word for name in MYPY_PACKAGES for word in ("-p", name)), "-m", "run")
 DOCS_ARGUMENTS = ("--plugin-docs", "--validate-collection-refs=all", "--skip-rstcheck", ".")
 
@@ -345,6 +345,7 @@ CHECKS = [
     Check("unit", pytest_command("unit", "-n", "auto", "--dist", "worksteal", "tests/unit"), fast=True, pytest=True),
     Check("examples", pytest_command("examples", "tests/examples"), pytest=True),
     Check("worker", pytest_command("worker", "tests/worker"), pytest=True),
+    Check("deployment", pytest_command("deployment", "tests/deployment"), pytest=True),
     Check("compile", check_compile, fast=True),
     Check("yamllint", python_tool("yamllint", "--strict", "."), fast=True),
     Check("reuse", python_tool("reuse", "lint", "--quiet"), fast=True),

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import typing as t
 from pathlib import Path
@@ -39,6 +40,7 @@ def name_of(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
+@functools.cache
 def constants(path: Path) -> dict[str, str]:
     """The string constants of a Python file, at its top and in its classes, by name."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
@@ -51,6 +53,7 @@ def constants(path: Path) -> dict[str, str]:
     }
 
 
+@functools.cache
 def documentation(module: str) -> dict[str, t.Any]:
     """The DOCUMENTATION of one of our modules, with the options of its fragments."""
     doc = yaml.safe_load(constants(ROOT / "plugins" / "modules" / f"{module}.py")["DOCUMENTATION"])

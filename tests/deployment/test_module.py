@@ -15,9 +15,9 @@ import pytest
 from ansible_collections.quickpull.registry.plugins.module_utils import _worker_api
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.modules import cloudflare_worker
-from ansible_collections.quickpull.registry.tests.unit.plugins import small_cloudflare
 from ansible_collections.quickpull.registry.tests.unit.plugins.fake_module import FakeModule
-from ansible_collections.quickpull.registry.tests.unit.plugins.small_cloudflare import ACCOUNT, DOMAINS_ONLY, TOKEN, Cloud, Failure
+from deployment import small_cloudflare
+from deployment.small_cloudflare import ACCOUNT, DOMAINS_ONLY, TOKEN, Cloud, Failure
 
 DEFAULTS: dict[str, t.Any] = {
     'account_id': ACCOUNT, 'api_token': TOKEN, 'name': 'mirror', 'upstreams': ['docker.io', 'quay.io'], 'domain': '', 'hosts': {}, 'attach': 'domain',

@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ansible_collections.quickpull.registry.tests.unit.plugins import small_cloudflare
-from ansible_collections.quickpull.registry.tests.unit.plugins.small_cloudflare import ACCOUNT, TOKEN, Cloud
 from ansible_collections.quickpull.registry.tests.unit.plugins.small_registry import Answer, Asked, Content, Server, layer, make_certificate
+from deployment import small_cloudflare
+from deployment.small_cloudflare import ACCOUNT, TOKEN, Cloud
 
 ROOT = Path(__file__).resolve().parents[2]
 BASIC = 'Basic YnVpbGRlcjpQVUxMLVMzQ1JFVA=='
