@@ -126,12 +126,6 @@ def wanted(
     return Wanted(tuple(settled), front, program, {host.path(path): content for path, content in files.items()})
 
 
-def files_of(upstream: Upstream, host: Host) -> list[str]:
-    """The files of one instance; those of them that :func:`wanted` speaks of."""
-    names = (f'{CONFIG_DIR}/{upstream.id}.yml', f'{CONFIG_DIR}/{upstream.id}.env', f'{_cache_registry.CA_DIR}/{upstream.id}/ca.crt')
-    return [host.path(name) for name in names]
-
-
 def nothing(host: Host, state: State) -> dict[str, Content | None]:
     """All files of a cache, to be taken away."""
     paths = [path for path in _owned_files.load(state, KIND) if path.startswith(host.path(CONFIG_DIR))]

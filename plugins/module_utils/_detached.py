@@ -12,6 +12,8 @@ import signal
 import traceback
 import typing as t
 
+from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
+
 
 class DetachedError(RuntimeError):
     """The work ended without a result. The text is a traceback, or says which signal killed it."""
@@ -43,6 +45,28 @@ def run_detached(work: t.Callable[[], t.Any]) -> t.Any:
     if 'error' in result:
         raise DetachedError(result['error'])
     return result['value']
+
+
+def finish_detached(work: t.Callable[[], t.Mapping[str, t.Any]], what: str) -> dict[str, t.Any]:
+    """As :func:`run_detached`, for work on a service that may fail by a sentence.
+
+    :param what: the service, in words.
+    :raises ConfigError: what the work raised of this kind, and when it ended without a result.
+    """
+
+    def told() -> t.Mapping[str, t.Any]:
+        try:
+            return work()
+        except ConfigError as exc:
+            return {'failed': str(exc)}
+
+    try:
+        done = t.cast('dict[str, t.Any]', run_detached(told))
+    except DetachedError as exc:
+        raise ConfigError(f'The work on {what} did not end: {exc}. Run again, and it is finished.') from exc
+    if 'failed' in done:
+        raise ConfigError(done['failed'])
+    return done
 
 
 def _child(work: t.Callable[[], t.Any], writer: int) -> t.NoReturn:

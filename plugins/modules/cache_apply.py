@@ -95,22 +95,14 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.quickpull.registry.plugins.module_utils import _cache_apply, _cache_plan
-from ansible_collections.quickpull.registry.plugins.module_utils._detached import DetachedError, run_detached
+from ansible_collections.quickpull.registry.plugins.module_utils._detached import finish_detached
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._plan import RELOAD, RESTART
 from ansible_collections.quickpull.registry.plugins.module_utils._state import State
 
 
-def work(host: _cache_plan.Host, state: State, timeout: float, rollback: bool) -> t.Dict[str, t.Any]:
-    """The result, or in ``failed`` the sentence to fail with: this comes from another process, as JSON."""
-    try:
-        return vars(_cache_apply.apply(host, state, timeout=timeout, rollback=rollback))
-    except ConfigError as exc:
-        return {'failed': str(exc)}
-
-
 def run(module: AnsibleModule, host: _cache_plan.Host, state: State) -> t.Dict[str, t.Any]:
-    """Look first; only what changes something is done in a session of its own, which outlives the connection."""
+    """Look first; only what changes something is done in a session of its own, which outlives the connection. Raises ConfigError."""
     params = module.params
     if module.check_mode:
         steps = _cache_apply.plan(host, state)
@@ -122,11 +114,8 @@ def run(module: AnsibleModule, host: _cache_plan.Host, state: State) -> t.Dict[s
         }  # fmt: skip
     if not _cache_apply.plan(host, state):
         return vars(_cache_apply.Outcome())
-    try:
-        outcome: t.Dict[str, t.Any] = run_detached(lambda: work(host, state, params['timeout'], params['rollback']))
-    except DetachedError as exc:
-        return {'failed': f'The work on the cache did not end: {exc}. Run again, and it is finished.'}
-    for sentence in outcome.get('waiting', ()):
+    outcome = finish_detached(lambda: vars(_cache_apply.apply(host, state, timeout=params['timeout'], rollback=params['rollback'])), 'the cache')
+    for sentence in outcome['waiting']:
         module.warn(sentence)
     return outcome
 
@@ -147,8 +136,6 @@ def main() -> None:
         result = run(module, _cache_plan.Host(), State())
     except ConfigError as exc:
         module.fail_json(msg=str(exc))
-    if 'failed' in result:
-        module.fail_json(msg=result['failed'])
     module.exit_json(**result)
 
 

@@ -254,13 +254,12 @@ from ansible_collections.quickpull.registry.plugins.module_utils import (
 )
 from ansible_collections.quickpull.registry.plugins.module_utils._cache_model import CONFIG_DIR, EVICT_TIMER, FRONT_UNIT, INSTANCE_UNIT, Front, Upstream
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
-from ansible_collections.quickpull.registry.plugins.module_utils._owned_files import Content
 from ansible_collections.quickpull.registry.plugins.module_utils._plain import plain
 from ansible_collections.quickpull.registry.plugins.module_utils._state import State
 
 
-def check(params: t.Mapping[str, t.Any], wanted: _cache_plan.Wanted, host: _cache_plan.Host, check_mode: bool) -> list[str]:
-    """All that must hold. Returns warnings. Raises ConfigError."""
+def check(params: t.Mapping[str, t.Any], wanted: _cache_plan.Wanted, changed: t.Collection[str], host: _cache_plan.Host, check_mode: bool) -> list[str]:
+    """All that must hold; ``changed``: units whose files change. Returns warnings. Raises ConfigError."""
     _cache_plan.check_certificate(wanted.front)
     _cache_plan.check_addresses(wanted.front, host)
     unseen = _cache_plan.check_program(
@@ -273,16 +272,12 @@ def check(params: t.Mapping[str, t.Any], wanted: _cache_plan.Wanted, host: _cach
         _cache_plan.check_front(content, host)
     if not params['verify_upstreams']:
         return unseen
-    fresh = [one for one in wanted.upstreams if any(_io.read_text(path) != _text(wanted.files[path]) for path in _cache_plan.files_of(one, host))]
+    fresh = [one for one in wanted.upstreams if one.unit in changed]
     return [
         *unseen,
         *_cache_plan.check_logins(wanted.upstreams, params['deadline']),
         *_cache_plan.check_reached(fresh, _cache_plan.instances(host), params['deadline']),
     ]
-
-
-def _text(content: t.Optional[Content]) -> t.Optional[str]:
-    return None if content is None else content.text
 
 
 def diff_of(change: _owned_files.Change) -> dict[str, str]:
@@ -323,15 +318,17 @@ def run(module: AnsibleModule, host: _cache_plan.Host, state: State) -> dict[str
             store_size = _cache_model.parse_size(params['store_size'], 'store_size')
             program = _cache_model.parse_program(params['registry_version'], params['keep_for'])
             wanted = _cache_plan.wanted(upstreams, front, clients, store_size, program, host)
-            _cache_plan.check_room(front.size, store_size, host)
-            for sentence in check(params, wanted, host, module.check_mode):
-                module.warn(sentence)
             files, settled = wanted.files, wanted.upstreams
         else:
             files, settled = _cache_plan.nothing(host, state), ()
         planned = _owned_files.plan(record, params['owner'], files)
         if planned.left:
             raise ConfigError(' '.join(left.because for left in planned.left), path=planned.left[0].path)
+        changed = {unit_of(change.path, host) for change in planned.changes}
+        if present:
+            _cache_plan.check_room(front.size, store_size, host)
+            for sentence in check(params, wanted, changed, host, module.check_mode):
+                module.warn(sentence)
         gone = not present and not planned.record
         if not module.check_mode:
             if present:
@@ -340,7 +337,6 @@ def run(module: AnsibleModule, host: _cache_plan.Host, state: State) -> dict[str
             if gone:
                 _cache_apply.forget(state)
                 _cache_plan.leave_directory(host)
-    changed = {unit_of(change.path, host) for change in planned.changes}
     rewritten = _cache_apply.units_by(params['written_units'], [one.unit for one in settled])
     stay = {*(one.unit for one in settled), *((FRONT_UNIT, EVICT_TIMER) if present else ())}
     known = [*map(INSTANCE_UNIT.format, before), *((FRONT_UNIT, EVICT_TIMER) if before else ()), *_cache_plan.enabled(host)]

@@ -110,30 +110,12 @@ from ansible_collections.quickpull.registry.plugins.module_utils import _contain
 from ansible_collections.quickpull.registry.plugins.module_utils import _io, _snapshot
 from ansible_collections.quickpull.registry.plugins.module_utils._containerd_config import lines_that_differ
 from ansible_collections.quickpull.registry.plugins.module_utils._containerd_migration import Migration
-from ansible_collections.quickpull.registry.plugins.module_utils._detached import DetachedError, run_detached
+from ansible_collections.quickpull.registry.plugins.module_utils._detached import finish_detached
 from ansible_collections.quickpull.registry.plugins.module_utils._engines import containerd
 from ansible_collections.quickpull.registry.plugins.module_utils._engines.containerd import Containerd, Host
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._service_apply import Options, Outcome, apply, foresee
 from ansible_collections.quickpull.registry.plugins.module_utils._state import State
-
-
-def apply_detached(service: migrating.MigrationService, options: Options) -> dict[str, t.Any]:
-    """Restart and prove, in a session of its own, which outlives the connection. Raises ConfigError."""
-
-    def work() -> dict[str, t.Any]:
-        try:
-            return apply(service, options).as_dict()
-        except ConfigError as exc:
-            return {'failed': str(exc)}
-
-    try:
-        done = t.cast('dict[str, t.Any]', run_detached(work))
-    except DetachedError as exc:
-        raise ConfigError(f'The work on {service.unit} did not end: {exc}. Run again, and it is finished.') from exc
-    if 'failed' in done:
-        raise ConfigError(done['failed'])
-    return done
 
 
 def diff_of(found: Containerd, migration: Migration, host: Host) -> list[dict[str, str]]:
@@ -174,7 +156,8 @@ def run(params: t.Mapping[str, t.Any], check_mode: bool, host: Host, state: Stat
     if outcome.action == 'none':  # it does not run, and reads the new files when it starts
         service.proved()
         return result
-    return {**result, 'proved': apply_detached(service, options)['proved']}
+    # In a session of its own, which outlives the connection.
+    return {**result, 'proved': finish_detached(lambda: apply(service, options).as_dict(), service.unit)['proved']}
 
 
 def main() -> None:

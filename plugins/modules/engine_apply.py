@@ -123,7 +123,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.quickpull.registry.plugins.module_utils._containerd_service import ContainerdService
 from ansible_collections.quickpull.registry.plugins.module_utils._crio_service import CrioService
-from ansible_collections.quickpull.registry.plugins.module_utils._detached import DetachedError, run_detached
+from ansible_collections.quickpull.registry.plugins.module_utils._detached import finish_detached
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._k3s_service import K3sService
 from ansible_collections.quickpull.registry.plugins.module_utils._plan import from_dict
@@ -138,28 +138,17 @@ SERVICES: t.Dict[str, t.Callable[[State], Service]] = {
 }
 
 
-def work(service: Service, options: Options, check_mode: bool) -> dict[str, t.Any]:
-    """The result, or in ``failed`` the sentence to fail with: this comes from another process, as JSON."""
-    try:
-        return apply(service, options, check_mode=check_mode).as_dict()
-    except ConfigError as exc:
-        return {'failed': str(exc)}
-
-
 def run(module: AnsibleModule, state: State) -> dict[str, t.Any]:
-    """Look first; only what changes something is done in a session of its own, which outlives the connection."""
+    """Look first; only what changes something is done in a session of its own, which outlives the connection. Raises ConfigError."""
     params = module.params
     service = SERVICES[params['engine']](state)
     options = Options(params['restart'], params['rollback'], params['timeout'])
     if module.check_mode and params['planned']:
         return foresee(from_dict(params['planned']), options).as_dict()
-    predicted = work(service, options, True)
-    if module.check_mode or not predicted.get('changed'):
-        return predicted
-    try:
-        return t.cast('dict[str, t.Any]', run_detached(lambda: work(service, options, False)))
-    except DetachedError as exc:
-        return {'failed': f'The work on {service.unit} did not end: {exc}. Run again, and it is finished.'}
+    predicted = apply(service, options, check_mode=True)
+    if module.check_mode or not predicted.changed:
+        return predicted.as_dict()
+    return finish_detached(lambda: apply(service, options, check_mode=False).as_dict(), service.unit)
 
 
 def main() -> None:
@@ -179,8 +168,6 @@ def main() -> None:
         result = run(module, State())
     except ConfigError as exc:
         module.fail_json(msg=str(exc))
-    if 'failed' in result:
-        module.fail_json(msg=result['failed'])
     module.exit_json(**result)
 
 

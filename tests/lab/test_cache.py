@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import base64
 import concurrent.futures
 import hashlib
 import json
@@ -400,6 +401,27 @@ def test_a_login_and_a_proxy_on_the_way_up_and_tls_and_logins_on_the_way_down(la
         lab, upstreams=[{'name': 'docker.io', 'username': HUB_LOGIN['user'], 'password': HUB_LOGIN['password'], 'proxy': PROXY}, 'quay.io'],
         certificate='/root/tls.crt', key='/root/tls.key', clients=[{'username': 'ci', 'password': password}],
     ).ok().changed() == 0  # fmt: skip
+
+
+def test_clients_log_in_as_the_documentation_says(lab: Lab, cache: Host) -> None:
+    """Podman by a login at the cache's address, containerd by a header; neither goes around the cache, and the Hub hears of nobody else."""
+    password = 'S3CRET of clients'
+    run_role(lab, clients=[{'username': 'ci', 'password': password}]).ok()
+    here, url = lab.only('lab-trixie'), f'http://{cache.address}:{PORT}'
+    client = here.hosts['lab-trixie']
+    client.reset()
+    login = {'registry': f'{cache.address}:{PORT}', 'username': 'ci', 'password': password, 'format': 'containers', 'insecure': True}
+    header = {'Authorization': f'Basic {base64.b64encode(f"ci:{password}".encode()).decode()}'}
+    for variables, pull in (
+        ({'registry_access_engines': ['podman'], 'registry_access_probe': False, 'registry_access_mirrors': {'docker.io': [url]},
+          'registry_access_auths': [login]}, pull_by_podman),
+        ({'registry_access_engines': ['containerd'], 'registry_access_mirrors': {'docker.io': [{'url': url, 'headers': header}]}}, pull_by_cri),
+    ):  # fmt: skip
+        run = here.playbook('playbooks/site.yml', extra_vars=variables).ok()
+        assert password not in run.stdout + run.stderr
+        since = lab.mark()
+        pull(client, HUB_IMAGE)
+        assert {line['client'] for line in lab.access_log('hub', since)} <= {cache.address}
 
 
 def test_clients_trust_the_authority_of_the_cache_where_they_are_told_where_it_is(lab: Lab, cache: Host, clients: list[Host], tmp_path: Path) -> None:

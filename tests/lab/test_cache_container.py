@@ -62,6 +62,9 @@ def test_it_serves_as_the_package_does(lab: Lab, cache: Host, engine: str) -> No
     wait(cache)
     cache.run('systemctl kill -s KILL quickpull-cache@docker.io')
     wait(cache)
+    if engine == 'docker':
+        cache.run('systemctl restart docker')  # which ends its containers
+        wait(cache)
 
 
 def test_an_image_that_cannot_be_had_leaves_the_old_service(lab: Lab, cache: Host) -> None:

@@ -18,7 +18,8 @@ import pytest
 PROGRAM = """
 import json, os, signal, sys, time
 sys.path.insert(0, {path!r})
-from ansible_collections.quickpull.registry.plugins.module_utils._detached import DetachedError, run_detached
+from ansible_collections.quickpull.registry.plugins.module_utils._detached import DetachedError, finish_detached, run_detached
+from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 {body}
 """
 
@@ -71,6 +72,21 @@ except DetachedError as exc:
     print(json.dumps(str(exc)))
 """
     assert word in result(body)
+
+
+def test_a_sentence_to_fail_with_comes_back_as_it_was_raised() -> None:
+    body = """
+told = []
+for work in (lambda: 1 / 0, lambda: raises(), lambda: {'a': 1}):
+    try:
+        told.append(finish_detached(work, 'a.service'))
+    except ConfigError as exc:
+        told.append(str(exc))
+print(json.dumps(told))
+"""
+    ended, raised, done = result(f"def raises():\n    raise ConfigError('It did not come up.')\n{body}")
+    assert ended.startswith('The work on a.service did not end: ') and ended.endswith('Run again, and it is finished.')
+    assert (raised, done) == ('It did not come up.', {'a': 1})
 
 
 def test_it_goes_on_when_the_waiting_process_and_its_group_are_killed(tmp_path: pathlib.Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.quickpull.registry.plugins.module_utils import _containerd_config, _owned_files, _snapshot, _systemd
+from ansible_collections.quickpull.registry.plugins.module_utils import _containerd_config, _detached, _owned_files, _snapshot, _systemd
 from ansible_collections.quickpull.registry.plugins.module_utils import _containerd_migrate_service as migrating
 from ansible_collections.quickpull.registry.plugins.module_utils._engines import containerd
 from ansible_collections.quickpull.registry.plugins.module_utils._engines.containerd import Containerd
@@ -33,7 +33,7 @@ class Place:
         self.outcome: dict[str, t.Any] = {'proved': True}
         self.host = containerd.Host(run=lambda command, _timeout: _systemd.Result(0, printed(dump_of(Path(command[2]).read_bytes()))))
         monkeypatch.setattr(containerd, 'inspect', lambda _host: self.found())
-        monkeypatch.setattr(module, 'run_detached', lambda _work: self.outcome)
+        monkeypatch.setattr(_detached, 'run_detached', lambda _work: self.outcome)
 
     def found(self) -> Containerd:
         dump = dump_of(self.config.read_bytes())

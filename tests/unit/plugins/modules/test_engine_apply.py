@@ -12,6 +12,7 @@ import pytest
 import yaml
 from ansible.module_utils.testing import patch_module_args
 
+from ansible_collections.quickpull.registry.plugins.module_utils import _detached
 from ansible_collections.quickpull.registry.plugins.module_utils._containerd_service import ContainerdService
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._plan import Plan
@@ -56,7 +57,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], call
             return json.loads(json.dumps(what()))
 
         monkeypatch.setattr(module, 'apply', work)
-        monkeypatch.setattr(module, 'run_detached', detached)
+        monkeypatch.setattr(_detached, 'run_detached', detached)
         with patch_module_args({'engine': 'containerd', **params}), pytest.raises(SystemExit):
             module.main()
         return t.cast('dict[str, t.Any]', json.loads(capfd.readouterr().out))
@@ -122,7 +123,7 @@ def test_what_is_returned_is_documented(run: Run) -> None:
     [
         (ConfigError('The record cannot be understood.'), None, 'The record cannot be understood.'),
         (FORESEEN, ConfigError('It did not come up. It runs again.'), 'It did not come up. It runs again.'),
-        (FORESEEN, module.DetachedError('it was killed by signal 9'), 'it was killed by signal 9. Run again, and it is finished.'),
+        (FORESEEN, _detached.DetachedError('it was killed by signal 9'), 'it was killed by signal 9. Run again, and it is finished.'),
     ],
 )
 def test_failures_are_sentences(run: Run, foreseen: t.Any, done: t.Any, told: str) -> None:
