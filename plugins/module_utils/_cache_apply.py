@@ -132,19 +132,15 @@ def _instance(name: str, host: Host) -> Service:
     return Service(INSTANCE_UNIT.format(name), files, url=f'http://127.0.0.1:{upstream.port}/v2/', upstream=upstream)
 
 
-def units_by(names: t.Iterable[str], instances: t.Iterable[str]) -> set[str]:
+def units_by(names: t.Collection[str], more: t.Iterable[str], host: Host) -> list[str]:
     """The units that run by these unit files.
 
     :param names: some of :data:`UNIT_FILES`.
-    :param instances: the units of all instances.
+    :param more: units that are to be, beside those that the files ask for.
     """
-    found: set[str] = set()
-    for name in names:
-        if name == UNIT_FILES[0]:
-            found |= set(instances)
-        else:
-            found.add(EVICT_TIMER if name in UNIT_FILES[2:] else name)
-    return found
+    units = dict.fromkeys([*(one.unit for one in services(host)), *more, FRONT_UNIT, EVICT_TIMER])
+    file_of = {FRONT_UNIT: {FRONT_UNIT}, EVICT_TIMER: set(UNIT_FILES[2:])}
+    return [unit for unit in units if file_of.get(unit, {UNIT_FILES[0]}) & set(names)]
 
 
 def plan(host: Host, state: State, *, create_key: bool = False) -> list[Step]:

@@ -11,10 +11,10 @@ import contextlib
 import dataclasses
 import errno
 import glob
-import grp
 import ipaddress
 import json
 import os
+import pwd
 import socket
 import ssl
 import tempfile
@@ -194,7 +194,7 @@ def make_directory(host: Host) -> None:
         return
     _io.make_dirs(place, 0o750)
     if not _as_user.missing_users([USER]):
-        os.chown(place, 0, grp.getgrnam(USER).gr_gid)
+        os.chown(place, 0, pwd.getpwnam(USER).pw_gid)
 
 
 def leave_directory(host: Host) -> None:

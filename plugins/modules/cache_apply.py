@@ -42,6 +42,13 @@ options:
     type: list
     elements: str
     default: []
+  written_units:
+    description:
+      - Names of the unit files that the caller has written, or in check mode would write, such as V(quickpull-cache-front.service). What runs by them is
+        foreseen to be restarted. It has no meaning otherwise.
+    type: list
+    elements: str
+    default: []
   rollback:
     description: Whether to put back what was proved last, when a service does not come up.
     type: bool
@@ -107,7 +114,8 @@ def run(module: AnsibleModule, host: _cache_plan.Host, state: State) -> t.Dict[s
     if module.check_mode:
         steps = _cache_apply.plan(host, state)
         found = {action: [one.service.unit for one in steps if one.action == action] for action in (RESTART, RELOAD)}
-        restarted = list(dict.fromkeys([*found[RESTART], *params['planned_restart']]))
+        known = [*found[RESTART], *params['planned_restart']]
+        restarted = list(dict.fromkeys([*known, *_cache_apply.units_by(params['written_units'], known, host)]))
         reloaded = [unit for unit in dict.fromkeys([*found[RELOAD], *params['planned_reload']]) if unit not in restarted]
         return {
             'changed': bool(restarted or reloaded), 'restarted': restarted, 'reloaded': reloaded, 'waiting': [], 'reasons': [one.because for one in steps],
@@ -125,6 +133,7 @@ def main() -> None:
         argument_spec={
             'planned_restart': {'type': 'list', 'elements': 'str', 'default': []},
             'planned_reload': {'type': 'list', 'elements': 'str', 'default': []},
+            'written_units': {'type': 'list', 'elements': 'str', 'default': []},
             'rollback': {'type': 'bool', 'default': True},
             'timeout': {'type': 'int', 'default': 30},
         },

@@ -134,13 +134,6 @@ options:
   nginx_program:
     description: The nginx that is asked what it makes of its file, and that the front runs. Left out, it is looked for where packages have it.
     type: path
-  written_units:
-    description:
-      - Names of the unit files that the caller has written, or in check mode would write, such as V(quickpull-cache-front.service). What they concern
-        is among RV(restart).
-    type: list
-    elements: str
-    default: []
   owner:
     description: Whose files they are. Another owner neither changes them nor takes them away.
     type: str
@@ -337,14 +330,12 @@ def run(module: AnsibleModule, host: _cache_plan.Host, state: State) -> dict[str
             if gone:
                 _cache_apply.forget(state)
                 _cache_plan.leave_directory(host)
-    rewritten = _cache_apply.units_by(params['written_units'], [one.unit for one in settled])
     stay = {*(one.unit for one in settled), *((FRONT_UNIT, EVICT_TIMER) if present else ())}
     known = [*map(INSTANCE_UNIT.format, before), *((FRONT_UNIT, EVICT_TIMER) if before else ()), *_cache_plan.enabled(host)]
     stop = [unit for unit in dict.fromkeys(known) if unit not in stay] if present or gone else []
     # On a reload nginx opens its new socket beside the old one, which cannot be where one of the two is every address.
     moved = present and listened not in (None, (params['address'], params['port']))
-    again = [unit for unit in (*(one.unit for one in settled), FRONT_UNIT, EVICT_TIMER) if unit in rewritten or (unit in changed and unit != EVICT_TIMER)]
-    again = [unit for unit in again if unit not in stop]
+    again = [unit for unit in (*(one.unit for one in settled), FRONT_UNIT) if unit in changed and unit not in stop]
     needs = {step.service.unit: step.because for step in _cache_apply.plan(host, state)} if present else {}
     if module.check_mode:
         needs = {**{unit: f'{unit} would have to take the new files.' for unit in again}, **needs}
@@ -353,8 +344,8 @@ def run(module: AnsibleModule, host: _cache_plan.Host, state: State) -> dict[str
         'instances': [
             {'name': one.name, 'unit': one.unit, 'port': one.port, 'metrics_port': one.metrics_port, 'changed': one.unit in changed} for one in settled
         ],
-        'restart': [unit for unit in again if unit != FRONT_UNIT or moved or unit in rewritten],
-        'reload': [unit for unit in again if unit == FRONT_UNIT and not moved and unit not in rewritten],
+        'restart': [unit for unit in again if unit != FRONT_UNIT or moved],
+        'reload': [unit for unit in again if unit == FRONT_UNIT and not moved],
         'stop': stop,
         'notes': _cache_front.notes(settled, wanted.front) if present and planned.changes else [],
         'needs': list(needs.values()),
@@ -386,7 +377,6 @@ def main() -> None:
             'container_engine': {'type': 'str', 'choices': ['', 'docker', 'podman'], 'default': ''},
             'container_image': {'type': 'str', 'default': ''},
             'nginx_program': {'type': 'path'},
-            'written_units': {'type': 'list', 'elements': 'str', 'default': []},
             'owner': {'type': 'str', 'default': 'pull_through_cache'},
             'state': {'type': 'str', 'choices': ['absent', 'present'], 'default': 'present'},
         },

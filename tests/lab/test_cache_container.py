@@ -68,9 +68,11 @@ def test_it_serves_as_the_package_does(lab: Lab, cache: Host, engine: str) -> No
 
 
 def test_an_image_that_cannot_be_had_leaves_the_old_service(lab: Lab, cache: Host) -> None:
+    before = cache.out('sha256sum /etc/quickpull-cache/* /etc/systemd/system/quickpull-cache*')
     run = run_role(lab, **{**settings('docker'), 'container_image': 'nowhere.lab/registry:2'})
     assert run.rc != 0 and 'docker cannot pull nowhere.lab/registry:2' in ' '.join(run.stdout.split())
     assert status(cache, '/v2/') == 200
+    assert cache.out('sha256sum /etc/quickpull-cache/* /etc/systemd/system/quickpull-cache*') == before
 
 
 def test_back_to_the_package_and_away(lab: Lab, cache: Host) -> None:

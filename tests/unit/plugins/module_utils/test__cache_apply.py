@@ -302,8 +302,8 @@ def test_a_record_that_cannot_be_understood_costs_a_restart(machine: Machine) ->
 
 
 def test_check_mode_foresees(machine: Machine) -> None:
-    def run(check: bool, restart: t.Sequence[str] = (), reload: t.Sequence[str] = ()) -> dict[str, t.Any]:
-        params = {'planned_restart': list(restart), 'planned_reload': list(reload), 'rollback': True, 'timeout': 5}
+    def run(check: bool, restart: t.Sequence[str] = (), reload: t.Sequence[str] = (), *written: str) -> dict[str, t.Any]:
+        params = {'planned_restart': list(restart), 'planned_reload': list(reload), 'written_units': list(written), 'rollback': True, 'timeout': 5}
         return cache_apply.run(t.cast(t.Any, FakeModule(check, params)), machine.host, machine.state)
 
     told = run(True, [HUB, 'other.service'], [FRONT])
@@ -312,6 +312,12 @@ def test_check_mode_foresees(machine: Machine) -> None:
     assert not run(True)['changed'] and run(False)['changed'] is False
     told = run(True, [], [FRONT])
     assert (told['changed'], told['restarted'], told['reloaded']) == (True, [], [FRONT])
+    new = 'quickpull-cache@ghcr.io.service'
+    for unit_file, units in (
+        ('quickpull-cache@.service', [new, HUB, QUAY]), (FRONT, [new, FRONT]), (TIMER, [new, TIMER]), ('quickpull-cache-evict.service', [new, TIMER]),
+    ):  # fmt: skip
+        told = run(True, [new], [FRONT], unit_file)
+        assert (told['restarted'], told['reloaded']) == (units, [] if unit_file == FRONT else [FRONT])
 
 
 def test_an_upstream_is_read_from_the_files_of_its_instance(monkeypatch: pytest.MonkeyPatch) -> None:

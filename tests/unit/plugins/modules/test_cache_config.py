@@ -21,7 +21,7 @@ from ansible_collections.quickpull.registry.tests.unit.plugins.fake_module impor
 DEFAULTS: dict[str, t.Any] = {
     'upstreams': ['docker.io', 'quay.io'], 'address': '0.0.0.0', 'port': 5000, 'size': '1m', 'store_size': '1m', 'reserve': '1g',
     'fresh_for': 300, 'metrics_from': [], 'certificate': None, 'key': None, 'clients': None,
-    'verify_upstreams': True, 'nginx_program': None, 'written_units': [],
+    'verify_upstreams': True, 'nginx_program': None,
     'registry_version': 2, 'keep_for': '', 'registry_program': None, 'container_engine': '', 'container_image': '',
     'deadline': 5.0, 'owner': 'pull_through_cache', 'state': 'present',
 }  # fmt: skip
@@ -250,15 +250,6 @@ def test_another_owner_takes_nothing_away_and_stops_nothing(place: Place) -> Non
     before = place.tree()
     told = place.run(state='absent', owner='somebody')
     assert (told['changed'], told['stop'], place.tree()) == (False, [], before)
-
-
-def test_unit_files_that_were_written_are_foreseen(place: Place) -> None:
-    place.run()
-    told = place.run(check=True, written_units=['quickpull-cache@.service', 'quickpull-cache-evict.service'])
-    assert told['restart'] == ['quickpull-cache@docker.io.service', 'quickpull-cache@quay.io.service', 'quickpull-cache-evict.timer']
-    assert len(told['needs']) == 4 and not told['changed']  # the front has never run here
-    told = place.run(written_units=['quickpull-cache-front.service'], fresh_for=7)
-    assert (told['restart'], told['reload']) == (['quickpull-cache-front.service'], [])
 
 
 def test_an_address_of_another_host_is_told_as_such() -> None:
