@@ -169,6 +169,13 @@ def wait_until_ready(place: Place, host: Host) -> dict[str, str]:
     return found
 
 
+def apart(place: Place, subnet: str) -> list[str]:
+    """The hosts that do not reach the services: an address of the bridge, so a firewall of this machine is in between."""
+    script = f'python3 -c \'import socket; socket.create_connection(("{network.address(subnet, network.SERVICES)}", 443), 3)\''
+    asked = {host.name: docker('exec', place.container(host.name), 'sh', '-c', script, check=False) for host in HOSTS}
+    return [name for name, done in asked.items() if done.returncode != 0]
+
+
 def start_all(place: Place, subnet: str, tags: t.Mapping[str, str], source: str) -> dict[str, dict[str, str]]:
     """Start what does not run, or was made from an image of before, all at once; returns host name -> versions."""
     current = {place.container('services'): tags['services'], **{place.container(host.name): tags[host.recipe] for host in HOSTS}}

@@ -33,6 +33,7 @@ def up(here: Place, arguments: argparse.Namespace) -> None:
         inventory.ensure_key(here)
         subnet = network.ensure(here)
         versions = containers.start_all(here, subnet, tags, source)
+        connect(here, subnet)
     inventory.write_known_hosts(here, subnet)
     inventory.write_ssh_config(here, subnet)
     inventory.write_inventory(here, subnet)
@@ -40,6 +41,19 @@ def up(here: Place, arguments: argparse.Namespace) -> None:
     for name, found in versions.items():
         say(f'{name} {network_address(here, name)}: ' + ', '.join(f'{key} {value}' for key, value in found.items()))
     say(f'up in {time.monotonic() - began:.1f} s on {subnet}')
+
+
+def connect(here: Place, subnet: str) -> None:
+    """Make sure that hosts and services reach each other, whatever firewall this machine has."""
+    if not containers.apart(here, subnet):
+        return
+    programs = network.open_up(here)
+    left = containers.apart(here, subnet)
+    if left:
+        tried = f'A rule by {" and ".join(programs)} did not help' if programs else 'There is no iptables to write a rule with'
+        raise LabError(f'{", ".join(left)} cannot reach the services at {network.address(subnet, network.SERVICES)} over the bridge {here.bridge} of this '
+                       f'machine: its firewall drops that. {tried}: let packets through that come in and go out by that bridge.')
+    say(f'this machine drops what goes over its bridges: let through on {here.bridge} alone, by {" and ".join(programs)}, until the lab is down')
 
 
 def network_address(here: Place, name: str) -> str:

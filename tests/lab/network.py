@@ -7,6 +7,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import os
+import shutil
 
 from lab.config import LabError, Place
 from lab.process import docker, run
@@ -58,3 +59,31 @@ def _taken() -> list[ipaddress.IPv4Network]:
 def remove(place: Place) -> None:
     if existing(place):
         docker('network', 'rm', place.network)
+    shut(place)
+
+
+# Where the kernel's br_netfilter is loaded, packets from one port of a bridge to another pass the machine's FORWARD chain. A dockerd sets that
+# chain's policy to DROP and names its own networks in it; killed, it leaves the policy, and the lab's dockerd writes no rules (machine.py).
+def open_up(place: Place) -> list[str]:
+    """Let packets through from the lab's bridge to the lab's bridge, before any other rule; returns the programs of iptables that took it."""
+    return [program for program in _iptables() if run([program, '-w', '-I', *_rule(place)], check=False).returncode == 0]
+
+
+def shut(place: Place) -> None:
+    """Take back what open_up did. Docker takes its own rule of the same form with the network."""
+    for program in _iptables():
+        while _has_rule(program, place):
+            run([program, '-w', '-D', *_rule(place)])
+
+
+def _iptables() -> list[str]:
+    """One for each of the kernel's two rule sets, as far as the machine has them."""
+    return [name for name in ('iptables-nft', 'iptables-legacy') if shutil.which(name)] or [name for name in ('iptables',) if shutil.which(name)]
+
+
+def _rule(place: Place) -> list[str]:
+    return ['FORWARD', '-i', place.bridge, '-o', place.bridge, '-j', 'ACCEPT']
+
+
+def _has_rule(program: str, place: Place) -> bool:
+    return run([program, '-w', '-C', *_rule(place)], check=False).returncode == 0
