@@ -21,7 +21,16 @@ import os
 import re
 import typing as t
 
-from ansible_collections.quickpull.registry.plugins.module_utils._cache_model import FRONT_DIR, FULL_FLAG, HEALTH_PATH, METRICS_PATH, USER, Front, Upstream
+from ansible_collections.quickpull.registry.plugins.module_utils._cache_model import (
+    FRONT_DIR,
+    FULL_FLAG,
+    HEALTH_PATH,
+    METRICS_PATH,
+    USER,
+    Front,
+    Replica,
+    Upstream,
+)
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._owned_files import FIRST_LINE, Content
 
@@ -31,6 +40,10 @@ _CACHE = 'quickpull'
 # Stands where the front says by which file it works, which is the proof that it has taken one.
 _FINGERPRINT = '@FINGERPRINT@'
 _CLIENT = re.compile(r'[^\s:#]+\Z')
+# When a request goes on to another cache: nothing answered, or what answered could not.
+_FAILED = 'proxy_intercept_errors on; error_page 500 502 503 504 ='
+# Marks a request that another cache sent on, which is not sent on once more.
+_SENT_ON = 'X-Quickpull-Replica'
 # A client waits that long for another one to bring a blob before it asks for itself. The registry sends no byte of it meanwhile.
 _LOCK_SECONDS = 900
 # An upstream that lets packets vanish keeps the registry waiting for good. So long is waited for the next byte of it: what a tag meant last is told then,
@@ -55,6 +68,7 @@ def config(upstreams: t.Sequence[Upstream], front: Front) -> Content:
     names = '|'.join(re.escape(one.name) for one in upstreams)
     repository = rf'^/v2/(?:(?:{names})/)?{_REPOSITORY}'
     manifest = (f'proxy_read_timeout {_MANIFEST_SECONDS}s;', f'proxy_cache_lock_timeout {_MANIFEST_SECONDS}s;', f'proxy_cache_lock_age {_MANIFEST_SECONDS}s;')
+    further = (f'{_FAILED} @{_replica(0)};',) if front.replicas else ()
     lines = [
         FIRST_LINE,
         f'user {USER};',
@@ -74,6 +88,7 @@ def config(upstreams: t.Sequence[Upstream], front: Front) -> Content:
         'inactive=365d use_temp_path=off;',
         *_maps(upstreams, names),
         *(f'  upstream {_backend(one)} {{ server 127.0.0.1:{one.port}; keepalive 16; }}' for one in upstreams),
+        *(f'  upstream {_replica(number)} {{ server {one.place}; keepalive 4; }}' for number, one in enumerate(front.replicas)),
         '  server {',
         f'    listen {_listen(front)};',
         *_tls(front),
@@ -81,10 +96,12 @@ def config(upstreams: t.Sequence[Upstream], front: Front) -> Content:
         *_proxying(),
         f'    location = {HEALTH_PATH} {{ auth_basic off; default_type text/plain; return 200 "ok {_FINGERPRINT}\\n"; }}',
         *(line for one in upstreams for line in _watching(one, front)),
-        '    location = /v2/ { proxy_pass http://$quickpull_backend; proxy_cache_valid 200 10s; proxy_cache_key "$quickpull_backend $request_method ping"; }',
-        *_location(rf'{repository}/blobs/{_DIGEST}', '365d', f'proxy_read_timeout {_BLOB_SECONDS}s;'),
-        *_location(rf'{repository}/manifests/{_DIGEST}', '365d', *manifest),
-        *_location(rf'{repository}/(manifests/{_TAG}|tags/list)', f'{front.fresh_for}s', 'proxy_cache_valid 404 10s;', *manifest),
+        '    location = /v2/ { proxy_pass http://$quickpull_backend; proxy_cache_valid 200 10s; proxy_cache_key "$quickpull_backend $request_method ping"; '
+        + (f'{_FAILED} @quickpull_ping; ' if front.replicas else '') + '}',
+        *_location(rf'{repository}/blobs/{_DIGEST}', '365d', f'proxy_read_timeout {_BLOB_SECONDS}s;', *further),
+        *_location(rf'{repository}/manifests/{_DIGEST}', '365d', *manifest, *further),
+        *_location(rf'{repository}/(manifests/{_TAG}|tags/list)', f'{front.fresh_for}s', 'proxy_cache_valid 404 10s;', *manifest, *further),
+        *_replicas(front),
         '    location / { return 404; }',
         '  }',
         '}',
@@ -173,6 +190,7 @@ def _maps(upstreams: t.Sequence[Upstream], names: str) -> list[str]:
         '  map $arg_ns $quickpull_by_ns { default $arg_ns; "" $quickpull_by_host; }',
         '  map $quickpull_by_path $quickpull_name { default $quickpull_by_path; "" $quickpull_by_ns; }',
         '  map $quickpull_name $quickpull_backend {', '    default "";', *chosen, '  }',
+        '  map $quickpull_uri $quickpull_tail { default ""; "~^/v2(?<quickpull_below>/.+)$" $quickpull_below; }',
         f'  map $uri $quickpull_uri {{ default $uri; "~^/v2/(?:{names})(?<quickpull_rest>/.+)$" /v2$quickpull_rest; }}',
     ]  # fmt: skip
 
@@ -212,6 +230,7 @@ def _proxying() -> list[str]:
         '    proxy_set_header Authorization "";',
         f'    proxy_set_header Accept "{_ACCEPT}";',
         '    proxy_connect_timeout 2s;',
+        '    recursive_error_pages on;',
         f'    proxy_read_timeout {_LOCK_SECONDS}s;',
         '    proxy_max_temp_file_size 0;',
         # Of what it does not have yet the registry sends all, whatever range was asked for.
@@ -235,6 +254,42 @@ def _watching(upstream: Upstream, front: Front) -> list[str]:
         f'    location = {HEALTH_PATH}/{upstream.name} {{ {own} proxy_pass {port}/debug/health; }}',
         f'    location = {METRICS_PATH}/{upstream.name} {{ {own} {" ".join(allowed)} deny all; proxy_pass {port}/metrics; }}',
     ]
+
+
+def _replica(number: int) -> str:
+    return f'quickpull_replica_{number + 1}'
+
+
+def _replicas(front: Front) -> list[str]:
+    """Other caches, one after the other. Nothing of theirs is stored here: each has a store of its own, and this one's instance comes back."""
+    lines = []
+    for number, one in enumerate(front.replicas):
+        lines += [
+            f'    location @{_replica(number)} {{',
+            # nginx takes none of the headers above where there is one here.
+            f'      if ($http_{_SENT_ON.lower().replace("-", "_")}) {{ return 502; }}',
+            '      proxy_cache off;',
+            f'      proxy_read_timeout {_BLOB_SECONDS}s;',
+            f'      proxy_set_header Host "{one.place}";',
+            '      proxy_set_header Connection "";',
+            '      proxy_set_header Authorization $http_authorization;',
+            f'      proxy_set_header Accept "{_ACCEPT}";',
+            f'      proxy_set_header {_SENT_ON} 1;',
+            *(f'      {line}' for line in _replica_tls(one)),
+            *([f'      {_FAILED} @{_replica(number + 1)};'] if number + 1 < len(front.replicas) else []),
+            f'      proxy_pass {one.scheme}://{_replica(number)}/v2/$quickpull_name$quickpull_tail;',
+            '    }',
+        ]
+    # Whether an image can be had is seen when one is asked for.
+    ping = 'default_type application/json; add_header Docker-Distribution-Api-Version registry/2.0; return 200 "{}";'
+    return [*lines, f'    location @quickpull_ping {{ {ping} }}'] if lines else []
+
+
+def _replica_tls(replica: Replica) -> list[str]:
+    if replica.scheme != 'https':
+        return []
+    verify = ['proxy_ssl_verify on;', 'proxy_ssl_verify_depth 5;', f'proxy_ssl_trusted_certificate {_quoted(replica.ca_path)};']
+    return [*verify, 'proxy_ssl_server_name on;', f'proxy_ssl_name "{replica.host}";']
 
 
 def _location(match: str, keep: str, *more: str) -> list[str]:

@@ -13,7 +13,9 @@ import dataclasses
 import re
 import typing as t
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
+from ansible_collections.quickpull.registry.plugins.module_utils._cache_store import ON_THE_HOST, Store
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._hosts_toml import SERVERS, check_upstream
 from ansible_collections.quickpull.registry.plugins.module_utils._mirror import check_url
@@ -47,7 +49,7 @@ FIRST_PORT = 5101
 #: What is added to the port of an instance for its metrics.
 METRICS_OFFSET = 100
 
-_KEYS = ('name', 'url', 'username', 'password', 'proxy', 'ca_path', 'port')
+_KEYS = ('name', 'url', 'username', 'password', 'proxy', 'ca_path', 'port', 'redis_db')
 _SIZE = re.compile(r'([1-9][0-9]*)([kmgt]?)\Z', re.IGNORECASE)
 _DURATION = re.compile(r'(0|[1-9][0-9]*(?=[mhd]))([mhd]?)\Z')
 _FACTORS = {'': 1, 'k': 1 << 10, 'm': 1 << 20, 'g': 1 << 30, 't': 1 << 40}
@@ -55,7 +57,10 @@ _FACTORS = {'': 1, 'k': 1 << 10, 'm': 1 << 20, 'g': 1 << 30, 't': 1 << 40}
 
 @dataclass(frozen=True)
 class Upstream:
-    """One instance: of which registry, where that is, and with which login it is asked. ``port`` 0: one that is free."""
+    """One instance: of which registry, where that is, and with which login it is asked. ``port`` 0: one that is free.
+
+    :ivar redis_db: the number of its database, where there is a Redis.
+    """
 
     name: str
     url: str
@@ -64,6 +69,7 @@ class Upstream:
     proxy: str = field(default='', repr=False)
     ca_path: str = ''
     port: int = 0
+    redis_db: int = 0
 
     @property
     def id(self) -> str:
@@ -80,6 +86,20 @@ class Upstream:
 
 
 @dataclass(frozen=True)
+class Replica:
+    """Another cache, by the URL of its front. ``ca_path``: a file with the authorities of its certificate."""
+
+    scheme: str
+    host: str
+    port: int
+    ca_path: str = ''
+
+    @property
+    def place(self) -> str:
+        return f'{f"[{self.host}]" if ":" in self.host else self.host}:{self.port}'
+
+
+@dataclass(frozen=True)
 class Front:
     """What clients talk to. ``htpasswd``: a file with who may; empty for everybody.
 
@@ -87,6 +107,7 @@ class Front:
     :ivar reserve: bytes of its file system that are left to others.
     :ivar metrics_from: addresses and networks, beside this host, that may read the figures of the instances.
     :ivar fresh_for: seconds for which what a tag means is believed without asking the upstream again.
+    :ivar replicas: other caches, which are asked in this order where an instance does not serve.
     """
 
     address: str
@@ -98,6 +119,7 @@ class Front:
     htpasswd: str = ''
     reserve: int = 1 << 30
     metrics_from: tuple[str, ...] = ()
+    replicas: tuple[Replica, ...] = ()
 
     @property
     def own_address(self) -> tuple[str, ...]:
@@ -117,24 +139,39 @@ class Program:
 
     :ivar version: of the distribution registry, whose form of configuration is written.
     :ivar keep_for: for how long it keeps what it was asked for, as Go writes it; empty for its own default, ``0s`` for ever.
+    :ivar store: and where.
     """
 
     version: int = 2
     keep_for: str = ''
+    store: Store = ON_THE_HOST
 
 
-def parse_program(version: int, keep_for: t.Any) -> Program:
+def parse_program(version: int, keep_for: t.Any, store: Store = ON_THE_HOST) -> Program:
     """The options ``registry_version`` and ``keep_for`` (a number with m, h or d, or 0 for ever). Raises ConfigError."""
     text = str(keep_for or '').strip().lower() if keep_for != 0 else '0'
     if not text:
-        return Program(version)
+        return Program(version, store=store)
     found = _DURATION.match(text)
     if not found:
         raise ConfigError(f'keep_for: {keep_for!r} is no time; write a number with m, h or d, such as 30d, or 0 for ever.', key='keep_for')
     if version < 3:
         raise ConfigError('keep_for: the registry 2 has a week built in; leave it out, or run version 3.', key='keep_for')
     number, unit = int(found.group(1)), found.group(2) or 's'
-    return Program(version, f'{number * 24}h' if unit == 'd' else f'{number}{unit}')
+    return Program(version, f'{number * 24}h' if unit == 'd' else f'{number}{unit}', store)
+
+
+def parse_replicas(urls: t.Sequence[t.Any], ca_path: str) -> tuple[Replica, ...]:
+    """The options ``replicas`` and ``replicas_ca_path``. Raises ConfigError."""
+    found = []
+    for number, url in enumerate(map(str, urls)):
+        key = f'replicas[{number}]'
+        check_url(url, key=key)
+        parts = urlsplit(url)
+        if parts.path not in ('', '/'):
+            raise ConfigError(f'{key}: {url} has a path; write the address of a cache alone, such as http://10.0.0.6:5000.', key=key)
+        found.append(Replica(parts.scheme, parts.hostname or '', parts.port or (443 if parts.scheme == 'https' else 80), ca_path))
+    return tuple(dict.fromkeys(found))
 
 
 def parse_size(text: t.Any, key: str) -> int:
@@ -171,14 +208,21 @@ def _parse_upstream(raw: t.Any, key: str) -> Upstream:
     check_url(url, key=f'{key}.url')
     if ('username' in given) != ('password' in given):
         raise ConfigError(f'{key}: username and password go together.', key=key)
-    try:
-        port = int(given.pop('port', 0))
-    except (TypeError, ValueError):
-        port = -1
+    port, database = (_number(given.pop(one, 0)) for one in ('port', 'redis_db'))
+    if database < 0:
+        raise ConfigError(f'{key}.redis_db: {raw.get("redis_db")!r} is no number of a database, which are 0, 1, 2 and so on.', key=key)
     if port and not 1 <= port <= 65535 - METRICS_OFFSET:
         raise ConfigError(f'{key}.port: {raw.get("port")!r} is no port, or leaves no room for that of the metrics, which is {METRICS_OFFSET} higher.', key=key)
     parse_proxies(given.get('proxy'), [])
-    return Upstream(name, url, port=port, **{name: str(value) for name, value in given.items()})
+    return Upstream(name, url, port=port, redis_db=database, **{name: str(value) for name, value in given.items()})
+
+
+def _number(value: t.Any) -> int:
+    """-1 for what is none."""
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        return -1
 
 
 def with_ports(

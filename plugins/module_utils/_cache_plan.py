@@ -27,6 +27,7 @@ from ansible_collections.quickpull.registry.plugins.module_utils import (
     _cache_container,
     _cache_front,
     _cache_registry,
+    _cache_store,
     _io,
     _login_check,
     _owned_files,
@@ -45,6 +46,7 @@ from ansible_collections.quickpull.registry.plugins.module_utils._cache_model im
     Upstream,
     with_ports,
 )
+from ansible_collections.quickpull.registry.plugins.module_utils._cache_store import Store
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._owned_files import Content
 from ansible_collections.quickpull.registry.plugins.module_utils._probe_options import parse_proxies
@@ -107,6 +109,7 @@ def wanted(
     """All files. Raises ConfigError, see :func:`with_ports`, and for an authority that cannot be read."""
     known = instances(host)
     settled = with_ports(upstreams, known, port_taken, front.port)
+    _cache_store.check_databases(program.store, {one.name: one.redis_db for one in settled})
     clients_path = f'{CONFIG_DIR}/{CLIENTS_FILE}'
     files: dict[str, Content | None] = {clients_path: None}
     if clients is not None:
@@ -118,8 +121,10 @@ def wanted(
     for one in settled:
         files[f'{CONFIG_DIR}/{one.id}.yml'] = _cache_registry.config(one, program)
         files[f'{CONFIG_DIR}/{one.id}.env'] = _cache_registry.environment(one, program)
-        if one.ca_path:
-            files[f'{_cache_registry.CA_DIR}/{one.id}/ca.crt'] = Content(f'{_owned_files.FIRST_LINE}\n{_authority(host.path(one.ca_path))}')
+        authorities = [path for path in (one.ca_path, program.store.bucket and program.store.bucket.ca_path) if path]
+        if authorities:
+            text = '\n'.join(_authority(host.path(path)) for path in dict.fromkeys(authorities))
+            files[f'{_cache_registry.CA_DIR}/{one.id}/ca.crt'] = Content(f'{_owned_files.FIRST_LINE}\n{text}')
     limits = {'store': STORAGE_DIR, 'limit': store_size, 'reserve': front.reserve, 'front': FRONT_DIR, 'full': FULL_FLAG}
     files[f'{CONFIG_DIR}/{EVICT_FILE}'] = Content(f'{_owned_files.FIRST_LINE}\n{json.dumps(limits)}\n')
     files[f'{CONFIG_DIR}/{FRONT_FILE}'] = _cache_front.config(settled, front)
@@ -159,6 +164,12 @@ def check_certificate(front: Front) -> None:
         reason = 'the key does not belong to the certificate' if reason == 'KEY_VALUES_MISMATCH' else reason
         words = f'certificate: {front.certificate} with the key {front.key} cannot be used: {reason}.'
         raise ConfigError(words, path=front.certificate, key='certificate') from exc
+
+
+def authorities(host: Host) -> str:
+    """The file of those that the host trusts, where Debian's kind has it or Fedora's."""
+    places = ('/etc/ssl/certs/ca-certificates.crt', '/etc/pki/tls/certs/ca-bundle.crt')
+    return next((path for path in places if os.path.exists(host.path(path))), places[0])
 
 
 def check_room(size: int, store_size: int, host: Host) -> None:
@@ -257,6 +268,12 @@ def port_taken(port: int, address: str = '127.0.0.1') -> bool:
                 raise ConfigError(f'address: {address} is none of this host; write one of its own, or 0.0.0.0 for all.', key='address') from exc
             return True
     return False
+
+
+def check_store(store: Store, deadline: float) -> list[str]:
+    """Ask for the bucket, where there is one. Raises ConfigError for one that cannot be used; returns a sentence where it could not be asked."""
+    told = _cache_store.check_bucket(store.bucket, deadline) if store.bucket else ''
+    return [told] if told else []
 
 
 def check_logins(upstreams: t.Sequence[Upstream], deadline: float) -> list[str]:

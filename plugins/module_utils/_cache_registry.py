@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import typing as t
 
-from ansible_collections.quickpull.registry.plugins.module_utils import _systemd, _yaml
+from ansible_collections.quickpull.registry.plugins.module_utils import _cache_store, _systemd, _yaml
 from ansible_collections.quickpull.registry.plugins.module_utils._cache_model import STORAGE_DIR, Program, Upstream
 from ansible_collections.quickpull.registry.plugins.module_utils._owned_files import FIRST_LINE, Content
 from ansible_collections.quickpull.registry.plugins.module_utils._probe_options import proxy_secrets
@@ -25,13 +25,13 @@ def config(upstream: Upstream, program: Program = Program()) -> Content:  # noqa
 
     Version 3 reads the same file (configuration/configuration.go: still ``version: 0.1``), and a time to live beside it.
 
-    No cache of descriptors is configured: it would still promise blobs that the eviction has taken away.
+    A cache of descriptors is configured with a bucket alone: of the host's own files it would promise those that the eviction has taken away.
     """
     tree = {
         'version': '0.1',
         'log': {'level': 'info', 'fields': {'upstream': upstream.name}},
         'storage': {
-            'filesystem': {'rootdirectory': f'{STORAGE_DIR}/{upstream.id}'},
+            **_cache_store.storage(program.store, f'{STORAGE_DIR}/{upstream.id}', upstream.id),
             'delete': {'enabled': True},
             'maintenance': {'uploadpurging': {'enabled': True, 'age': '24h', 'interval': '1h', 'dryrun': False}},
         },
@@ -43,6 +43,8 @@ def config(upstream: Upstream, program: Program = Program()) -> Content:  # noqa
         'proxy': {'remoteurl': upstream.url, **({'ttl': program.keep_for} if program.keep_for else {})},
         'health': {'storagedriver': {'enabled': True, 'interval': '10s', 'threshold': 3}},
     }
+    if program.store.redis:
+        tree['redis'] = _cache_store.redis_tree(program.store.redis, program.version, upstream.redis_db)
     return Content(f'{FIRST_LINE}\n{_yaml.dump(tree, indent=2)}\n')
 
 
@@ -53,10 +55,13 @@ def environment(upstream: Upstream, program: Program = Program()) -> Content:  #
     if upstream.username:
         variables['REGISTRY_PROXY_USERNAME'] = _value(upstream.username)
         variables['REGISTRY_PROXY_PASSWORD'] = _value(upstream.password)
+    variables.update((name, _value(text)) for name, text in _cache_store.secret_variables(program.store, program.version).items())
+    bucket = program.store.bucket
+    direct = ['localhost', '127.0.0.1', *([bucket.host] if bucket and bucket.host else [])]
     if upstream.proxy:
         proxy = upstream.proxy.replace("'", '%27')  # which is the same in a URL, and does not end the value
-        variables.update(dict.fromkeys(('HTTP_PROXY', 'HTTPS_PROXY'), proxy), NO_PROXY='localhost,127.0.0.1')
-    if upstream.ca_path:
+        variables.update(dict.fromkeys(('HTTP_PROXY', 'HTTPS_PROXY'), proxy), NO_PROXY=','.join(direct))
+    if upstream.ca_path or (bucket and bucket.ca_path):
         variables['SSL_CERT_DIR'] = f'{CA_DIR}/{upstream.id}:/etc/ssl/certs'
     lines = [f"{name}='{value}'" for name, value in variables.items()]
     return Content('\n'.join([FIRST_LINE, *lines]) + '\n', secret=True)

@@ -32,7 +32,8 @@ options:
       - Registries to be a cache of, each a name such as V(docker.io), or a dictionary. The first one is what Docker's C(registry-mirrors) get, so C(docker.io)
         belongs there where Docker is a client.
       - A dictionary has C(name), and C(url) where the registry is not found by its name, C(username) and C(password) of a login at it, C(proxy) on the way
-        there, C(ca_path) (a file on the host) of an authority, and C(port) of the instance on the loopback. That of its metrics is 100 higher.
+        there, C(ca_path) (a file on the host) of an authority, and C(port) of the instance on the loopback. That of its metrics is 100 higher. C(redis_db) is
+        the number of its database where there is O(redis).
       - With a login, whoever may pull from the cache gets all that the login may pull, private images as well. See O(clients).
       - Required with O(state=present).
     type: list
@@ -96,10 +97,40 @@ options:
         description: Its password.
         type: str
         required: true
+  s3:
+    description:
+      - An S3-compatible store in which the instances keep what they have, instead of below C(/var/lib/quickpull-cache). Caches that are told the same bucket
+        share it, so that what one of them pulled the others have.
+      - A dictionary with C(bucket), C(region) (V(us-east-1) if left out), C(endpoint) such as V(https://s3.lan:9000) (Amazon's own if left out), C(access_key)
+        and C(secret_key) (if left out, what the host's role in Amazon's cloud gives), C(prefix) (V(quickpull-cache) if left out), below which each upstream has
+        a directory of its own, and C(ca_path), a file on the host with the authority of the endpoint.
+      - The bucket is asked with these keys before anything is written, see O(verify_upstreams). O(store_size) says nothing of it. The registry takes away what
+        it has not been asked for in O(keep_for), as far as the caches that share it remember.
+    type: dict
+  redis:
+    description:
+      - A Redis in which the instances remember what is in O(s3), which spares them questions. A dictionary with C(address), such as V(redis.lan:6379), and
+        C(password).
+      - It does not tell upstreams apart, so each needs a C(redis_db) of its own, the same one on each cache that shares the bucket. Where rules of the bucket
+        take files away, Redis goes on to promise them, so use either.
+      - Only with O(s3).
+    type: dict
+  replicas:
+    description:
+      - URLs of other caches, such as V(http://10.0.0.6:5000), that the front asks in this order where an instance of its own does not answer, or only with an
+        error. They need the same upstreams, and the same O(clients) where there are any. A request goes on once at most, so that each may name the others, or
+        all of them name all.
+    type: list
+    elements: str
+    default: []
+  replicas_ca_path:
+    description: A file on the host with the authorities of the certificates of O(replicas). Left out, those that the host trusts.
+    type: path
   verify_upstreams:
     description:
       - Whether upstreams are asked before anything is written. A login that is refused is an error. So is an upstream that cannot be reached as it is
         described now while its instance runs, because the registry does not start without. A new one is a warning, and starts as soon as it can be.
+      - The bucket of O(s3) is asked as well. One that is not there, or does not let its keys in, is an error.
     type: bool
     default: true
   deadline:
@@ -242,6 +273,7 @@ from ansible_collections.quickpull.registry.plugins.module_utils import (
     _cache_model,
     _cache_plan,
     _cache_registry,
+    _cache_store,
     _io,
     _owned_files,
 )
@@ -268,6 +300,7 @@ def check(params: t.Mapping[str, t.Any], wanted: _cache_plan.Wanted, changed: t.
     fresh = [one for one in wanted.upstreams if one.unit in changed]
     return [
         *unseen,
+        *_cache_plan.check_store(wanted.program.store, params['deadline']),
         *_cache_plan.check_logins(wanted.upstreams, params['deadline']),
         *_cache_plan.check_reached(fresh, _cache_plan.instances(host), params['deadline']),
     ]
@@ -297,8 +330,9 @@ def run(module: AnsibleModule, host: _cache_plan.Host, state: State) -> dict[str
     present = params['state'] == 'present'
     upstreams: list[Upstream] = _cache_model.parse_upstreams(plain(params['upstreams'])) if present else []
     clients = None if params['clients'] is None else plain(params['clients'])
+    store = _cache_store.parse(plain(params['s3']), plain(params['redis'])) if present else _cache_store.ON_THE_HOST
     # With no_log the call is kept out of the system log. From here on only what is secret is cut out of the results.
-    module.no_log_values = _cache_registry.secrets_of(upstreams) | {one['password'] for one in clients or ()}
+    module.no_log_values = _cache_registry.secrets_of(upstreams) | _cache_store.secrets_of(store) | {one['password'] for one in clients or ()}
     with contextlib.nullcontext() if module.check_mode else _io.locked(state):
         record = _owned_files.load(state, _cache_plan.KIND)
         before, listened = _cache_plan.instances(host), _cache_plan.listens(host)
@@ -307,9 +341,10 @@ def run(module: AnsibleModule, host: _cache_plan.Host, state: State) -> dict[str
                 params['address'], params['port'], _cache_model.parse_size(params['size'], 'size'), params['fresh_for'],
                 params['certificate'] or '', params['key'] or '', reserve=_cache_model.parse_size(params['reserve'], 'reserve'),
                 metrics_from=tuple(params['metrics_from']),
+                replicas=_cache_model.parse_replicas(params['replicas'], params['replicas_ca_path'] or _cache_plan.authorities(host)),
             )  # fmt: skip
             store_size = _cache_model.parse_size(params['store_size'], 'store_size')
-            program = _cache_model.parse_program(params['registry_version'], params['keep_for'])
+            program = _cache_model.parse_program(params['registry_version'], params['keep_for'], store)
             wanted = _cache_plan.wanted(upstreams, front, clients, store_size, program, host)
             files, settled = wanted.files, wanted.upstreams
         else:
@@ -319,7 +354,7 @@ def run(module: AnsibleModule, host: _cache_plan.Host, state: State) -> dict[str
             raise ConfigError(' '.join(left.because for left in planned.left), path=planned.left[0].path)
         changed = {unit_of(change.path, host) for change in planned.changes}
         if present:
-            _cache_plan.check_room(front.size, store_size, host)
+            _cache_plan.check_room(front.size, 0 if store.bucket else store_size, host)
             for sentence in check(params, wanted, changed, host, module.check_mode):
                 module.warn(sentence)
         gone = not present and not planned.record
@@ -369,6 +404,10 @@ def main() -> None:
             'certificate': {'type': 'path'},
             'key': {'type': 'path', 'no_log': False},
             'clients': {'type': 'list', 'elements': 'dict', 'options': client, 'no_log': True},
+            's3': {'type': 'dict', 'no_log': True},
+            'redis': {'type': 'dict', 'no_log': True},
+            'replicas': {'type': 'list', 'elements': 'str', 'default': []},
+            'replicas_ca_path': {'type': 'path'},
             'verify_upstreams': {'type': 'bool', 'default': True},
             'deadline': {'type': 'float', 'default': 20},
             'registry_version': {'type': 'int', 'choices': [2, 3], 'default': 2},

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.quickpull.registry.plugins.module_utils import _cache_plan, _login_check
+from ansible_collections.quickpull.registry.plugins.module_utils import _cache_plan, _cache_store, _login_check
 from ansible_collections.quickpull.registry.plugins.module_utils._cache_model import Front
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._login_check import Verdict
@@ -21,7 +21,7 @@ from ansible_collections.quickpull.registry.tests.unit.plugins.fake_module impor
 DEFAULTS: dict[str, t.Any] = {
     'upstreams': ['docker.io', 'quay.io'], 'address': '0.0.0.0', 'port': 5000, 'size': '1m', 'store_size': '1m', 'reserve': '1g',
     'fresh_for': 300, 'metrics_from': [], 'certificate': None, 'key': None, 'clients': None,
-    'verify_upstreams': True, 'nginx_program': None,
+    'verify_upstreams': True, 'nginx_program': None, 's3': None, 'redis': None, 'replicas': [], 'replicas_ca_path': None,
     'registry_version': 2, 'keep_for': '', 'registry_program': None, 'container_engine': '', 'container_image': '',
     'deadline': 5.0, 'owner': 'pull_through_cache', 'state': 'present',
 }  # fmt: skip
@@ -148,6 +148,11 @@ def test_secrets_are_for_root_and_for_nobody_who_looks(place: Place) -> None:
     ({'certificate': '/a.crt'}, 'certificate and key go together'),
     ({'certificate': '/nope.crt', 'key': '/nope.key'}, 'cannot be used'),
     ({'upstreams': [{'name': 'docker.io', 'ca_path': '/nope.pem'}]}, 'ca_path: there is no file'),
+    ({'s3': {'bucket': 'images', 'endpoint': 'http://nowhere.lan', 'ca_path': '/nope.pem'}}, 'ca_path: there is no file'),
+    ({'s3': {'bucket': 'images'}, 'redis': {'address': 'redis.lan:6379'}}, 'docker.io and quay.io would both have the database 0 of Redis'),
+    ({'redis': {'address': 'redis.lan:6379'}}, 'redis: it goes together with s3'),
+    ({'replicas': ['10.0.0.6:5000']}, r'replicas\[0\]'),
+    ({'replicas': ['http://10.0.0.6:5000', 'http://10.0.0.7:5000/v2/']}, r'replicas\[1\]: http://10\.0\.0\.7:5000/v2/ has a path'),
 ])  # fmt: skip
 def test_a_mistake_leaves_the_files(place: Place, params: dict[str, t.Any], words: str) -> None:
     place.run()
@@ -282,3 +287,47 @@ def test_an_image_is_there_before_anything_is_written(place: Place) -> None:
     assert "OTEL_TRACES_EXPORTER='none'" in tree['etc/quickpull-cache/docker.io.env'][1]
     place.has_image = True
     assert not place.run(**wanted)['changed'] and place.asked[3:] == ['podman image']
+
+
+BUCKET = {'bucket': 'images', 'endpoint': 'http://s3.lan:9000', 'access_key': 'AKEXAMPLE', 'secret_key': 'S3CRET-key'}
+
+
+def test_a_bucket_is_asked_before_anything_is_written(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(bucket: _cache_store.Bucket, _deadline: float) -> str:
+        raise ConfigError(f's3: the bucket {bucket.url} is not there.')
+
+    monkeypatch.setattr(_cache_store, 'check_bucket', refuse)
+    with pytest.raises(ConfigError, match='the bucket http://s3.lan:9000/images is not there'):
+        place.run(s3=BUCKET)
+    assert not place.files.exists()
+    monkeypatch.setattr(_cache_store, 'check_bucket', lambda _bucket, _deadline: 'The bucket could not be asked.')
+    # What would not fit the disk need not: there is a bucket for it.
+    told = place.run(s3=BUCKET, store_size='9000t')
+    assert place.warnings == ['The bucket could not be asked.']
+    assert 'S3CRET' not in json.dumps(told)
+    assert all('S3CRET' not in text for name, (_mode, text) in place.tree().items() if not name.endswith('.env'))
+    assert not place.run(s3=BUCKET, store_size='9000t')['changed']
+    assert place.run(s3={**BUCKET, 'secret_key': 'S3CRET-new'}, store_size='9000t')['restart'] == [
+        'quickpull-cache@docker.io.service', 'quickpull-cache@quay.io.service',
+    ]  # fmt: skip
+
+
+def test_the_authorities_of_an_upstream_and_of_the_bucket_stand_in_one_file(place: Place) -> None:
+    pem = {name: ENCRYPTED_CERTIFICATE.replace('\n', f'\n{" " * number}', 1) for number, name in enumerate(('upstream.pem', 'bucket.pem'))}
+    for name, text in pem.items():
+        (place.root / name).write_text(text)
+    place.run(upstreams=[{'name': 'docker.io', 'ca_path': '/upstream.pem'}, 'quay.io'], s3={'bucket': 'images', 'ca_path': '/bucket.pem'})
+    tree = place.tree()
+    assert tree['etc/quickpull-cache/ca/docker.io/ca.crt'][1].count('BEGIN CERTIFICATE') == 2
+    assert tree['etc/quickpull-cache/ca/quay.io/ca.crt'][1].count('BEGIN CERTIFICATE') == 1
+
+
+def test_other_caches_are_asked_in_their_order(place: Place) -> None:
+    place.run()
+    told = place.run(replicas=['http://10.0.0.6:5000/', 'https://cache-2.lan', 'http://10.0.0.6:5000'], replicas_ca_path='/etc/ssl/team.pem')
+    text = place.tree()['etc/quickpull-cache/front.conf'][1]
+    assert told['reload'] == ['quickpull-cache-front.service'] and told['restart'] == []
+    assert 'upstream quickpull_replica_1 { server 10.0.0.6:5000; ' in text and 'upstream quickpull_replica_2 { server cache-2.lan:443; ' in text
+    assert 'quickpull_replica_3' not in text
+    assert 'proxy_ssl_trusted_certificate "/etc/ssl/team.pem";' in text and 'proxy_ssl_name "cache-2.lan";' in text
+    assert text.count('= @quickpull_replica_1;') == 3 and text.count('= @quickpull_replica_2;') == 1
