@@ -67,14 +67,16 @@ class Recipe:
 
 
 RECIPES = (
-    # It is also the host that becomes a pull-through cache.
+    # The first two are also the hosts that become pull-through caches.
     Recipe('bookworm', 'bookworm', HOST_PACKAGES + CONTAINERS_TOOLS + ('python3-docker', 'docker-registry', 'nginx')),
     # docker-cli is only recommended from trixie on. No SDK here: the collection has to do without it.
-    Recipe('trixie', 'trixie', HOST_PACKAGES + CONTAINERS_TOOLS + ('docker-cli',)),
+    Recipe('trixie', 'trixie', HOST_PACKAGES + CONTAINERS_TOOLS + ('docker-cli', 'docker-registry', 'nginx')),
     Recipe('forky', 'forky', HOST_PACKAGES + CONTAINERS_TOOLS + (
         'docker-cli', 'docker-buildx', 'buildah', 'python3-docker', 'golang-docker-credential-helpers', 'pass',
     )),
-    Recipe('services', 'bookworm', ('python3', 'docker-registry', 'squid', 'iptables', 'iproute2', 'ca-certificates', 'openssl', 'busybox-static'), host=False),
+    Recipe('services', 'bookworm', (
+        'python3', 'docker-registry', 'squid', 'redis-server', 'iptables', 'iproute2', 'ca-certificates', 'openssl', 'busybox-static',
+    ), host=False),
 )
 
 

@@ -18,6 +18,8 @@ REGISTRY_NAMES = ('registry-basic.lab', 'registry-token.lab', 'registry-open.lab
 WORKER_NAMES = ('docker.worker.lab', 'quay.worker.lab')      # test_worker.py, which runs it on the machine itself
 PROXY_PORT = 3128
 PROXY_LOGIN_PORT = 3129
+REDIS_PORT = 6379
+REDIS_PASSWORD = 'lab\'s redis: "word"'    # which a file of environment variables, and YAML, may take for something else
 
 
 @dataclass(frozen=True)
@@ -116,5 +118,5 @@ def names(services: str, nobody: str) -> dict[str, str]:
     """Every name of the lab and its address; ``no-name`` has none."""
     found = {mirror.host: services for mirror in (*MIRRORS, CDN) if mirror.name != 'no-name'}
     found['no-host.lab'] = nobody
-    found.update(dict.fromkeys((*HUB_NAMES, *OTHER_UPSTREAMS, *REGISTRY_NAMES, 'proxy.lab', 'realm.lab'), services))
+    found.update(dict.fromkeys((*HUB_NAMES, *OTHER_UPSTREAMS, *REGISTRY_NAMES, 'proxy.lab', 'realm.lab', 'redis.lab'), services))
     return found

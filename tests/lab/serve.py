@@ -19,7 +19,7 @@ import typing as t
 from pathlib import Path
 
 from lab import content, distribution, dns, misbehave, registries
-from lab.mirrors import CDN, HUB, MIRRORS, PROXY_LOGIN_PORT, PROXY_PORT, Mirror
+from lab.mirrors import CDN, HUB, MIRRORS, PROXY_LOGIN_PORT, PROXY_PORT, REDIS_PASSWORD, REDIS_PORT, Mirror
 from lab.server import Server
 
 STATE = Path('/lab/state')
@@ -54,6 +54,11 @@ def start_proxy(login: t.Mapping[str, str]) -> None:
     subprocess.Popen(['squid', '-N'])
 
 
+def start_redis() -> None:
+    """For caches that share a bucket; it forgets everything when the services end."""
+    subprocess.Popen(['redis-server', '--port', str(REDIS_PORT), '--bind', '0.0.0.0', '--save', '', '--requirepass', REDIS_PASSWORD, '--logfile', '/dev/null'])
+
+
 def start_server(row: Mirror, shared: misbehave.Shared) -> None:
     behaviour = getattr(misbehave, row.behaviour)(row, shared)
     certificate = (PKI / f'{row.certificate}.crt', PKI / f'{row.certificate}.key') if row.certificate else None
@@ -75,6 +80,7 @@ def main() -> None:
     threading.Thread(target=dns.serve, args=(order['names'],), daemon=True).start()
     drop_packets()
     start_proxy(order['proxy_login'])
+    start_redis()
     shared = misbehave.Shared(accounts={order['hub_login']['user']: order['hub_login']['password']})
     distribution.start(misbehave.BACKEND)
     known = content.fill(misbehave.BACKEND, datetime.datetime.now(datetime.timezone.utc), STATE / 'busybox.tar')
