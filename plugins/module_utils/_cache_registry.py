@@ -31,7 +31,7 @@ def config(upstream: Upstream, program: Program = Program()) -> Content:  # noqa
         'version': '0.1',
         'log': {'level': 'info', 'fields': {'upstream': upstream.name}},
         'storage': {
-            **_cache_store.storage(program.store, f'{STORAGE_DIR}/{upstream.id}', upstream.id),
+            **_cache_store.storage(program.store, program.version, f'{STORAGE_DIR}/{upstream.id}', upstream.id),
             'delete': {'enabled': True},
             'maintenance': {'uploadpurging': {'enabled': True, 'age': '24h', 'interval': '1h', 'dryrun': False}},
         },

@@ -138,7 +138,7 @@ def check_databases(store: Store, databases: t.Mapping[str, int]) -> None:
         owners[number] = name
 
 
-def storage(store: Store, directory: str, name: str) -> dict[str, t.Any]:
+def storage(store: Store, version: int, directory: str, name: str) -> dict[str, t.Any]:
     """The driver's part of ``storage``, and what goes with it.
 
     :param directory: on the host. ``name``: of the instance, below the prefix of a bucket.
@@ -146,9 +146,10 @@ def storage(store: Store, directory: str, name: str) -> dict[str, t.Any]:
     if not store.bucket:
         return {'filesystem': {'rootdirectory': directory}}
     bucket = store.bucket
-    driver = {'region': bucket.region, 'bucket': bucket.name, 'rootdirectory': f'/{bucket.prefix}/{name}'}
+    driver: dict[str, t.Any] = {'region': bucket.region, 'bucket': bucket.name, 'rootdirectory': f'/{bucket.prefix}/{name}'}
     if bucket.endpoint:
-        driver.update(regionendpoint=bucket.endpoint)
+        # Version 2 takes the bucket into the path of any endpoint, 3 into its name unless it is told not to.
+        driver.update(regionendpoint=bucket.endpoint, **({'forcepathstyle': True} if version >= 3 else {}))
     tree: dict[str, t.Any] = {'s3': driver, 'redirect': {'disable': True}}  # the front keeps what it hands on; of a redirect there would be nothing to keep
     return {**tree, 'cache': {'blobdescriptor': 'redis'}} if store.redis else tree
 

@@ -44,16 +44,17 @@ def test_without_any_it_is_kept_on_the_host() -> None:
     assert yaml.safe_load(_cache_registry.config(HUB).text)['storage']['filesystem'] == {'rootdirectory': '/var/lib/quickpull-cache/docker.io'}
 
 
-@pytest.mark.parametrize('version', [2, 3])
-def test_a_bucket(version: int) -> None:
+@pytest.mark.parametrize('version, more', [(2, {}), (3, {'forcepathstyle': True})])
+def test_a_bucket(version: int, more: dict[str, bool]) -> None:
     tree = yaml.safe_load(_cache_registry.config(HUB, program(version)).text)
     assert tree['storage']['s3'] == {
         'region': 'eu-central-1', 'bucket': 'images', 'rootdirectory': '/quickpull-cache/docker.io', 'regionendpoint': 'https://s3.lan:9000',
+        **more,
     }  # fmt: skip
     # A redirect to the bucket would leave the front with nothing to keep, and send clients where they may not be let in.
     assert tree['storage']['redirect'] == {'disable': True}
     assert 'filesystem' not in tree['storage'] and 'cache' not in tree['storage'] and 'redis' not in tree
-    assert 'regionendpoint' not in yaml.safe_load(_cache_registry.config(HUB, program(version, {'bucket': 'images'})).text)['storage']['s3']
+    assert not {'regionendpoint', 'forcepathstyle'} & set(yaml.safe_load(_cache_registry.config(HUB, program(version, {'bucket': 'images'})).text)['storage']['s3'])
 
 
 @pytest.mark.parametrize('version, tree, variable', [
@@ -119,7 +120,7 @@ def test_two_upstreams_do_not_share_a_database() -> None:
     store = Store(Bucket('images'), Redis('redis.lan:6379'))
     _cache_store.check_databases(store, {'docker.io': 0, 'quay.io': 1})
     _cache_store.check_databases(Store(Bucket('images')), {'docker.io': 0, 'quay.io': 0})
-    with pytest.raises(ConfigError, match='docker.io and quay.io would both have the database 0'):
+    with pytest.raises(ConfigError, match=r'docker\.io and quay\.io would both have the database 0'):
         _cache_store.check_databases(store, {'docker.io': 0, 'quay.io': 0})
     with pytest.raises(ConfigError, match='is no number of a database'):
         parse_upstreams([{'name': 'docker.io', 'redis_db': 'one'}])

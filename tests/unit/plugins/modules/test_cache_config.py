@@ -297,7 +297,7 @@ def test_a_bucket_is_asked_before_anything_is_written(place: Place, monkeypatch:
         raise ConfigError(f's3: the bucket {bucket.url} is not there.')
 
     monkeypatch.setattr(_cache_store, 'check_bucket', refuse)
-    with pytest.raises(ConfigError, match='the bucket http://s3.lan:9000/images is not there'):
+    with pytest.raises(ConfigError, match=r'the bucket http://s3\.lan:9000/images is not there'):
         place.run(s3=BUCKET)
     assert not place.files.exists()
     monkeypatch.setattr(_cache_store, 'check_bucket', lambda _bucket, _deadline: 'The bucket could not be asked.')
