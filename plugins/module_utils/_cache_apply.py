@@ -10,6 +10,7 @@ somebody renewed is taken.
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import json
 import os
@@ -43,6 +44,8 @@ UNIT_FILES = (INSTANCE_UNIT.format(''), FRONT_UNIT, EVICT_TIMER.replace('.timer'
 _PAUSE = 0.2
 # An instance that is not up by then is asked for the reason: without its upstream it ends, and systemd starts it again and again.
 _PATIENCE = 4.0
+# So long a process has to last before an answer on its port is taken for its own, where the unit is a new one.
+_SETTLED = 1.5
 _SAID = ('level=fatal', 'level=error', 'configuration error', 'panic', '[emerg]', '[error]', 'failed')
 
 
@@ -158,7 +161,8 @@ def _step(service: Service, host: Host, key: bytes, known: t.Mapping[str, str] |
     told, runs = dict(known or {}), facts.get('ActiveState') in ('active', 'reloading')
     if facts.get('UnitFileState') != 'enabled':
         return Step(service, RESTART, f'{service.unit} is not enabled.', files)
-    if not runs and not (facts.get('ActiveState') == 'activating' and told == {**files, 'waiting': 'yes'}):
+    # Between two trials a container is taken away, which is "deactivating".
+    if not runs and not (facts.get('ActiveState') in ('activating', 'deactivating') and told == {**files, 'waiting': 'yes'}):
         return Step(service, RESTART, f'{service.unit} does not run.', files)
     if told.get('start') != files['start']:
         return Step(service, RESTART, f'{service.unit} does not run by the files that are there.', files)
@@ -171,8 +175,14 @@ def _hash(key: bytes, paths: t.Iterable[str], host: Host, facts: str = '') -> st
     """Keyed, because some of the files hold secrets."""
     digest = hmac.new(key, facts.encode(), 'sha256')
     for path in paths:
-        digest.update(json.dumps([path, _io.read_text(host.path(path))]).encode())
+        data = _io.read_file(host.path(path)).data  # a certificate may have a comment in any encoding
+        digest.update(json.dumps([path, None if data is None else hashlib.sha256(data).hexdigest()]).encode())
     return digest.hexdigest()
+
+
+def _text(path: str, host: Host) -> str:
+    """Of a file that is not ours."""
+    return (_io.read_file(host.path(path)).data or b'').decode('utf-8', 'replace')
 
 
 def _load(state: State) -> dict[str, dict[str, str]]:
@@ -251,9 +261,23 @@ def _better_left(steps: t.Sequence[Step], host: Host, reach: Reach) -> dict[str,
     return found
 
 
+def _stop_rewritten(steps: t.Sequence[Step], host: Host) -> list[str]:
+    """Stop the instances whose unit is another now, while systemd still knows how the former one ends, and return them.
+
+    A container that is left over has the port, and would answer in the place of what is to be proved.
+    """
+    instances = [step.service.unit for step in steps if step.action == RESTART and step.service.upstream]
+    found = _systemd.show_many(instances, ('NeedDaemonReload',), runner=host.run) if instances else {}
+    rewritten = [unit for unit in instances if found.get(unit, {}).get('NeedDaemonReload') == 'yes']
+    if rewritten:
+        _systemd.systemctl('stop', *rewritten, timeout=90, runner=host.run)
+    return rewritten
+
+
 def _bring_up(steps: t.Sequence[Step], host: Host, timeout: float, reach: Reach, waiting: dict[str, str]) -> dict[str, str]:
     """Restart, reload, and look until all is well. Returns a sentence for each unit with which it is not; ``waiting`` is given one for each that has to."""
     before = {step.service.unit: _service_facts.start_id(host, step.service.unit) for step in steps}
+    rewritten = _stop_rewritten(steps, host)
     _systemd.systemctl('daemon-reload', timeout=90, runner=host.run)
     failures: dict[str, str] = {}
     for step in steps:
@@ -266,8 +290,15 @@ def _bring_up(steps: t.Sequence[Step], host: Host, timeout: float, reach: Reach,
             failures[unit] = f'systemctl did not {step.action} {unit}: {(told.stderr or told.stdout).strip()}'
     began, open_steps = reach.monotonic(), [step for step in steps if step.service.unit not in failures]
     asked: set[str] = set()
+    seen: dict[str, tuple[str | None, float]] = {}
     while open_steps:
         wrong = {step.service.unit: _wrong(step, host, before[step.service.unit], reach) for step in open_steps}
+        for unit in rewritten:
+            start = _service_facts.start_id(host, unit)
+            if seen.setdefault(unit, (start, reach.monotonic()))[0] != start:
+                seen[unit] = (start, reach.monotonic())
+            if unit in wrong and reach.monotonic() - seen[unit][1] < _SETTLED:
+                wrong[unit] = wrong[unit] or f'{unit} starts again and again.'
         open_steps = [step for step in open_steps if wrong[step.service.unit]]
         late = reach.monotonic() - began
         for step in list(open_steps):
@@ -299,9 +330,15 @@ def _wrong(step: Step, host: Host, before: str | None, reach: Reach) -> str:
         return f'{service.unit} does not answer at {service.url}' + (f' but with {told[0]}.' if told else '.')
     if service.answer not in told[1]:
         return f'{service.unit} still works by its old files.'
-    if service.certificate and reach.shown(service.url) != _http_local.first_certificate(_io.read_text(host.path(service.certificate)) or ''):
+    if service.certificate and reach.shown(service.url) != _http_local.first_certificate(_text(service.certificate, host)):
         return f'{service.unit} still shows another certificate than that in {service.certificate}.'
     return ''
+
+
+def _of_others(tried: t.Sequence[Step], host: Host) -> set[str]:
+    """Files of instances that nothing was tried with: one whose upstream was away at first has none among those that were proved, and runs by them since."""
+    units = {step.service.unit for step in tried}
+    return {host.path(path) for one in services(host) if one.upstream and one.unit not in units for path in one.start}
 
 
 def _roll_back(
@@ -314,8 +351,9 @@ def _roll_back(
         why = 'rollback: false' if not rollback else 'no files were proved before'
         raise ConfigError(f'{what} Nothing was put back ({why}).', key=next(iter(failures)))
     try:
+        kept = _of_others(tried, host)
         for path in _files(host, state):
-            if snapshot.file(path) is None:
+            if snapshot.file(path) is None and path not in kept:
                 _io.delete_file(path)
         paths = ', '.join(_snapshot.restore(snapshot))
     except ConfigError as exc:

@@ -65,7 +65,8 @@ _ACCEPT = ', '.join(
 
 def config(upstreams: t.Sequence[Upstream], front: Front) -> Content:
     """The whole configuration of an nginx of its own."""
-    names = '|'.join(re.escape(one.name) for one in upstreams)
+    # The longest first: of quay.io and quay.io.lan the shorter one would take the other's host names.
+    names = '|'.join(re.escape(name) for name in sorted((one.name for one in upstreams), key=len, reverse=True))
     repository = rf'^/v2/(?:(?:{names})/)?{_REPOSITORY}'
     manifest = (f'proxy_read_timeout {_MANIFEST_SECONDS}s;', f'proxy_cache_lock_timeout {_MANIFEST_SECONDS}s;', f'proxy_cache_lock_age {_MANIFEST_SECONDS}s;')
     further = (f'{_FAILED} @{_replica(0)};',) if front.replicas else ()
@@ -83,12 +84,14 @@ def config(upstreams: t.Sequence[Upstream], front: Front) -> Content:
         '  tcp_nopush on;',
         '  client_max_body_size 1;',
         '  access_log off;',
+        '  map_hash_bucket_size 512;',  # a name of 47 characters fits no more into what nginx has by itself
+        '  map_hash_max_size 8192;',
         *(f'  {kind}_temp_path {RUN_DIR}/{kind};' for kind in ('client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi')),
         f'  proxy_cache_path {FRONT_DIR}/blobs levels=1:2 keys_zone={_CACHE}:64m max_size={front.size} min_free={front.reserve} '
         'inactive=365d use_temp_path=off;',
         *_maps(upstreams, names),
         *(f'  upstream {_backend(one)} {{ server 127.0.0.1:{one.port}; keepalive 16; }}' for one in upstreams),
-        *(f'  upstream {_replica(number)} {{ server {one.place}; keepalive 4; }}' for number, one in enumerate(front.replicas)),
+        *(f'  upstream {_replica(number)} {{ {_servers(one)} keepalive 4; }}' for number, one in enumerate(front.replicas)),
         '  server {',
         f'    listen {_listen(front)};',
         *_tls(front),
@@ -116,6 +119,8 @@ def htpasswd(clients: t.Sequence[t.Mapping[str, str]], before: str = '') -> Cont
     :raises ConfigError: for a name that cannot stand in such a file.
     """
     for client in clients:
+        if not client['password']:
+            raise ConfigError(f'clients: {client["username"]} has no password; everybody could be it. Leave the client out, or give it one.', key='clients')
         if not _CLIENT.match(client['username']):
             raise ConfigError(f'clients: {client["username"]!r} cannot be the name of a client; use no colon, no space and no number sign.', key='clients')
     names = [client['username'] for client in clients]
@@ -177,7 +182,8 @@ def health_url_in(text: str) -> str:
 
 
 def _backend(upstream: Upstream) -> str:
-    return f'cache_{upstream.port}'  # of two names one could become the other's without their dots and dashes
+    """By this name what was served is found again. So it goes with the registry itself, and not with a port, which another one may have next."""
+    return f'cache_{hashlib.sha256(f"{upstream.name} {upstream.url}".encode()).hexdigest()[:16]}'
 
 
 def _maps(upstreams: t.Sequence[Upstream], names: str) -> list[str]:
@@ -258,6 +264,11 @@ def _watching(upstream: Upstream, front: Front) -> list[str]:
 
 def _replica(number: int) -> str:
     return f'quickpull_replica_{number + 1}'
+
+
+def _servers(replica: Replica) -> str:
+    places = replica.addresses or (replica.host,)
+    return ' '.join(f'server {f"[{one}]" if ":" in one else one}:{replica.port};' for one in places)
 
 
 def _replicas(front: Front) -> list[str]:

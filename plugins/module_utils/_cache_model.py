@@ -87,12 +87,13 @@ class Upstream:
 
 @dataclass(frozen=True)
 class Replica:
-    """Another cache, by the URL of its front. ``ca_path``: a file with the authorities of its certificate."""
+    """Another cache, by the URL of its front. ``ca_path``: a file with the authorities of its certificate. ``addresses``: of its name, as they are now."""
 
     scheme: str
     host: str
     port: int
     ca_path: str = ''
+    addresses: tuple[str, ...] = ()
 
     @property
     def place(self) -> str:
@@ -206,13 +207,19 @@ def _parse_upstream(raw: t.Any, key: str) -> Upstream:
     name = check_upstream(str(given.pop('name')))
     url = str(given.pop('url', SERVERS.get(name, f'https://{name}'))).rstrip('/')
     check_url(url, key=f'{key}.url')
+    if urlsplit(url).path:
+        raise ConfigError(f'{key}.url: {url} has a path, which the registry drops on its way to the upstream; leave it out.', key=key)
     if ('username' in given) != ('password' in given):
         raise ConfigError(f'{key}: username and password go together.', key=key)
     port, database = (_number(given.pop(one, 0)) for one in ('port', 'redis_db'))
     if database < 0:
         raise ConfigError(f'{key}.redis_db: {raw.get("redis_db")!r} is no number of a database, which are 0, 1, 2 and so on.', key=key)
-    if port and not 1 <= port <= 65535 - METRICS_OFFSET:
-        raise ConfigError(f'{key}.port: {raw.get("port")!r} is no port, or leaves no room for that of the metrics, which is {METRICS_OFFSET} higher.', key=key)
+    if port and not 1024 <= port <= 65535 - METRICS_OFFSET:
+        raise ConfigError(
+            f'{key}.port: {raw.get("port")!r} is no port of an instance; write one from 1024, which it may listen on without being root, to '
+            f'{65535 - METRICS_OFFSET}, since that of its metrics is {METRICS_OFFSET} higher.',
+            key=key,
+        )  # fmt: skip
     parse_proxies(given.get('proxy'), [])
     return Upstream(name, url, port=port, redis_db=database, **{name: str(value) for name, value in given.items()})
 
@@ -220,7 +227,7 @@ def _parse_upstream(raw: t.Any, key: str) -> Upstream:
 def _number(value: t.Any) -> int:
     """-1 for what is none."""
     try:
-        return int(value)
+        return -1 if isinstance(value, bool) else int(value)
     except (TypeError, ValueError):
         return -1
 

@@ -36,9 +36,11 @@ from ansible_collections.quickpull.registry.plugins.module_utils import (
 from ansible_collections.quickpull.registry.plugins.module_utils._auth_file import Secret
 from ansible_collections.quickpull.registry.plugins.module_utils._cache_model import (
     CONFIG_DIR,
+    EVICT_TIMER,
     FRONT_DIR,
     FRONT_UNIT,
     FULL_FLAG,
+    INSTANCE_UNIT,
     STORAGE_DIR,
     USER,
     Front,
@@ -61,13 +63,22 @@ EVICT_FILE = 'evict.json'
 _NGINX = ('/usr/sbin/nginx', '/usr/local/sbin/nginx', '/usr/bin/nginx')
 
 
+def _resolve(name: str) -> t.Sequence[str]:
+    return sorted({str(found[4][0]) for found in socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)})
+
+
 @dataclass(frozen=True)
 class Host:
-    """The ways in which this reaches the host. Tests put their own in their place. ``nginx_program``: empty to look where packages have it."""
+    """The ways in which this reaches the host. Tests put their own in their place.
+
+    :ivar nginx_program: empty to look where packages have it.
+    :ivar resolve: addresses of a name; raises OSError where there are none.
+    """
 
     root: str = '/'
     run: _systemd.Runner = _systemd.run
     nginx_program: str = ''
+    resolve: t.Callable[[str], t.Sequence[str]] = _resolve
 
     def path(self, path: str) -> str:
         return below(self.root, path)
@@ -97,10 +108,17 @@ def instances(host: Host) -> dict[str, int]:
     return found
 
 
+def running(host: Host) -> set[str]:
+    """The instances that run, by :attr:`Upstream.id`; one that waits for its upstream does not."""
+    units = {INSTANCE_UNIT.format(name): name for name in instances(host)}
+    found = _systemd.show_many(list(units), ('ActiveState',), runner=host.run) if units else {}
+    return {name for unit, name in units.items() if found.get(unit, {}).get('ActiveState') == 'active'}
+
+
 def enabled(host: Host) -> list[str]:
     """The units of a cache that systemd starts: those that somebody has to stop, also where a run died after their files went."""
-    links = glob.glob(host.path('/etc/systemd/system/*.wants/quickpull-cache*'))
-    return sorted({os.path.basename(link) for link in links})
+    names = (INSTANCE_UNIT.format('*'), FRONT_UNIT, EVICT_TIMER)
+    return sorted({os.path.basename(link) for name in names for link in glob.glob(host.path(f'/etc/systemd/system/*.wants/{name}'))})
 
 
 def wanted(
@@ -172,8 +190,25 @@ def authorities(host: Host) -> str:
     return next((path for path in places if os.path.exists(host.path(path))), places[0])
 
 
-def check_room(size: int, store_size: int, host: Host) -> None:
-    """Raises ConfigError where the front and the stores are to have more than their file systems are large."""
+def with_addresses(front: Front, host: Host, clients: t.Any = None) -> Front:
+    """The front with the addresses of its replicas: nginx would not start while a name of theirs is unknown, be it for lack of a name server.
+
+    :raises ConfigError: for a name that is unknown now, and where logins of ``clients`` would be sent on as everybody can read them.
+    """
+    found = []
+    for number, one in enumerate(front.replicas):
+        if front.certificate and clients and one.scheme != 'https':
+            words = f'replicas[{number}]: http://{one.place} would be sent the logins of the clients as everybody on the way can read them; write https.'
+            raise ConfigError(words, key='replicas')
+        try:
+            found.append(dataclasses.replace(one, addresses=tuple(host.resolve(one.host))))
+        except OSError as exc:
+            raise ConfigError(f'replicas[{number}]: {one.host} has no address here ({exc.strerror or exc}).', key='replicas') from exc
+    return dataclasses.replace(front, replicas=tuple(found))
+
+
+def check_room(size: int, store_size: int, reserve: int, host: Host) -> None:
+    """Raises ConfigError where the front and the stores are to have more than their file systems are large, what is left to others counted in."""
     wanted_of: dict[int, int] = {}
     places: dict[int, str] = {}
     for directory, bytes_there in ((FRONT_DIR, size), (STORAGE_DIR, store_size)):
@@ -186,10 +221,10 @@ def check_room(size: int, store_size: int, host: Host) -> None:
     for device, number in wanted_of.items():
         stat = os.statvfs(places[device])
         whole = stat.f_blocks * stat.f_frsize
-        if number > whole * 0.9:
+        if number > whole * 0.9 or number + reserve > whole:
             raise ConfigError(
-                f'size and store_size: {_human(number)} is more than 90 % of the file system of {places[device]}, which has {_human(whole)}; choose less, '
-                'or mount a larger one there.',
+                f'size and store_size: {_human(number)} is more than 90 % of the file system of {places[device]}, which has {_human(whole)}, or leaves less '
+                f'than the reserve of {_human(reserve)} there; choose less, or mount a larger one.',
                 key='size',
             )
 
@@ -261,6 +296,8 @@ def port_taken(port: int, address: str = '127.0.0.1') -> bool:
     family = socket.AF_INET6 if ':' in address else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as trial:
         trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            trial.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)  # as nginx does
         try:
             trial.bind((address, port))
         except OSError as exc:

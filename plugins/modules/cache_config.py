@@ -302,7 +302,7 @@ def check(params: t.Mapping[str, t.Any], wanted: _cache_plan.Wanted, changed: t.
         *unseen,
         *_cache_plan.check_store(wanted.program.store, params['deadline']),
         *_cache_plan.check_logins(wanted.upstreams, params['deadline']),
-        *_cache_plan.check_reached(fresh, _cache_plan.instances(host), params['deadline']),
+        *_cache_plan.check_reached(fresh, _cache_plan.running(host), params['deadline']),
     ]
 
 
@@ -332,7 +332,8 @@ def run(module: AnsibleModule, host: _cache_plan.Host, state: State) -> dict[str
     clients = None if params['clients'] is None else plain(params['clients'])
     store = _cache_store.parse(plain(params['s3']), plain(params['redis'])) if present else _cache_store.ON_THE_HOST
     # With no_log the call is kept out of the system log. From here on only what is secret is cut out of the results.
-    module.no_log_values = _cache_registry.secrets_of(upstreams) | _cache_store.secrets_of(store) | {one['password'] for one in clients or ()}
+    passwords = {one['password'] for one in clients or () if one['password']}
+    module.no_log_values = _cache_registry.secrets_of(upstreams) | _cache_store.secrets_of(store) | passwords
     with contextlib.nullcontext() if module.check_mode else _io.locked(state):
         record = _owned_files.load(state, _cache_plan.KIND)
         before, listened = _cache_plan.instances(host), _cache_plan.listens(host)
@@ -343,6 +344,7 @@ def run(module: AnsibleModule, host: _cache_plan.Host, state: State) -> dict[str
                 metrics_from=tuple(params['metrics_from']),
                 replicas=_cache_model.parse_replicas(params['replicas'], params['replicas_ca_path'] or _cache_plan.authorities(host)),
             )  # fmt: skip
+            front = _cache_plan.with_addresses(front, host, clients)
             store_size = _cache_model.parse_size(params['store_size'], 'store_size')
             program = _cache_model.parse_program(params['registry_version'], params['keep_for'], store)
             wanted = _cache_plan.wanted(upstreams, front, clients, store_size, program, host)
@@ -354,7 +356,7 @@ def run(module: AnsibleModule, host: _cache_plan.Host, state: State) -> dict[str
             raise ConfigError(' '.join(left.because for left in planned.left), path=planned.left[0].path)
         changed = {unit_of(change.path, host) for change in planned.changes}
         if present:
-            _cache_plan.check_room(front.size, 0 if store.bucket else store_size, host)
+            _cache_plan.check_room(front.size, 0 if store.bucket else store_size, front.reserve, host)
             for sentence in check(params, wanted, changed, host, module.check_mode):
                 module.warn(sentence)
         gone = not present and not planned.record

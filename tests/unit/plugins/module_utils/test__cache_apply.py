@@ -46,6 +46,9 @@ class Machine:
         self.away: set[str] = set()
         self.time = 0.0
         self.certificate = ''
+        self.between = 'activating'  # what a unit is that starts again and again
+        self.rewritten: set[str] = set()
+        self.flaps = False
         for unit in ('quickpull-cache@.service', FRONT, TIMER, 'quickpull-cache-evict.service'):
             self.put(f'etc/systemd/system/{unit}', f'# {unit}\n')
         self.write()
@@ -80,15 +83,18 @@ class Machine:
         verb, units = words[0], words[1:]
         if verb == 'show':
             return Result(0, '\n\n'.join(self.show(unit) for unit in command[command.index('--') + 1 :]))
-        self.calls += [(verb, unit) for unit in units]
+        self.calls += [(verb, unit) for unit in units] or [(verb, '')]
+        if verb == 'daemon-reload':
+            self.rewritten.clear()
         for unit in units:
             self.act(verb, unit)
         return Result(0)
 
     def show(self, unit: str) -> str:
         pid = self.pids.get(unit, 0)
-        active = 'active' if pid else 'activating' if self.read.get(unit) else 'inactive'
-        return f'Id={unit}\nActiveState={active}\nMainPID={pid}\nUnitFileState={"enabled" if unit in self.enabled else "disabled"}'
+        active = 'active' if pid else self.between if self.read.get(unit) else 'inactive'
+        reload = 'yes' if unit in self.rewritten else 'no'
+        return f'Id={unit}\nActiveState={active}\nMainPID={pid}\nUnitFileState={"enabled" if unit in self.enabled else "disabled"}\nNeedDaemonReload={reload}'
 
     def act(self, verb: str, unit: str) -> None:
         text = self.files_of(unit)
@@ -116,6 +122,8 @@ class Machine:
 
     def sleep(self, seconds: float) -> None:
         self.time += seconds
+        if self.flaps:
+            self.act('restart', HUB)
 
     def apply(self, **options: t.Any) -> _cache_apply.Outcome:
         self.calls.clear()
@@ -213,8 +221,23 @@ def test_an_instance_without_its_upstream_is_waited_for_by_systemd(machine: Mach
     assert not machine.apply().changed  # it still does not run, and is not started anew in each run
     machine.put('etc/quickpull-cache/quay.io.env', 'NO_PROXY=a\n')
     assert machine.apply().restarted == [QUAY]
+    machine.between = 'deactivating'  # a container's is, while its remains are taken away
+    assert not machine.apply().changed
     machine.away = set()
     machine.act('restart', QUAY)  # as systemd does
+    assert not machine.apply().changed
+
+
+def test_one_that_waited_keeps_the_files_that_it_runs_by_when_others_are_put_back(machine: Machine) -> None:
+    machine.away = {'quay.io'}
+    assert machine.apply().waiting
+    machine.away = set()
+    machine.act('restart', QUAY)
+    before = machine.files_of(QUAY)
+    machine.write(fresh_for=10, bad='front')
+    with pytest.raises(ConfigError, match='Put back as before'):
+        machine.apply()
+    assert machine.files_of(QUAY) == before and machine.pids[QUAY]
     assert not machine.apply().changed
 
 
@@ -337,3 +360,24 @@ def test_an_upstream_is_read_from_the_files_of_its_instance(monkeypatch: pytest.
     assert _cache_plan.unreachable(found) == 'Away.'
     assert _cache_plan.unreachable(found) == ''
     assert questions[0][0].insecure and questions[0][0].secret is None
+
+
+def test_a_unit_that_is_another_now_ends_as_the_former_one_and_has_to_last(machine: Machine) -> None:
+    machine.apply()
+    machine.put('etc/systemd/system/quickpull-cache@.service', '# a container\n')
+    machine.rewritten = {HUB, QUAY}
+    assert machine.apply().restarted == [HUB, QUAY]
+    assert machine.calls.index(('stop', HUB)) < machine.calls.index(('daemon-reload', '')) < machine.calls.index(('restart', HUB))
+    # What is left of the former one answers, while the new one starts again and again.
+    machine.put('etc/systemd/system/quickpull-cache@.service', '# another one\n')
+    machine.rewritten, machine.flaps = {HUB, QUAY}, True
+    with pytest.raises(ConfigError, match=rf'{HUB} starts again and again'):
+        machine.apply(rollback=False)
+
+
+def test_a_certificate_may_have_a_comment_in_any_encoding(machine: Machine) -> None:
+    front = Front('0.0.0.0', 5000, 1, certificate='/tls.crt', key='/tls.key')
+    machine.certificate = ssl.DER_cert_to_PEM_cert(b'one').strip()
+    (machine.root / 'tls.crt').write_bytes('subject=O=Müller\n'.encode('latin-1') + machine.certificate.encode())
+    machine.put('etc/quickpull-cache/front.conf', _cache_front.config([Upstream('docker.io', 'https://docker.io', port=5101)], front).text)
+    assert machine.apply().changed and not machine.apply().changed

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import re
 import typing as t
 
 import pytest
@@ -76,19 +78,47 @@ def test_a_hash_that_fits_is_kept(clients: list[dict[str, str]]) -> None:
     others = [{**one, 'password': one['password'] + 'x'} for one in clients]
     changed = _cache_front.htpasswd(others, first).text
     assert all(line not in first.splitlines() for line in changed.splitlines()[1:])
-    assert not any(len(one['password']) > 8 and one['password'] in first for one in clients)
+    assert not any(len(one['password']) > 8 and one['password'] in first.partition('\n')[2] for one in clients)  # below the comment
     broken: t.Any = '\n'.join(f'{one["username"]}:{{SSHA}}%%' for one in clients)
     assert len(_cache_front.htpasswd(clients, broken).text.splitlines()) == len(clients) + 1
 
 
+def backends(text: str) -> dict[str, str]:
+    """By port. What was served is found again by the name of a backend."""
+    return {port: name for name, port in re.findall(r'upstream (cache_\S+) { server 127\.0\.0\.1:([0-9]+);', text)}
+
+
+def test_what_was_served_of_a_registry_is_never_found_as_that_of_another() -> None:
+    """Ports are given out again, and a name may come to mean another registry."""
+    quay, ghcr = Upstream('quay.io', 'https://quay.io', port=5102), Upstream('ghcr.io', 'https://ghcr.io', port=5102)
+    before = backends(_cache_front.config([HUB, quay], FRONT).text)
+    after = backends(_cache_front.config([HUB, ghcr], FRONT).text)
+    assert before['5101'] == after['5101'] and before['5102'] != after['5102']
+    swapped = backends(_cache_front.config([dataclasses.replace(HUB, port=5102), dataclasses.replace(quay, port=5101)], FRONT).text)
+    assert (swapped['5101'], swapped['5102']) == (before['5102'], before['5101'])
+    moved = backends(_cache_front.config([HUB, dataclasses.replace(quay, url='https://quay.lan')], FRONT).text)
+    assert moved['5102'] != before['5102']
+
+
+def test_the_longer_of_two_names_is_tried_first() -> None:
+    text = _cache_front.config([Upstream('quay.io', 'https://a', port=1), Upstream('quay.io.lan', 'https://b', port=2)], FRONT).text
+    assert r'(?<quickpull_host_name>quay\.io\.lan|quay\.io)' in text
+
+
+def test_a_client_without_a_password_is_refused() -> None:
+    with pytest.raises(ConfigError, match='ci has no password'):
+        _cache_front.htpasswd([{'username': 'ci', 'password': ''}])
+
+
 def test_names_that_look_alike_are_two() -> None:
     text = _cache_front.config([Upstream('a-b.lan', 'https://a', port=5101), Upstream('a.b.lan', 'https://b', port=5102)], FRONT).text
-    assert text.count('upstream cache_5101 {') == text.count('upstream cache_5102 {') == 1
+    assert len(set(re.findall(r'upstream (cache_[0-9a-f]+) ', text))) == 2
 
 
 def test_a_port_in_a_name_is_known_as_go_writes_it_too() -> None:
     text = _cache_front.config([HUB, OWN], FRONT).text
-    assert '"registry.lan:5000" cache_5102;' in text and '"registry.lan%3A5000" cache_5102;' in text
+    backend = backends(text)['5102']
+    assert f'"registry.lan:5000" {backend};' in text and f'"registry.lan%3A5000" {backend};' in text
 
 
 @pytest.mark.parametrize('name', ['', 'a:b', 'a b', '#a', 'a\nroot'])

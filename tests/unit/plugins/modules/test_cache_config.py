@@ -57,6 +57,8 @@ class Place:
         self.root, self.files = root, root / 'etc/quickpull-cache'
         self.nginx = Result(0)
         self.front_runs = False
+        self.waiting: set[str] = set()
+        self.known = {'10.0.0.6': ['10.0.0.6'], 'cache-2.lan': ['10.0.0.7', 'fd00::7']}
         self.has_image = False
         self.asked: list[str] = []
         self.state = State(str(root / 'state'))
@@ -71,14 +73,22 @@ class Place:
         if command[0] in ('docker', 'podman'):
             self.asked.append(' '.join(command[:2]))
             return Result(0 if command[1] != 'image' or self.has_image else 1)
+        if command[0] == 'systemctl' and 'ActiveState' in ' '.join(command):
+            units = command[command.index('--') + 1 :]
+            return Result(0, '\n\n'.join(f'Id={unit}\nActiveState={"activating" if unit in self.waiting else "active"}' for unit in units))
         if command[0] == 'systemctl':
             return Result(0 if self.front_runs else 3)
         return self.nginx
 
+    def resolve(self, name: str) -> list[str]:
+        if name not in self.known:
+            raise OSError(-2, 'Name or service not known')
+        return self.known[name]
+
     def run(self, *, check: bool = False, **params: t.Any) -> dict[str, t.Any]:
         module = FakeModule(check, {**DEFAULTS, **params})
         try:
-            host = _cache_plan.Host(str(self.root), self.runner, module.params['nginx_program'] or '')
+            host = _cache_plan.Host(str(self.root), self.runner, module.params['nginx_program'] or '', self.resolve)
             return cache_config.run(t.cast(t.Any, module), host, self.state)
         finally:
             self.warnings = module.warnings
@@ -152,6 +162,12 @@ def test_secrets_are_for_root_and_for_nobody_who_looks(place: Place) -> None:
     ({'s3': {'bucket': 'images'}, 'redis': {'address': 'redis.lan:6379'}}, 'docker.io and quay.io would both have the database 0 of Redis'),
     ({'redis': {'address': 'redis.lan:6379'}}, 'redis: it goes together with s3'),
     ({'replicas': ['10.0.0.6:5000']}, r'replicas\[0\]'),
+    ({'replicas': ['http://nowhere.lan:5000']}, r'replicas\[0\]: nowhere\.lan has no address here \(Name or service not known\)'),
+    ({'upstreams': [{'name': 'hub.lan', 'url': 'https://harbor.lan/hub/'}]}, r'https://harbor\.lan/hub has a path, which the registry drops'),
+    ({'upstreams': [{'name': 'docker.io', 'port': 443}]}, '443 is no port of an instance; write one from 1024'),
+    ({'upstreams': [{'name': 'docker.io', 'port': True}]}, 'True is no port of an instance'),
+    ({'clients': [{'username': 'ci', 'password': ''}]}, 'ci has no password'),
+    ({'reserve': '9000t'}, 'or leaves less than the reserve of'),
     ({'replicas': ['http://10.0.0.6:5000', 'http://10.0.0.7:5000/v2/']}, r'replicas\[1\]: http://10\.0\.0\.7:5000/v2/ has a path'),
 ])  # fmt: skip
 def test_a_mistake_leaves_the_files(place: Place, params: dict[str, t.Any], words: str) -> None:
@@ -195,6 +211,9 @@ def test_an_upstream_that_would_keep_a_running_instance_from_starting_is_an_erro
     assert place.tree() == before
     assert place.run(upstreams=['docker.io', 'quay.io', 'ghcr.io'])['changed']
     assert place.warnings == ['The instance of ghcr.io starts as soon as its upstream can be reached. Nobody answers.']
+    place.waiting = {'quickpull-cache@quay.io.service'}  # for its upstream, so that there is nothing to lose
+    assert place.run(upstreams=['docker.io', {**wrong, 'proxy': 'http://elsewhere.lan:1'}, 'ghcr.io'])['changed']
+    place.waiting = set()
     assert place.run(upstreams=['docker.io', wrong, 'ghcr.io'], verify_upstreams=False)['changed']
 
 
@@ -241,6 +260,22 @@ def test_another_address_takes_a_restart_of_the_front(place: Place, monkeypatch:
     told = place.run(address='10.0.0.5')
     assert (told['restart'], told['reload']) == (['quickpull-cache-front.service'], [])
     assert place.run(address='10.0.0.5', fresh_for=10)['reload'] == ['quickpull-cache-front.service']
+
+
+def test_units_of_somebody_else_with_such_a_name_stay(place: Place) -> None:
+    wants = place.root / 'etc/systemd/system/timers.target.wants'
+    wants.mkdir(parents=True)
+    (wants / 'quickpull-cache-backup.timer').symlink_to('/nowhere')
+    place.run()
+    assert 'quickpull-cache-backup.timer' not in place.run(state='absent')['stop']
+
+
+def test_logins_are_not_sent_on_in_clear(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_cache_plan, 'check_certificate', lambda _front: None)
+    ask: dict[str, t.Any] = {'clients': [{'username': 'ci', 'password': 'S3CRET'}], 'replicas': ['http://10.0.0.6:5000']}
+    assert place.run(**ask)['changed']  # as the clients send them anyway
+    with pytest.raises(ConfigError, match=r'replicas\[0\]: http://10\.0\.0\.6:5000 would be sent the logins of the clients'):
+        place.run(certificate='/a.crt', key='/a.key', **ask)
 
 
 def test_what_others_keep_beside_the_files_stays(place: Place) -> None:
@@ -327,7 +362,7 @@ def test_other_caches_are_asked_in_their_order(place: Place) -> None:
     told = place.run(replicas=['http://10.0.0.6:5000/', 'https://cache-2.lan', 'http://10.0.0.6:5000'], replicas_ca_path='/etc/ssl/team.pem')
     text = place.tree()['etc/quickpull-cache/front.conf'][1]
     assert told['reload'] == ['quickpull-cache-front.service'] and told['restart'] == []
-    assert 'upstream quickpull_replica_1 { server 10.0.0.6:5000; ' in text and 'upstream quickpull_replica_2 { server cache-2.lan:443; ' in text
+    assert 'upstream quickpull_replica_1 { server 10.0.0.6:5000; ' in text and 'upstream quickpull_replica_2 { server 10.0.0.7:443; server [fd00::7]:443; ' in text
     assert 'quickpull_replica_3' not in text
     assert 'proxy_ssl_trusted_certificate "/etc/ssl/team.pem";' in text and 'proxy_ssl_name "cache-2.lan";' in text
     assert text.count('= @quickpull_replica_1;') == 3 and text.count('= @quickpull_replica_2;') == 1
