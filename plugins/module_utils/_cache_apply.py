@@ -277,28 +277,12 @@ def _stop_rewritten(steps: t.Sequence[Step], host: Host) -> list[str]:
 def _bring_up(steps: t.Sequence[Step], host: Host, timeout: float, reach: Reach, waiting: dict[str, str]) -> dict[str, str]:
     """Restart, reload, and look until all is well. Returns a sentence for each unit with which it is not; ``waiting`` is given one for each that has to."""
     before = {step.service.unit: _service_facts.start_id(host, step.service.unit) for step in steps}
-    rewritten = _stop_rewritten(steps, host)
-    _systemd.systemctl('daemon-reload', timeout=90, runner=host.run)
-    failures: dict[str, str] = {}
-    for step in steps:
-        unit = step.service.unit
-        if step.action == RESTART:
-            _systemd.systemctl('enable', unit, runner=host.run)
-            _systemd.systemctl('reset-failed', unit, runner=host.run)
-        told = _systemd.systemctl('--no-block', step.action, unit, runner=host.run)
-        if told.rc:
-            failures[unit] = f'systemctl did not {step.action} {unit}: {(told.stderr or told.stdout).strip()}'
+    lasting = _Lasting(_stop_rewritten(steps, host), host, reach)
+    failures = _order(steps, host)
     began, open_steps = reach.monotonic(), [step for step in steps if step.service.unit not in failures]
     asked: set[str] = set()
-    seen: dict[str, tuple[str | None, float]] = {}
     while open_steps:
-        wrong = {step.service.unit: _wrong(step, host, before[step.service.unit], reach) for step in open_steps}
-        for unit in rewritten:
-            start = _service_facts.start_id(host, unit)
-            if seen.setdefault(unit, (start, reach.monotonic()))[0] != start:
-                seen[unit] = (start, reach.monotonic())
-            if unit in wrong and reach.monotonic() - seen[unit][1] < _SETTLED:
-                wrong[unit] = wrong[unit] or f'{unit} starts again and again.'
+        wrong = {step.service.unit: _wrong(step, host, before[step.service.unit], reach) or lasting.wrong(step.service.unit) for step in open_steps}
         open_steps = [step for step in open_steps if wrong[step.service.unit]]
         late = reach.monotonic() - began
         for step in list(open_steps):
@@ -315,6 +299,38 @@ def _bring_up(steps: t.Sequence[Step], host: Host, timeout: float, reach: Reach,
         if open_steps:
             reach.sleep(_PAUSE)
     return failures
+
+
+def _order(steps: t.Sequence[Step], host: Host) -> dict[str, str]:
+    """Have systemd begin with all of it. Returns a sentence for each unit with which it does not."""
+    failures: dict[str, str] = {}
+    _systemd.systemctl('daemon-reload', timeout=90, runner=host.run)
+    for step in steps:
+        unit = step.service.unit
+        if step.action == RESTART:
+            _systemd.systemctl('enable', unit, runner=host.run)
+            _systemd.systemctl('reset-failed', unit, runner=host.run)
+        told = _systemd.systemctl('--no-block', step.action, unit, runner=host.run)
+        if told.rc:
+            failures[unit] = f'systemctl did not {step.action} {unit}: {(told.stderr or told.stdout).strip()}'
+    return failures
+
+
+class _Lasting:
+    """Whether processes last. While one starts again and again, it may be another that answers on its port."""
+
+    def __init__(self, units: t.Collection[str], host: Host, reach: Reach) -> None:
+        self.units, self.host, self.reach = units, host, reach
+        self.seen: dict[str, tuple[str | None, float]] = {}
+
+    def wrong(self, unit: str) -> str:
+        """A sentence until the process of one of the units is the same for a while; empty for other units."""
+        if unit not in self.units:
+            return ''
+        start, now = _service_facts.start_id(self.host, unit), self.reach.monotonic()
+        if self.seen.setdefault(unit, (start, now))[0] != start:
+            self.seen[unit] = (start, now)
+        return '' if now - self.seen[unit][1] >= _SETTLED else f'{unit} starts again and again.'
 
 
 def _wrong(step: Step, host: Host, before: str | None, reach: Reach) -> str:
