@@ -34,14 +34,17 @@ def have_image(engine: str, image: str, run: _systemd.Runner, check_mode: bool =
 
     :raises ConfigError: for an engine that is not on this host, or does not run, and for an image that cannot be had.
     """
-    told = run((engine, 'image', 'inspect', '--format', '{{.Id}}', image), 30.0)
+    program = f'/usr/bin/{engine}'  # which the units run, whatever is first on a path
+    told = run((program, 'image', 'inspect', '--format', '{{.Id}}', image), 30.0)
     if told.rc == 0:
         return ''
     if told.rc == _systemd.RC_ABSENT:
-        raise ConfigError(f'container_engine: there is no {engine} on this host.', key='container_engine')
+        raise ConfigError(f'container_engine: there is no {program} on this host.', key='container_engine')
+    if 'daemon running' in told.stderr:
+        raise ConfigError(f'container_engine: {program} does not reach its daemon; start it first: {_last_line(told)}', key='container_engine')
     if check_mode:
         return f'The image {image} is not on this host yet, and would be pulled.'
-    pulled = run((engine, 'pull', '--quiet', image), _PULL_SECONDS)
+    pulled = run((program, 'pull', '--quiet', image), _PULL_SECONDS)
     if pulled.rc != 0:
         raise ConfigError(f'container_image: {engine} cannot pull {image}: {_last_line(pulled)}', key='container_image')
     return ''

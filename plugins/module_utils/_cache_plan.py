@@ -313,8 +313,12 @@ def check_store(store: Store, deadline: float) -> list[str]:
     return [told] if told else []
 
 
-def check_logins(upstreams: t.Sequence[Upstream], deadline: float) -> list[str]:
-    """Ask each upstream about its login. Raises ConfigError for one that is refused; returns a sentence for each that could not be asked."""
+def check_logins(upstreams: t.Sequence[Upstream], version: int, deadline: float) -> list[str]:
+    """Ask each upstream about its login. Returns a sentence for each that could not be asked.
+
+    :param version: of the registry that would log in.
+    :raises ConfigError: for a login that is refused, and for one that this version has no way to give (distribution, issue 3153).
+    """
     told = []
     for one in upstreams:
         if not one.username:
@@ -322,6 +326,9 @@ def check_logins(upstreams: t.Sequence[Upstream], deadline: float) -> list[str]:
         verdict = _ask(one, Secret(one.username, one.password), deadline)
         if verdict.outcome == _login_check.REFUSED:
             raise ConfigError(f'upstreams: {one.name}: {verdict.reason}', key='upstreams')
+        if verdict.by_basic and version < 3:
+            words = f'upstreams: {one.name} takes a login by Basic alone, which the registry 2 never gives an upstream; run version 3, or leave the login out.'
+            raise ConfigError(words, key='upstreams')
         if verdict.outcome != _login_check.VERIFIED:
             told.append(f'The login at {one.name} was not verified: {verdict.reason}')
     return told

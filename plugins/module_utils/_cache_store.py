@@ -161,7 +161,7 @@ def redis_tree(redis: Redis, version: int, database: int) -> dict[str, t.Any]:
 
 def secret_variables(store: Store, version: int) -> dict[str, str]:
     """What the registry takes from its environment, each a plain text still."""
-    found = {}
+    found: dict[str, str] = {}
     if store.bucket and store.bucket.access_key:
         found.update(REGISTRY_STORAGE_S3_ACCESSKEY=store.bucket.access_key, REGISTRY_STORAGE_S3_SECRETKEY=store.bucket.secret_key)
     if store.redis and store.redis.password:

@@ -72,13 +72,17 @@ class RateLimit:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of a login. ``identity_token`` is what the registry gave in place of the password, ``way_out`` a sentence on what would help."""
+    """What became of a login. ``identity_token`` is what the registry gave in place of the password, ``way_out`` a sentence on what would help.
+
+    :ivar by_basic: the registry itself takes the login, and no token server of it.
+    """
 
     outcome: str
     reason: str
     identity_token: str = field(default='', repr=False)
     rate_limit: RateLimit | None = None
     way_out: str = ''
+    by_basic: bool = False
 
 
 @dataclass(frozen=True)
@@ -248,7 +252,7 @@ class _Visit:
         if self.secret.identity_token:
             raise _Said(REFUSED, f'{self.question.registry.name} takes user and password (Basic), and knows no identity tokens.')
         self._accepted(place, self._ask('GET', place, self._basic_header()))
-        return Verdict(VERIFIED, f'{self.question.registry.name} takes the login of {self.secret.username}.')
+        return Verdict(VERIFIED, f'{self.question.registry.name} takes the login of {self.secret.username}.', by_basic=True)
 
     def _accepted(self, place: str, answer: Response, detail: str = '') -> None:
         """Whether the registry takes a request with the login. Raises _Said when it does not, or does not say."""

@@ -301,7 +301,7 @@ def check(params: t.Mapping[str, t.Any], wanted: _cache_plan.Wanted, changed: t.
     return [
         *unseen,
         *_cache_plan.check_store(wanted.program.store, params['deadline']),
-        *_cache_plan.check_logins(wanted.upstreams, params['deadline']),
+        *_cache_plan.check_logins(wanted.upstreams, wanted.program.version, params['deadline']),
         *_cache_plan.check_reached(fresh, _cache_plan.running(host), params['deadline']),
     ]
 

@@ -205,7 +205,7 @@ def test_over_tls_the_other_has_to_be_who_it_says(lab: Lab, bucket: Bucket, cach
                  f'echo "{second.address} good-tls.lab" >>/etc/hosts')
     url = f'https://good-tls.lab:{PORT}'
     authority = '/usr/local/share/ca-certificates/quickpull-lab.crt'
-    both = {'certificate': '/root/good-tls.crt', 'key': '/root/good-tls.key', 'replicas': [url], 'replicas_ca_path': authority}
+    both: dict[str, t.Any] = {'certificate': '/root/good-tls.crt', 'key': '/root/good-tls.key', 'replicas': [url], 'replicas_ca_path': authority}
     login = 'Basic Y2k6bGFi'
     run_role(lab, bucket, clients=[{'username': 'ci', 'password': 'lab'}], **both).ok()
     first.run('systemctl stop quickpull-cache@docker.io')

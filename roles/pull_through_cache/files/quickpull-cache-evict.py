@@ -25,6 +25,9 @@ ENOUGH = 0.9
 # Seconds between two looks for links that lead nowhere, which takes a walk over all repositories.
 SWEEP_EVERY = 3600
 
+# Seconds without a byte after which a blob that is on its way is taken for one that broke off.
+BROKEN_AFTER = 3600
+
 HEX = re.compile(r'[0-9a-f]{64}\Z')
 
 
@@ -42,16 +45,34 @@ def blobs(store):
             yield max(info.st_atime, info.st_mtime), info.st_size, folder
 
 
+def uploads(store):
+    """Of each blob that is on its way, or that broke off there: when it was written last, its bytes, its directory."""
+    for instance in sorted(os.listdir(store)):
+        for folder, _folders, files in os.walk(os.path.join(store, instance, 'docker/registry/v2/repositories')):
+            if 'data' not in files or os.path.basename(os.path.dirname(folder)) != '_uploads':
+                continue
+            try:
+                info = os.stat(os.path.join(folder, 'data'))
+            except FileNotFoundError:
+                continue
+            yield info.st_mtime, info.st_size, folder
+
+
 def free(place):
     """Bytes that the file system of a directory has left."""
     stat = os.statvfs(place)
     return stat.f_bavail * stat.f_frsize
 
 
-def evict(store, limit, missing=0):
-    """Returns the bytes that are left, and how many blobs went. ``missing``: so many bytes have to go at least, as far as there are any."""
-    found = sorted(blobs(store))
-    total = sum(size for _used, size, _folder in found)
+def evict(store, limit, missing=0, now=None):
+    """Returns the bytes that are left, and how many blobs went. ``missing``: so many bytes have to go at least, as far as there are any.
+
+    Those that broke off on their way are the first to go; those that are on it count, and stay.
+    """
+    broken = (time.time() if now is None else now) - BROKEN_AFTER
+    on_their_way = sorted(uploads(store))
+    found = [one for one in on_their_way if one[0] < broken] + sorted(blobs(store))
+    total = sum(size for _used, size, _folder in found) + sum(size for written, size, _folder in on_their_way if written >= broken)
     wanted = total - missing
     if total > limit:
         wanted = min(wanted, limit * ENOUGH)

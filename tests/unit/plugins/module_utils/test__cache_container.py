@@ -51,8 +51,15 @@ def test_what_cannot_be_had_is_an_error_without_a_secret() -> None:
     with pytest.raises(ConfigError, match=r'docker cannot pull bad:2: Error: .*refuses') as told:
         _cache_container.have_image('docker', 'bad:2', Engine().run)
     assert 'S3CRET' not in str(told.value)
-    with pytest.raises(ConfigError, match='there is no podman on this host'):
+    with pytest.raises(ConfigError, match='there is no /usr/bin/podman on this host'):
         _cache_container.have_image('podman', 'bad:2', Engine(absent=True).run)
+
+
+def test_an_engine_that_does_not_run_is_no_image_that_is_missing() -> None:
+    said = Result(1, '', 'Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?\n')
+    for check_mode in (True, False):
+        with pytest.raises(ConfigError, match='/usr/bin/docker does not reach its daemon'):
+            _cache_container.have_image('docker', 'good:2', lambda _command, _timeout: said, check_mode)
 
 
 @pytest.mark.parametrize('stdout, version', [

@@ -49,6 +49,25 @@ def test_what_was_used_least_recently_goes_first(program: t.Any, tmp_path: Path,
     assert capsys.readouterr().out == '60 bytes of 100 are used; 1 blobs and 0 links were taken away.\n'
 
 
+def put_upload(store: Path, name: str, size: int, written: int) -> Path:
+    data = store / 'docker.io/docker/registry/v2/repositories/library/big/_uploads' / name / 'data'
+    data.parent.mkdir(parents=True)
+    data.write_bytes(b'x' * size)
+    os.utime(data, (written, written))
+    return data.parent
+
+
+def test_what_broke_off_on_its_way_goes_first_and_what_is_on_it_counts(program: t.Any, tmp_path: Path) -> None:
+    now = 100_000
+    old, new = put(tmp_path, 'docker.io', 'aa1', 40, now - 9), put(tmp_path, 'docker.io', 'bb1', 40, now - 8)
+    broken, going = put_upload(tmp_path, 'one', 30, now - 3601), put_upload(tmp_path, 'two', 30, now - 5)
+    assert program.evict(str(tmp_path), 140, now=now) == (140, 0)
+    assert program.evict(str(tmp_path), 130, now=now) == (110, 1)
+    assert not broken.exists() and going.exists() and old.exists()
+    assert program.evict(str(tmp_path), 100, now=now) == (70, 1)
+    assert not old.exists() and new.exists() and going.exists()
+
+
 @given(sizes=st.lists(st.integers(0, 40), max_size=6), limit=st.integers(0, 120))
 def test_the_limit_is_kept_and_no_more_is_taken_than_that_takes(program: t.Any, tmp_path_factory: pytest.TempPathFactory, sizes: list[int], limit: int) -> None:
     store = tmp_path_factory.mktemp('store')

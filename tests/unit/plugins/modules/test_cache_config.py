@@ -70,8 +70,8 @@ class Place:
     def runner(self, command: t.Sequence[str], _timeout: float) -> Result:
         if command[-1] == '--version':
             return Result(0, f'{command[0]} github.com/docker/distribution v2.8.2+ds1\n')
-        if command[0] in ('docker', 'podman'):
-            self.asked.append(' '.join(command[:2]))
+        if command[0] in ('/usr/bin/docker', '/usr/bin/podman'):
+            self.asked.append(' '.join(command[:2]).rpartition('/')[2])
             return Result(0 if command[1] != 'image' or self.has_image else 1)
         if command[0] == 'systemctl' and 'ActiveState' in ' '.join(command):
             units = command[command.index('--') + 1 :]
@@ -197,6 +197,14 @@ def test_a_login_that_is_refused_is_an_error_and_one_that_nobody_answers_a_warni
     verdict = Verdict(_login_check.UNREACHABLE, 'Nobody answers.')
     assert place.run(upstreams=[LOGIN])['changed']
     assert place.warnings == ['The login at docker.io was not verified: Nobody answers.']
+
+
+def test_a_login_that_this_version_of_the_registry_never_gives_is_an_error(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    verdict = Verdict(_login_check.VERIFIED, '', by_basic=True)
+    monkeypatch.setattr(_login_check, 'check', lambda _question, _settings: verdict)
+    with pytest.raises(ConfigError, match=r'docker\.io takes a login by Basic alone, which the registry 2 never gives'):
+        place.run(upstreams=[LOGIN])
+    assert place.run(upstreams=[LOGIN], registry_version=3)['changed']
 
 
 def test_an_upstream_that_would_keep_a_running_instance_from_starting_is_an_error(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
