@@ -84,7 +84,7 @@ class TokenServer:
 
 def test_basic(start: Start) -> None:
     server = start(lambda asked: Answer(200 if asked.header('Authorization') == BASIC else 401, b'{}', {'WWW-Authenticate': 'Basic realm="x"'}))
-    assert ask(server).outcome == VERIFIED
+    assert ask(server).outcome == VERIFIED and ask(server).by_basic
     refused = ask(server, Secret('acme', 'wrong\n'))
     assert refused.outcome == REFUSED
     assert 'acme' in refused.reason
