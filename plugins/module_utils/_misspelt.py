@@ -21,7 +21,7 @@ def misspelt(names: t.Iterable[str], known: t.Collection[str]) -> list[str]:
     :param names: of variables. ``known``: those of the role.
     """
     found = []
-    prefix = len(os.path.commonprefix(list(known)))
+    prefix = len(os.path.commonprefix(list(known)))  # noqa: RUF071 - these are no paths
     for name in sorted(set(names) - set(known)):
         near = min(known, key=lambda one: (distance(name, one), one), default='')
         if near and distance(name, near) <= (_SLIPS if min(len(name), len(near)) - prefix >= _LONG else 1):
