@@ -134,7 +134,8 @@ def test_what_one_of_them_pulled_the_other_has(lab: Lab, bucket: Bucket, caches:
     first, second = caches
     layer = layer_of(first, BIG)
     assert digest_of(first, f'/v2/{BIG}/blobs/{layer}') == layer
-    wait_for(lambda: [key for key in bucket.keys('quickpull-cache/docker.io/') if layer.partition(':')[2] in key and key.endswith('/data')])
+    # The link to a blob is the last that is written of it.
+    wait_for(lambda: bucket.keys(f'quickpull-cache/docker.io/docker/registry/v2/repositories/{BIG}/_layers/sha256/{layer.partition(":")[2]}/link'))
     since = lab.mark()
     assert digest_of(second, f'/v2/{BIG}/blobs/{layer}') == layer
     assert asked(lab, since, '/blobs/') == []
