@@ -240,11 +240,13 @@ def choose(
     :raises ConfigError: on a policy that makes no sense, and for a leak of logins under the policy ``fail``.
     """
     bounds = limits or Limits()
-    rooted = [raw for raw in listed if not place_of(_url(raw)).namespace]
+    headed = [raw for raw in listed if isinstance(raw, t.Mapping) and raw.get('headers')]
+    rooted = [raw for raw in listed if raw not in headed and not place_of(_url(raw)).namespace]
     fitting = [raw for raw in rooted if bounds.paths or not place_of(_url(raw)).path]
     guard = _leak_guard.sort_out(parse_mirrors(fitting), bounds.image_store, bounds.hub_logins, bounds.hub_login, bounds.leak_policy)
     usable = {normalise_url(mirror.url) for mirror in guard.kept}
-    unusable = [f'{_url(raw)}: is a project of its registry, which no Docker can use as a registry-mirror.' for raw in listed if raw not in rooted]
+    unusable = [f'{_url(raw)}: wants headers, such as a login of its own, which Docker sends no registry-mirror.' for raw in headed]
+    unusable += [f'{_url(raw)}: is a project of its registry, which no Docker can use as a registry-mirror.' for raw in listed if raw not in rooted + headed]
     unusable += [f'{_url(raw)}: has a path, which Docker takes since 25.0 only.' for raw in rooted if raw not in fitting]
     unusable += [f'{one.url}: {one.reason}' for one in guard.left_out]
     guarded = [one.url for one in guard.left_out]

@@ -339,12 +339,16 @@ def check_reached(upstreams: t.Sequence[Upstream], running: t.Collection[str], d
 
     :param running: instances, by :attr:`Upstream.id`, that would be restarted.
     :returns: a sentence for each new one that will have to wait.
-    :raises ConfigError: for one whose instance runs, and would not any more.
+    :raises ConfigError: for one whose instance runs, and would not any more, and for one whose name is unknown.
     """
     told = []
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
-        reasons = list(pool.map(lambda one: unreachable(one, deadline), upstreams))
-    for one, reason in zip(upstreams, reasons):
+        verdicts = list(pool.map(lambda one: _ask(one, None, deadline), upstreams))
+    for one, verdict in zip(upstreams, verdicts):
+        reason = _away(verdict)
+        if verdict.unknown and one.id not in running:
+            words = f'upstreams: {one.name} is no name of a registry that this host knows. {reason} Mend it, or go on with verify_upstreams: false.'
+            raise ConfigError(words, key='upstreams')
         if reason and one.id in running:
             raise ConfigError(
                 f'upstreams: {one.name} cannot be reached as it is described now, so its instance, which runs, would not start again. {reason} '
@@ -358,7 +362,10 @@ def check_reached(upstreams: t.Sequence[Upstream], running: t.Collection[str], d
 
 def unreachable(upstream: Upstream, deadline: float = 5.0) -> str:
     """Why an upstream cannot be reached, in a sentence; empty when it answers, whatever it says."""
-    verdict = _ask(upstream, None, deadline)
+    return _away(_ask(upstream, None, deadline))
+
+
+def _away(verdict: _login_check.Verdict) -> str:
     return verdict.reason if verdict.outcome == _login_check.UNREACHABLE else ''
 
 

@@ -75,6 +75,7 @@ class Verdict:
     """What became of a login. ``identity_token`` is what the registry gave in place of the password, ``way_out`` a sentence on what would help.
 
     :ivar by_basic: the registry itself takes the login, and no token server of it.
+    :ivar unknown: there is no such name.
     """
 
     outcome: str
@@ -83,6 +84,7 @@ class Verdict:
     rate_limit: RateLimit | None = None
     way_out: str = ''
     by_basic: bool = False
+    unknown: bool = False
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,8 @@ def check(question: Question, settings: Settings) -> Verdict:
         except _Said as said:
             return said.verdict
         except FetchError as exc:
-            verdict = Verdict(UNREACHABLE, f'{base} could not be asked: {exc}.', way_out=_way_out(exc, question.registry.host, visit.client.is_origin(exc.url)))
+            way_out = _way_out(exc, question.registry.host, visit.client.is_origin(exc.url))
+            verdict = Verdict(UNREACHABLE, f'{base} could not be asked: {exc}.', way_out=way_out, unknown=exc.kind == 'resolve')
             if exc.kind not in ('tls', 'connect', 'protocol'):
                 break
         finally:

@@ -126,8 +126,11 @@ def judge_ping(answer: Response) -> tuple[Stop | None, Stop | None]:
         known = answer.header('Docker-Distribution-Api-Version') or not answer.body.strip() or answer.body.strip()[:1] in (b'{', b'[', b'"', b't')
         return None, None if known else Stop('not_a_registry', 'ping', 'What answers /v2/ is no registry.')
     if status == 401:
-        has_challenge = bool(parse_challenges(answer.headers.get_all('WWW-Authenticate') or []))
-        return None, None if has_challenge else Stop('auth_failed', 'ping', 'The mirror answers 401 to /v2/ without saying how to log in.')
+        schemes = {challenge.scheme for challenge in parse_challenges(answer.headers.get_all('WWW-Authenticate') or [])}
+        if not schemes:
+            return None, Stop('auth_failed', 'ping', 'The mirror answers 401 to /v2/ without saying how to log in.')
+        # A token is given to anonymous clients as well; user and password are nothing that a probe could make up.
+        return None, None if 'bearer' in schemes else Stop('auth_failed', 'ping', 'The mirror asks for a login with user and password, and was given none.')
     if status == 403:
         return None, Stop('denied', 'ping', 'The mirror answers 403 to /v2/.')
     return None, Stop('not_a_registry', 'ping', f'The mirror answers {status} to /v2/, which a registry does not.')

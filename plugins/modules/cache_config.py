@@ -129,7 +129,8 @@ options:
   verify_upstreams:
     description:
       - Whether upstreams are asked before anything is written. A login that is refused is an error. So is an upstream that cannot be reached as it is
-        described now while its instance runs, because the registry does not start without. A new one is a warning, and starts as soon as it can be.
+        described now while its instance runs, because the registry does not start without. A new one is a warning, and starts as soon as it can be; one whose
+        name is unknown is an error all the same.
       - The bucket of O(s3) is asked as well. One that is not there, or does not let its keys in, is an error.
     type: bool
     default: true

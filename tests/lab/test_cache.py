@@ -320,6 +320,19 @@ def test_each_form_of_asking_finds_its_registry(lab: Lab, cache: Host) -> None:
         assert {line['host'] for line in lab.access_log('hub', since) if '/manifests/' in line['path']} == {'quay.io'}, path
 
 
+@pytest.mark.usefixtures('plain')
+def test_what_one_registry_served_is_not_found_under_the_name_of_another(lab: Lab, cache: Host) -> None:
+    """Though it gets the port that the former one had: here the images of quay.io, and those of two years ago."""
+    forget(cache)
+    quay = fetch(cache, '/v2/quay.io/library/busybox/manifests/latest', f'{INDEX}, {MANIFEST}')
+    run_role(lab, upstreams=['docker.io']).ok()
+    run_role(lab, upstreams=['docker.io', {'name': 'stale.lab:8237', 'url': lab.mirror('stale').url}]).ok()
+    assert '"addr": "127.0.0.1:5102"' in cache.get('/etc/quickpull-cache/stale.lab_8237.yml')
+    wait(cache)
+    assert fetch(cache, '/v2/stale.lab:8237/library/busybox/manifests/latest', f'{INDEX}, {MANIFEST}') != quay
+    run_role(lab, upstreams=['docker.io']).ok()  # so that the port is free again
+
+
 def test_a_range_of_a_blob_is_that_range_cold_or_not(lab: Lab, cache: Host) -> None:
     """As clients ask that resume, or that fetch a layer in pieces at the same time."""
     forget(cache)
@@ -459,7 +472,7 @@ def test_a_mistake_leaves_the_service_as_it_was(lab: Lab, cache: Host) -> None:
         ({'certificate': '/root/a.crt', 'key': '/root/b.key'}, 'cannot be used'),
         ({'upstreams': [login, 'quay.io']}, 'refuses the login of acme'),
         ({'upstreams': ['docker.io', 'docker.io']}, 'named twice'),
-        ({'upstreams': [{'name': 'docker.io', 'port': 22}]}, 'taken by another program'),
+        ({'upstreams': [{'name': 'docker.io', 'port': 5202}]}, 'taken by another program'),  # by the metrics of the other instance
         ({'upstreams': [{'name': 'docker.io', 'proxy': 'http://127.0.0.1:9'}, 'quay.io']}, 'cannot be reached as it is described now'),
     )
     tasks = [{'quickpull.registry.cache_config': {**PLAIN, **variables}, 'ignore_errors': True} for variables, _words in mistakes]

@@ -488,6 +488,15 @@ def test_where_only_strangers_serve_the_ways_out_are_told() -> None:
     assert any('Three ways out' in reason for reason in found['reasons'])
 
 
+def test_docker_is_given_no_mirror_that_wants_headers() -> None:
+    headed: dict[str, t.Any] = {'url': 'https://worker.example', 'headers': {'Authorization': 'Basic x'}}
+    for results in (None, [serves(headed['url'], 1), serves(CACHE, 60)]):
+        found = _access.choose([headed, CACHE], results)
+        assert [one['url'] for one in found['mirrors']] == [CACHE] and found['alive']
+        assert found['unusable'] == ['https://worker.example: wants headers, such as a login of its own, which Docker sends no registry-mirror.']
+        assert not _access.choose([headed], results and results[:1])['alive']
+
+
 def test_what_podman_cannot_use_takes_no_place_of_what_serves() -> None:
     """Those with a path or headers are handed on behind, for the module to say why they are left out."""
     below = 'https://fast.example/hub'

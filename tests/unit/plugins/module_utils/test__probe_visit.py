@@ -117,6 +117,15 @@ def test_depth(start: Start, depth: str, last: str) -> None:
     assert found.throughput is None
 
 
+def test_a_mirror_that_wants_user_and_password_is_not_well_where_no_image_is_asked_for(start: Start) -> None:
+    for challenge, state in (('Basic realm="x"', 'auth_failed'), ('Bearer realm="https://a.lan/token"', 'ok'), ('', 'auth_failed')):
+        server = start(except_for(('', Answer(401, b'{}', {'WWW-Authenticate': challenge} if challenge else {}))))
+        assert visit(server.url, dataclasses.replace(SETTINGS, depth='ping')).state == state, challenge
+    # One that asks at /v2/ alone serves all the same.
+    server = start(except_for((r'/v2/$', Answer(401, b'{}', {'WWW-Authenticate': 'Basic realm="x"'}))))
+    assert visit(server.url, SETTINGS).state == 'ok'
+
+
 def wrong(asked: Asked, content: Content) -> Answer:
     """Other bytes, as many, under the same headers."""
     good = content.serve(asked)

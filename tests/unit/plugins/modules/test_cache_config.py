@@ -199,6 +199,14 @@ def test_a_login_that_is_refused_is_an_error_and_one_that_nobody_answers_a_warni
     assert place.warnings == ['The login at docker.io was not verified: Nobody answers.']
 
 
+def test_a_new_upstream_whose_name_is_unknown_is_an_error(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    verdict = Verdict(_login_check.UNREACHABLE, 'The name does not resolve.', unknown=True)
+    monkeypatch.setattr(_login_check, 'check', lambda _question, _settings: verdict)
+    with pytest.raises(ConfigError, match=r'qay\.io is no name of a registry that this host knows\. The name does not resolve\. Mend it'):
+        place.run(upstreams=['qay.io'])
+    assert place.run(upstreams=['qay.io'], verify_upstreams=False)['changed']
+
+
 def test_a_login_that_this_version_of_the_registry_never_gives_is_an_error(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     verdict = Verdict(_login_check.VERIFIED, '', by_basic=True)
     monkeypatch.setattr(_login_check, 'check', lambda _question, _settings: verdict)
