@@ -13,7 +13,8 @@ from worker import runtime
 from worker.internet import Hub, Images, Internet
 
 SETTINGS: dict[str, t.Any] = {
-    'hosts': {'docker.example.com': 'docker.io', 'quay.example.com': 'quay.io', 'k8s.example.com': 'registry.k8s.io'},
+    'hosts': {'docker.example.com': 'docker.io', 'quay.example.com': 'quay.io', 'k8s.example.com': 'registry.k8s.io',
+              'bad.example.com': 'bad.example'},
     'upstreams': {
         'docker.io': {'url': 'https://registry-1.docker.io'},
         'quay.io': {'url': 'https://quay.io'},

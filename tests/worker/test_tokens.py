@@ -106,11 +106,16 @@ def test_a_token_of_another_upstream_by_the_name_that_was_pulled(passing: Worker
     before = internet.hosts['quay.io']
     internet.hosts['quay.io'] = quay
     try:
-        held = token(passing, 'repository:quay.io/team/app:pull')
+        login = basic('acme', 'hub-secret')  # which Docker has for the host's name, so for the Hub
+        held = token(passing, 'repository:quay.io/team/app:pull', login=login)
         assert held == 'Bearer of-quay'
+        assert {one.headers.get('Authorization') for one in internet.asked('quay.io')} == {None}
         assert passing.ask(f'/v2/quay.io/team/app/{LATEST}', Authorization=held).status == 200
         assert 'realm="http://a/-/token/quay.io"' in passing.ask(f'/v2/quay.io/team/app/{LATEST}', host='a').header('WWW-Authenticate')
         assert internet.asked('docker') == []
+        internet.seen.clear()
+        assert token(passing, 'repository:team/app:pull', path='/-/token/quay.io', login=login) == held
+        assert {one.headers.get('Authorization') for one in internet.asked('quay.io')} == {None}
         assert 'repository%3Ateam%2Fapp%3Apull' in str(internet.asked('quay.io', '/v2/auth')[0])
     finally:
         internet.hosts['quay.io'] = before
@@ -161,7 +166,7 @@ def test_the_allowed_repositories_are_those_of_tokens_too(start: Start, internet
 ])  # fmt: skip
 def test_challenges_of_all_kinds(passing: Worker, internet: Internet, challenge: str, realm: str | None, why: str) -> None:
     internet.hosts['bad.example'] = lambda request, path: request.error(401, 'UNAUTHORIZED', {'WWW-Authenticate': challenge})
-    answer = passing.ask('/-/token/bad.example', Authorization=basic('acme', 'hub-secret'))
+    answer = passing.ask('/-/token/bad.example', host='bad.example.com', Authorization=basic('acme', 'hub-secret'))
     if realm is None:
         assert answer.status == 502 and why in answer.body.decode() and internet.asked('auth') == []
     else:
@@ -175,7 +180,7 @@ def test_a_token_server_that_redirects_gets_no_login_carried_on(passing: Worker,
         else:
             request.error(401, 'UNAUTHORIZED', {'WWW-Authenticate': 'Bearer realm="https://bad.example/token"'})
     internet.hosts['bad.example'] = server
-    assert passing.ask('/-/token/bad.example', Authorization=basic('acme', 'hub-secret')).status == 502
+    assert passing.ask('/-/token/bad.example', host='bad.example.com', Authorization=basic('acme', 'hub-secret')).status == 502
     assert internet.asked('auth.docker.io') == []
 
 
@@ -188,7 +193,15 @@ def test_a_basic_challenge_of_an_upstream_and_the_login_for_it(passing: Worker, 
     internet.hosts['bad.example'] = wants_basic
     answer = passing.ask(f'/v2/bad.example/x/{LATEST}')
     assert (answer.status, answer.header('WWW-Authenticate')) == (401, 'Basic realm="Registry"')
-    assert passing.ask(f'/v2/bad.example/x/{LATEST}', Authorization=basic('u', 'p')).status == 200
+    assert passing.ask(f'/v2/x/{LATEST}', host='bad.example.com', Authorization=basic('u', 'p')).status == 200
+
+
+@pytest.mark.parametrize('path', ['/v2/bad.example/', '/v2/?ns=bad.example', f'/v2/bad.example/x/{LATEST}', f'/v2/x/{LATEST}?ns=bad.example'])
+def test_a_login_goes_to_the_upstream_of_the_hosts_name_alone(passing: Worker, internet: Internet, path: str) -> None:
+    internet.hosts['bad.example'] = lambda request, path: request.error(401, 'UNAUTHORIZED', {'WWW-Authenticate': 'Basic realm="Registry"'})
+    for host in ('docker.example.com', 'name.account.workers.dev'):
+        assert passing.ask(path, host=host, Authorization=basic('acme', 'hub-secret')).status == 401
+    assert [one.headers.get('Authorization') for one in internet.asked('bad.example')] == [None, None]
 
 
 # --- fetched by the Worker ----------------------------------------------------------------------------------------

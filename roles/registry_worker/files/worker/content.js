@@ -6,7 +6,7 @@
 
 import { digest as hash } from './clients.js';
 import { COMMON, KEPT_OF_ERRORS, passOn, problem } from './errors.js';
-import { DIGEST } from './routes.js';
+import { DIGEST, ofHost } from './routes.js';
 import { allowed } from './settings.js';
 import { challenged, known, obtain } from './tokens.js';
 import { ask, brought, plain } from './upstream.js';
@@ -43,13 +43,13 @@ export async function content(request, url, asked, given, context) {
   const key = store && (await keyOf(url, asked, given));
   const cached = store && key && (await cachedOf(store, key, range));
   if (cached) {
-    const refused = given.ownTokens ? undefined : await mayNot(request, url, asked);
+    const refused = given.ownTokens ? undefined : await mayNot(request, url, asked, given);
     if (refused) {
       await cached.body?.cancel();
     }
     return refused ?? finish(request, asked, cached, 'HIT');
   }
-  const headers = given.ownTokens ? plain(request) : brought(request);
+  const headers = given.ownTokens ? plain(request) : brought(request, asked.upstream === ofHost(url, given));
   copy(request.headers, headers, ['Accept', ...(byDigest ? [] : ['If-None-Match'])]);
   if (range) {
     headers.set('Range', range);
@@ -105,10 +105,11 @@ async function keyOf(url, asked, given) {
  * @param {Request} request
  * @param {URL} url
  * @param {Asked} asked
+ * @param {Settings} given
  * @returns {Promise<Response | undefined>} the refusal
  */
-async function mayNot(request, url, asked) {
-  const headers = brought(request);
+async function mayNot(request, url, asked, given) {
+  const headers = brought(request, asked.upstream === ofHost(url, given));
   copy(request.headers, headers, ['Accept']);
   const told = await ask(asked.upstream, pathOf(asked, url), { method: 'HEAD', headers, follow: false });
   await told.answer.body?.cancel();

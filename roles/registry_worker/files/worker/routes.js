@@ -114,10 +114,19 @@ function named(name, given) {
 /**
  * @param {URL} url
  * @param {Settings} given
+ * @returns {Upstream | undefined} the one whose login a client has that logs in to the name it asks by
+ */
+export function ofHost(url, given) {
+  return given.hosts.get(url.host) ?? given.hosts.get(url.hostname) ?? given.fallback;
+}
+
+/**
+ * @param {URL} url
+ * @param {Settings} given
  * @returns {Upstream}
  */
 export function hostUpstream(url, given) {
-  const upstream = given.hosts.get(url.host) ?? given.hosts.get(url.hostname) ?? given.fallback;
+  const upstream = ofHost(url, given);
   if (!upstream) {
     throw problem(404, 'NAME_UNKNOWN', 'This mirror serves no registry under the name that it was asked by.');
   }

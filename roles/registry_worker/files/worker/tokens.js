@@ -6,7 +6,7 @@
 
 import { basic } from './clients.js';
 import { COMMON, KEPT_OF_ERRORS, passOn, problem, read } from './errors.js';
-import { TOKEN_PATH, complete, split } from './routes.js';
+import { TOKEN_PATH, complete, ofHost, split } from './routes.js';
 import { allowed } from './settings.js';
 import { ask, patiently, trusted } from './upstream.js';
 
@@ -96,7 +96,8 @@ export async function tokenEndpoint(request, url, pinged, given) {
   if (!bearer) {
     return handed(NO_TOKEN, NO_TOKEN, LIFETIME);
   }
-  const login = basic(request.headers.get('Authorization'));
+  // Docker sends the login that it has for the host's name with whatever it pulls by that name.
+  const login = upstream === ofHost(url, given) ? basic(request.headers.get('Authorization')) : undefined;
   const answer = await fetchToken(upstream, bearer, repositories.map(scopeOf), login);
   if (!answer.ok) {
     return passOn(answer, 'NAME_UNKNOWN');
