@@ -26,6 +26,8 @@ SETTINGS: dict[str, t.Any] = {
     'default': 'docker.io',
 }
 
+HOST = 'name.account.workers.dev'
+
 
 class Start(t.Protocol):
     def __call__(self, changed: t.Mapping[str, t.Any] | None = None, **secrets: t.Any) -> runtime.Worker:
@@ -60,7 +62,9 @@ def start(internet: Internet) -> t.Iterator[Start]:
     with contextlib.ExitStack() as stack:
 
         def one(changed: t.Mapping[str, t.Any] | None = None, **secrets: t.Any) -> runtime.Worker:
-            return stack.enter_context(runtime.running({**SETTINGS, **(changed or {})}, internet=internet.address, **secrets))
+            found = stack.enter_context(runtime.running({**SETTINGS, **(changed or {})}, internet=internet.address, **secrets))
+            found.host = HOST
+            return found
 
         yield one
 

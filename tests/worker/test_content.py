@@ -29,7 +29,7 @@ ACME = {'docker.io': {'username': 'acme', 'password': 'hub-secret'}}
 @pytest.fixture
 def fresh(own: Worker) -> Worker:
     """As ``own``, asked by a name under which nothing is cached: quicker than another workerd."""
-    return dataclasses.replace(own, host=f'{secrets.token_hex(8)}.example')
+    return dataclasses.replace(own, host=f'{secrets.token_hex(8)}.account.workers.dev')
 
 
 def layer_of(images: Images, repository: str = 'library/busybox') -> str:
@@ -137,7 +137,7 @@ def test_a_range_is_served_as_such(
 @pytest.fixture(scope='module')
 def ranged(own: Worker, hub: Hub) -> dict[bool, Worker]:
     """With the layer cached, and without."""
-    workers = {cached: dataclasses.replace(own, host=f'{cached}.example') for cached in (False, True)}
+    workers = {cached: dataclasses.replace(own, host=f'{cached}.account.workers.dev'.lower()) for cached in (False, True)}
     assert workers[True].ask(layer_of(hub.images)).status == 200
     return workers
 
@@ -366,6 +366,32 @@ def test_a_blob_that_breaks_off_is_not_cached(fresh: Worker, internet: Internet)
     time.sleep(0.3)
     answer = fresh.ask(path)
     assert (answer.header('X-Cache'), answer.body) == ('MISS', b'y' * 200_000)
+
+
+@pytest.mark.parametrize('kind', ['blobs', 'manifests'])
+@pytest.mark.parametrize('content_type', ['application/json', 'application/octet-stream'])
+def test_what_is_not_what_its_digest_says_is_not_cached(fresh: Worker, internet: Internet, kind: str, content_type: str) -> None:
+    data = b'the one that is meant'
+    path = f'/v2/bad.example/some/thing/{kind}/{digest_of(data)}'
+    for told in (b'{"message": "please try again"}', b'x' * len(data)):
+        bad(internet, lambda request, path, told=told: request.answer(200, told, {'Content-Type': content_type}))  # type: ignore[misc]
+        for dummy in range(2):
+            answer = fresh.ask(path)
+            assert (answer.header('X-Cache'), answer.body) == ('MISS', told)
+            time.sleep(0.2)
+    bad(internet, lambda request, path: request.answer(200, data, {'Content-Type': content_type}))
+    assert fresh.ask(path).body == data
+    wait_for_hits(fresh, [path])
+    assert fresh.ask(path).body == data
+    assert 'was not cached' in ''.join(fresh.logged)
+
+
+@pytest.mark.parametrize('content_type, cached', [('application/octet-stream', True), ('application/json', False), ('text/plain; charset=utf-8', False)])
+def test_what_is_too_large_to_be_hashed_is_cached_unless_it_is_text(fresh: Worker, internet: Internet, content_type: str, cached: bool) -> None:
+    path = bad(internet, lambda request, path: send_blob(request, b'x' * (9 << 20), {'Content-Type': content_type}))
+    assert fresh.ask(path).status == 200
+    time.sleep(0.5)
+    assert fresh.ask(path, 'HEAD').header('X-Cache') == ('HIT' if cached else 'MISS')
 
 
 def test_a_client_that_goes_away_spoils_nothing(fresh: Worker, internet: Internet) -> None:

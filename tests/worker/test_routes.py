@@ -116,6 +116,15 @@ def test_a_host_of_no_map_without_a_default_is_none(start: Start, internet: Inte
     assert worker.ask('/v2/quay.io/', host='name.account.workers.dev').status == 200
 
 
+@pytest.mark.parametrize('host', ['gone.example.com', 'workers.dev', 'workers.dev.example.com', 'notworkers.dev', '127.0.0.1'])
+def test_a_host_of_no_map_is_given_no_other_registrys_images(own: Worker, passing: Worker, internet: Internet, host: str) -> None:
+    for worker in (own, passing):
+        for path in (f'/v2/library/busybox/{LATEST}', f'/v2/library/busybox/blobs/sha256:{"0" * 64}'):
+            answer = worker.ask(path, host=host)
+            assert (answer.status, answer.codes()) == (404, ['NAME_UNKNOWN'])
+    assert internet.seen == []
+
+
 ALLOW = ['docker.io/library/*', 'quay.io/team/app', 'quay.io/a+b']
 
 

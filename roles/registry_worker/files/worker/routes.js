@@ -112,12 +112,14 @@ function named(name, given) {
 }
 
 /**
+ * A name of somebody's own that is in no map stood for a registry once, or is to: under it another one's images would pass for that one's.
+ *
  * @param {URL} url
  * @param {Settings} given
  * @returns {Upstream | undefined} the one whose login a client has that logs in to the name it asks by
  */
 export function ofHost(url, given) {
-  return given.hosts.get(url.host) ?? given.hosts.get(url.hostname) ?? given.fallback;
+  return given.hosts.get(url.host) ?? given.hosts.get(url.hostname) ?? (url.hostname.endsWith('.workers.dev') ? given.fallback : undefined);
 }
 
 /**

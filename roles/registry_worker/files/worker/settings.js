@@ -12,7 +12,7 @@ import { problem } from './errors.js';
  * @typedef {object} Settings
  * @property {Map<string, Upstream>} upstreams by name, such as docker.io
  * @property {Map<string, Upstream>} hosts by the name under which the Worker is asked
- * @property {Upstream | undefined} fallback for a host that is not in the map
+ * @property {Upstream | undefined} fallback for a host of workers.dev that is not in the map
  * @property {RegExp[] | undefined} allow undefined: all repositories
  * @property {boolean} cache
  * @property {Map<string, string> | undefined} clients user and password; undefined: anybody may ask
