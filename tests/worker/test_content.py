@@ -152,6 +152,15 @@ def test_a_resumed_download_is_of_the_same_blob(ranged: dict[bool, Worker], inte
     assert (other.status, other.body) == (200, hub.images.layer)
 
 
+@pytest.mark.parametrize('cached', [False, True])
+@pytest.mark.parametrize('wanted', ['bytes=0-1,4-5', 'bytes=abc', 'items=0-1', 'bytes=5-2', 'bytes=-', 'bytes=', 'x'])
+def test_what_is_no_range_of_one_part_is_ignored(ranged: dict[bool, Worker], internet: Internet, hub: Hub, cached: bool, wanted: str) -> None:
+    answer = (ranged[True] if cached else dataclasses.replace(ranged[False], host=f'{secrets.token_hex(8)}.account.workers.dev')).ask(
+        layer_of(hub.images), Range=wanted)
+    assert (answer.status, answer.body, answer.header('X-Cache')) == (200, hub.images.layer, 'HIT' if cached else 'MISS')
+    assert not any('Range' in one.headers for one in internet.seen)
+
+
 def test_a_part_is_not_cached_as_the_whole(fresh: Worker, hub: Hub) -> None:
     assert fresh.ask(layer_of(hub.images), Range='bytes=0-9').body == hub.images.layer[:10]
     assert fresh.ask(layer_of(hub.images)).body == hub.images.layer
@@ -229,6 +238,23 @@ def test_too_many_requests_stays_that_so_that_clients_go_elsewhere(own: Worker, 
             assert (answer.status, answer.codes(), answer.header('Retry-After')) == (429, ['TOOMANYREQUESTS'], '60')
             assert answer.header('RateLimit-Remaining') == '0;w=21600' and 'page' not in answer.body.decode()
         assert passing.ask('/v2/bad.example/').status == 429
+
+
+@pytest.mark.parametrize('size, told', [(60_000, True), (70_000, False), (1 << 26, False)])
+def test_a_long_error_of_unknown_length_is_not_read_to_its_end(own: Worker, internet: Internet, size: int, told: bool) -> None:
+    sent: list[int] = []
+
+    def chunked(request: Request, path: str) -> None:
+        request.head(404, {'Transfer-Encoding': 'chunked', 'Content-Type': 'application/json'})
+        text = b'{"errors": [{"code": "OF_ITS_OWN", "message": "' + b'x' * size + b'"}]}'
+        for at in range(0, len(text), 10_000):
+            part = text[at:at + 10_000]
+            request.wfile.write(b'%x\r\n%s\r\n' % (len(part), part))
+            sent.append(len(part))
+        request.wfile.write(b'0\r\n\r\n')
+    answer = own.ask(bad(internet, chunked))
+    assert (answer.status, answer.codes()) == (404, ['OF_ITS_OWN' if told else 'BLOB_UNKNOWN'])
+    assert sum(sent) < 1 << 25
 
 
 @pytest.mark.parametrize('where', ['auth.docker.io', 'registry-1.docker.io'])
@@ -319,13 +345,46 @@ def test_a_cached_blob_is_for_those_alone_who_could_pull_it(start: Start, intern
     wait_for_hits(worker, [path], Authorization=good)
     internet.seen.clear()
     assert worker.ask(path, Authorization=good).body == hub.images.layer
-    assert [str(one) for one in internet.seen] == [f'HEAD registry-1.docker.io{path}']
+    assert [(one.method, one.host, one.headers.get('Range')) for one in internet.seen] == [
+        ('HEAD', 'registry-1.docker.io', None), ('GET', 'registry-1.docker.io', 'bytes=0-0'), ('GET', CDN, 'bytes=0-0')]
     for authorization in ('', 'Bearer wrong', token(worker, scope), token(worker, 'repository:library/busybox:pull'), basic('acme', 'hub-secret')):
         for method in ('GET', 'HEAD'):
             answer = worker.ask(path, method, **({'Authorization': authorization} if authorization else {}))
             assert answer.status == 401 and hub.images.layer not in answer.body and '/-/token/docker.io' in answer.header('WWW-Authenticate')
     hub.tokens.clear()
     assert worker.ask(path, Authorization=good).status == 401
+
+
+def test_a_redirect_is_no_permission(passing: Worker, internet: Internet) -> None:
+    """It may lead to a page for logging in."""
+    data = b'for those who have a token'
+    path = f'/v2/bad.example/some/thing/blobs/{digest_of(data)}'
+
+    def serve(request: Request, path: str) -> None:
+        if request.headers.get('Authorization') == 'Bearer good':
+            send_blob(request, data)
+        else:
+            request.redirect(f'https://login.example/{path.partition("=")[2]}')
+    internet.hosts['bad.example'] = serve
+    assert passing.ask(path, Authorization='Bearer good').body == data
+    wait_for_hits(passing, [path], Authorization='Bearer good')
+    for status, content_type, answered in ((200, 'text/html', 502), (403, 'text/html', 403), (401, 'text/html', 403), (404, 'application/json', 404)):
+        internet.hosts['login.example'] = lambda request, path, told=(status, b'{}', {'Content-Type': content_type}): request.answer(*told)  # type: ignore[misc]
+        answer = passing.ask(path)
+        assert answer.status == answered and data not in answer.body and answer.header('X-Cache') != 'HIT'
+    internet.hosts['login.example'] = lambda request, path: send_blob(request, data)
+    assert passing.ask(path).header('X-Cache') == 'HIT'
+
+
+@pytest.mark.parametrize('status', [405, 501])
+def test_an_upstream_that_knows_no_head_is_asked_for_the_whole(passing: Worker, internet: Internet, status: int) -> None:
+    data = f'without HEAD {status}'.encode()
+    path = f'/v2/bad.example/some/thing/blobs/{digest_of(data)}'
+    bad(internet, lambda request, path: send_blob(request, data) if request.command == 'GET' else request.error(status, 'UNSUPPORTED'))
+    for dummy in range(3):
+        answer = passing.ask(path)
+        assert (answer.status, answer.body, answer.header('X-Cache')) == (200, data, 'MISS')
+        time.sleep(0.2)
 
 
 def test_a_cached_blob_is_of_its_repository(start: Start, internet: Internet, hub: Hub) -> None:

@@ -8,10 +8,13 @@ from __future__ import annotations
 import base64
 import json
 import socket
+import time
 import typing as t
 
 import pytest
 
+from ansible_collections.quickpull.registry.plugins.module_utils import _worker_model
+from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from worker.conftest import SETTINGS, Start
 from worker.internet import Hub, Internet, digest_of
 from worker.runtime import Worker
@@ -151,6 +154,25 @@ def test_repositories_that_are_not_allowed_are_not_asked_for(narrow: Worker, int
     assert answer.status == status
     if status == 403:
         assert answer.codes() == ['DENIED'] and internet.seen == []
+
+
+@pytest.mark.parametrize('pattern, name, status', [
+    ('*' + 'a*' * 12 + 'b', 'a' * 121, 403), ('*a*b*c', 'xaxbxc', 200), ('*a*b*c', 'xbxaxc', 403), ('*team/app*', 'team/app', 200), ('*aba*aba', 'aba/aba', 200),
+    ('*aba*aba', 'ababa', 403), ('*', 'a', 200), ('*/a**/b', 'a/c/b', 403), ('*/a**/b', 'x/a/c/b', 200), ('a.c', 'abc', 403),
+])  # fmt: skip
+def test_stars_stand_for_anything_and_cost_nothing(start: Start, internet: Internet, pattern: str, name: str, status: int) -> None:
+    internet.hosts['bad.example'] = lambda request, path: request.answer(200, b'{}', {'Content-Type': 'application/vnd.oci.image.index.v1+json'})
+    began = time.monotonic()
+    worker = start({'allow': [f'bad.example/{pattern}']})
+    assert worker.ask(f'/v2/bad.example/{name}/{LATEST}').status == status
+    assert time.monotonic() - began < 15
+
+
+def test_a_pattern_is_read_in_no_time() -> None:
+    began = time.monotonic()
+    with pytest.raises(ConfigError):
+        _worker_model.parse_settings((), {'docker.io': 'https://registry-1.docker.io'}, ['docker.io/' + '*' * 60 + '!'], True, 'docker.io')
+    assert time.monotonic() - began < 1
 
 
 def test_health_needs_nobody_and_tells_nothing(locked: Worker, internet: Internet) -> None:

@@ -78,6 +78,16 @@ def test_scopes_are_completed_and_for_pulling_alone(passing: Worker, internet: I
     assert asked_scopes(internet) == sent
 
 
+@pytest.mark.parametrize('name', ['../../admin/x?y=z#', 'library/../acme/private', 'UPPER/x', 'a//b', '/a', f'{"a" * 256}', 'bad.example/../../admin'])
+def test_a_scope_that_names_no_repository_is_left_out(start: Start, passing: Worker, internet: Internet, name: str) -> None:
+    internet.hosts['bad.example'] = lambda request, path: request.answer(200)
+    query = urllib.parse.urlencode({'scope': f'repository:{name}:pull'})
+    assert passing.ask(f'/-/token/bad.example?{query}').status == 200
+    assert {one.path for one in internet.seen} == {'/v2/'}
+    token(passing, f'repository:{name}:pull', 'repository:busybox:pull')
+    assert asked_scopes(internet) == ['repository:library/busybox:pull']
+
+
 def test_a_client_with_a_login_at_the_upstream_pulls_what_it_may(passing: Worker, internet: Internet) -> None:
     path = f'/v2/acme/private/{LATEST}'
     scope = 'repository:acme/private:pull'
@@ -251,6 +261,22 @@ def test_a_login_that_the_upstream_does_not_take_is_told(start: Start) -> None:
     answer = worker.ask(BUSYBOX)
     assert answer.status == 502 and 'refused the login' in answer.body.decode()
     assert 'WR0NG' not in answer.body.decode() + ''.join(worker.logged)
+
+
+@pytest.mark.parametrize('login', [True, False])
+@pytest.mark.parametrize('status', [401, 403])
+def test_a_token_server_that_refuses_a_repository_is_no_fault(start: Start, internet: Internet, login: bool, status: int) -> None:
+    before = internet.hosts['auth.docker.io']
+    internet.hosts['auth.docker.io'] = lambda request, path: request.error(status, 'DENIED')
+    try:
+        secrets = {'UPSTREAM_LOGINS': {'docker.io': {'username': 'acme', 'password': 'hub-secret'}}} if login else {'CLIENT_LOGINS': {'a': 'b'}}
+        answer = start({}, **secrets).ask(BUSYBOX, **({} if login else {'Authorization': basic('a', 'b')}))
+    finally:
+        internet.hosts['auth.docker.io'] = before
+    if login and status == 401:
+        assert answer.status == 502 and 'refused the login' in answer.body.decode()
+    else:
+        assert (answer.status, answer.codes()) == (403, ['DENIED']) and 'login' not in answer.body.decode()
 
 
 def test_an_upstream_with_a_basic_challenge_gets_the_login(start: Start, internet: Internet) -> None:

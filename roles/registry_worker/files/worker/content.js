@@ -8,7 +8,7 @@ import { digest as hash } from './clients.js';
 import { COMMON, KEPT_OF_ERRORS, passOn, problem } from './errors.js';
 import { DIGEST, ofHost } from './routes.js';
 import { allowed } from './settings.js';
-import { challenged, known, obtain } from './tokens.js';
+import { NOT_THERE, challenged, known, obtain } from './tokens.js';
 import { ask, brought, plain } from './upstream.js';
 
 /**
@@ -47,11 +47,14 @@ export async function content(request, url, asked, given, context) {
   const key = store && (await keyOf(url, asked, given));
   const cached = store && key && (await cachedOf(store, key, range));
   if (cached) {
-    const refused = given.ownTokens ? undefined : await mayNot(request, url, asked, given);
-    if (refused) {
-      await cached.body?.cancel();
+    const said = given.ownTokens || (await may(request, url, asked, given));
+    if (said === true) {
+      return finish(request, asked, cached, 'HIT');
     }
-    return refused ?? finish(request, asked, cached, 'HIT');
+    await cached.body?.cancel();
+    if (said) {
+      return said;
+    }
   }
   const headers = given.ownTokens ? plain(request) : brought(request, asked.upstream === ofHost(url, given));
   copy(request.headers, headers, ['Accept', ...(byDigest ? [] : ['If-None-Match'])]);
@@ -66,12 +69,20 @@ export async function content(request, url, asked, given, context) {
   if (!answer.ok) {
     return refusedBy(told, url, asked, given);
   }
-  if (/^text\/html\b/i.test(answer.headers.get('Content-Type') ?? '')) {
+  if (isPage(answer)) {
     await answer.body?.cancel();
     throw problem(502, 'UNKNOWN', 'A web page came in place of what was asked for.');
   }
   const kept = store && key && request.method === 'GET' ? keep(answer, asked, store, key, context) : answer;
   return finish(request, asked, withLink(kept, url, asked), store ? 'MISS' : '');
+}
+
+/**
+ * @param {Response} answer
+ * @returns {boolean}
+ */
+function isPage(answer) {
+  return /^text\/html\b/i.test(answer.headers.get('Content-Type') ?? '');
 }
 
 /**
@@ -83,7 +94,10 @@ export async function content(request, url, asked, given, context) {
  */
 function wantedRange(request, reference) {
   const condition = request.headers.get('If-Range');
-  return condition === null || condition === `"${reference}"` ? request.headers.get('Range') : null;
+  // What is no range of one part is ignored, as the specification of HTTP lets a server do.
+  const found = /^bytes=(?:(\d+)-(\d*)|-\d+)$/.exec(request.headers.get('Range') ?? '');
+  const fits = found && !(found[2] && Number(found[2]) < Number(found[1]));
+  return fits && (condition === null || condition === `"${reference}"`) ? found[0] : null;
 }
 
 /**
@@ -104,24 +118,32 @@ async function keyOf(url, asked, given) {
 }
 
 /**
- * Whether the upstream would not let this client have what is cached; asked with the client's own token, and without a byte of it coming.
+ * Whether the upstream lets this client have what is cached; asked with the client's own token, and with no more than a byte of it coming.
  *
  * @param {Request} request
  * @param {URL} url
  * @param {Asked} asked
  * @param {Settings} given
- * @returns {Promise<Response | undefined>} the refusal
+ * @returns {Promise<boolean | Response>} or the refusal; false: it does not tell, and has to be asked for the whole
  */
-async function mayNot(request, url, asked, given) {
+async function may(request, url, asked, given) {
   const headers = brought(request, asked.upstream === ofHost(url, given));
   copy(request.headers, headers, ['Accept']);
-  const told = await ask(asked.upstream, pathOf(asked, url), { method: 'HEAD', headers, follow: false });
-  await told.answer.body?.cancel();
-  // A redirect is where the upstream would let it have the bytes.
-  if (told.answer.status < 400) {
-    return undefined;
+  // HEAD is not counted as a pull.
+  let told = await ask(asked.upstream, pathOf(asked, url), { method: 'HEAD', headers, follow: false });
+  const { status } = told.answer;
+  if (status >= 300 && status < 400) {
+    // It may lead to the bytes, or to a page for logging in. An address that is signed is so for GET.
+    await told.answer.body?.cancel();
+    headers.set('Range', 'bytes=0-0');
+    told = await ask(asked.upstream, pathOf(asked, url), { method: 'GET', headers });
   }
-  return told.answer.status === 401 ? challenged(told.answer, url, asked.upstream) : passOn(told.answer, UNKNOWN[asked.kind]);
+  const { answer, atHome } = told;
+  if (answer.ok || answer.status < 400 || [405, 416, 501].includes(answer.status)) {
+    await answer.body?.cancel();
+    return [200, 206].includes(answer.status) && !isPage(answer);
+  }
+  return answer.status === 401 && atHome ? challenged(answer, url, asked.upstream) : refusedBy(told, url, asked, given);
 }
 
 /**
@@ -162,7 +184,7 @@ async function refusedBy({ answer, atHome }, url, asked, given) {
   }
   if (answer.status === 401) {
     await answer.body?.cancel();
-    throw problem(403, 'DENIED', 'The upstream has no such repository, or does not let this mirror pull from it.');
+    throw problem(403, 'DENIED', NOT_THERE);
   }
   return passOn(answer, UNKNOWN[asked.kind]);
 }

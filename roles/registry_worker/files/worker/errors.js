@@ -87,12 +87,23 @@ export async function passOn(answer, unknown, headers = {}) {
  */
 export async function read(answer) {
   const length = Number(answer.headers.get('Content-Length') ?? 0);
-  if (length > LONGEST_ERROR || !/\bjson\b/.test(answer.headers.get('Content-Type') ?? '')) {
+  if (length > LONGEST_ERROR || !answer.body || !/\bjson\b/.test(answer.headers.get('Content-Type') ?? '')) {
     await answer.body?.cancel();
     return undefined;
   }
+  let text = '';
+  let size = 0;
+  const decoder = new TextDecoder();
   try {
-    return await answer.json();
+    // Its length need not be told.
+    for await (const chunk of answer.body) {
+      size += chunk.byteLength;
+      if (size > LONGEST_ERROR) {
+        return undefined; // which cancels the rest
+      }
+      text += decoder.decode(chunk, { stream: true });
+    }
+    return JSON.parse(text + decoder.decode());
   } catch {
     return undefined;
   }

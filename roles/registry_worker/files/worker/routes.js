@@ -64,7 +64,7 @@ function contentOf(rest, upstream) {
     throw problem(404, 'NAME_UNKNOWN', 'There is nothing of a registry at this address.');
   }
   const [, name, kind, reference] = /** @type {[string, string, any, string]} */ (/** @type {unknown} */ (found));
-  if (!NAME.test(name) || name.length > LONGEST_NAME) {
+  if (!isName(name)) {
     throw problem(400, 'NAME_INVALID', 'This cannot be the name of a repository.');
   }
   if (kind === 'tags' ? reference !== 'list' : kind === 'manifests' && !TAG.test(reference) && !DIGEST.test(reference)) {
@@ -74,6 +74,14 @@ function contentOf(rest, upstream) {
     throw problem(400, 'DIGEST_INVALID', 'This cannot be a digest.');
   }
   return { kind, upstream, repository: complete(upstream, name), reference };
+}
+
+/**
+ * @param {string} text
+ * @returns {boolean} whether it can be the name of a repository
+ */
+export function isName(text) {
+  return text.length <= LONGEST_NAME && NAME.test(text);
 }
 
 /**
