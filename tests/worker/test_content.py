@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gzip
 import http.client
 import json
 import secrets
@@ -132,6 +133,8 @@ def test_a_range_is_served_as_such(
     if status == 206:
         assert (answer.header('Content-Range'), answer.body) == (told, hub.images.layer[first:end])
         assert int(answer.header('Content-Length')) == len(answer.body)
+    elif not cached:
+        assert (answer.header('Content-Range'), answer.codes()) == ('bytes */120000', ['RANGE_INVALID'])
 
 
 @pytest.fixture(scope='module')
@@ -203,6 +206,40 @@ def test_a_blob_is_never_a_page_of_ours(fresh: Worker, internet: Internet) -> No
     answer = fresh.ask(path)
     assert (answer.header('Content-Type'), answer.header('X-Content-Type-Options')) == ('application/octet-stream', 'nosniff')
     assert not answer.header('Set-Cookie')
+    page = fresh.ask(path.replace('blobs', 'manifests'))
+    assert page.status == 200 and 'sandbox' in page.header('Content-Security-Policy')
+
+
+def test_a_manifest_that_comes_compressed_has_no_length_but_its_own(fresh: Worker, internet: Internet) -> None:
+    data = b'{"a": "' + b'x' * 5000 + b'"}'
+    coded = {'Content-Type': MANIFEST, 'Content-Encoding': 'gzip'}
+    bad(internet, lambda request, path: request.answer(200, gzip.compress(data), coded))
+    path = f'/v2/bad.example/x/manifests/{digest_of(data)}'
+    head, whole = fresh.ask(path, 'HEAD'), fresh.ask(path)
+    assert (head.status, head.header('Content-Length'), whole.body) == (200, '', data)
+    assert whole.header('Content-Length') in ('', str(len(data)))
+
+
+def test_how_much_is_left_is_not_cached(fresh: Worker, hub: Hub) -> None:
+    path = f'/v2/library/busybox/manifests/{digest_of(hub.images.manifest)}'
+    assert fresh.ask(path).header('RateLimit-Remaining') == '99;w=21600'
+    wait_for_hits(fresh, [path])
+    assert not fresh.ask(path).header('RateLimit-Remaining')
+
+
+@pytest.mark.parametrize('told, expected', [
+    ('</v2/x/tags/list?last=a>; rel="next"', 'last=a'),
+    ('</v2/x/tags/list?last=a>; rel=next', 'last=a'),
+    ('<https://bad.example/first>; rel="first", </v2/x/tags/list?last=b>; title="x, y"; rel="next", <https://bad.example/z>; rel="last"', 'last=b'),
+    ('<https://bad.example/first>; rel="first"', None),
+    ('</v2/x/tags/list?last=a>', None),
+    ('<http://>; rel="next"', None),
+    ('nonsense', None),
+])  # fmt: skip
+def test_of_links_the_next_page_alone_is_told(fresh: Worker, internet: Internet, told: str, expected: str | None) -> None:
+    bad(internet, lambda request, path: request.answer(200, b'{"tags": ["a"]}', {'Content-Type': 'application/json', 'Link': told}))
+    path = '/v2/bad.example/x/tags/list'
+    assert fresh.ask(path).header('Link') == (f'<{path}?{expected}>; rel="next"' if expected else '')
 
 
 def test_every_answer_says_that_it_is_a_registry(own: Worker, passing: Worker, locked: Worker, hub: Hub) -> None:
@@ -288,6 +325,15 @@ def test_a_page_of_whoever_is_in_between_is_not_passed_on(own: Worker, internet:
     for dummy in range(2):  # nor cached
         answer = own.ask(bad(internet, page(status)))
         assert (answer.status, answer.codes()) == (answered, [code]) and 'secret' not in answer.body.decode()
+
+
+@pytest.mark.parametrize('kind', ['blobs', 'manifests'])
+@pytest.mark.parametrize('status', [201, 204, 205, 206, 300])
+def test_what_is_no_answer_of_a_registry_is_an_error(own: Worker, internet: Internet, kind: str, status: int) -> None:
+    body = b'' if status in (204, 205) else b'{"errors": [{"code": "X"}]}'
+    path = bad(internet, lambda request, path: request.answer(status, body, {'Content-Type': 'application/json'})).replace('blobs', kind)
+    answer = own.ask(path)
+    assert (answer.status, answer.codes()) == (502, ['X' if body else 'UNKNOWN'])
 
 
 def test_an_upstream_that_hangs_up_is_no_crash(own: Worker, internet: Internet) -> None:

@@ -209,6 +209,11 @@ def test_without_a_login_of_its_own_nobody_is_served(locked: Worker, internet: I
     assert internet.seen == []
 
 
+@pytest.mark.parametrize('path', ['/v2/?ns=evil.example', '/v2/quay.io', '/-/token/evil.example', '/v2/UPPER/manifests/latest', '/x'])
+def test_without_a_login_nobody_learns_what_is_served(locked: Worker, path: str) -> None:
+    assert locked.ask(path).status == 401
+
+
 def test_with_one_it_is_and_the_login_stays_here(locked: Worker, internet: Internet) -> None:
     login = basic('ci', 'pässwörd:with colon')
     assert locked.ask('/v2/', Authorization=login).status == 200

@@ -27,6 +27,7 @@ const HASHES = { sha256: 'SHA-256', sha512: 'SHA-512' };
 const YEAR = 31_536_000;
 const SIZE = 'X-Quickpull-Size';
 const UNKNOWN = { blobs: 'BLOB_UNKNOWN', manifests: 'MANIFEST_UNKNOWN', tags: 'NAME_UNKNOWN', referrers: 'NAME_UNKNOWN' };
+const LISTS = new Set(['tags', 'referrers']);
 const KEPT = ['Content-Length', 'Content-Range', 'Docker-Content-Digest', 'ETag', 'Last-Modified', 'OCI-Filters-Applied', ...KEPT_OF_ERRORS];
 
 /**
@@ -66,7 +67,7 @@ export async function content(request, url, asked, given, context) {
   if (answer.status === 304) {
     return new Response(null, { status: 304, headers: headersOf(asked, answer) });
   }
-  if (!answer.ok) {
+  if (answer.status !== 200 && !(answer.status === 206 && range)) {
     return refusedBy(told, url, asked, given);
   }
   if (isPage(answer)) {
@@ -246,6 +247,9 @@ function keep(answer, asked, store, key, context) {
   const [served, rest] = answer.body.tee();
   const [stored, summed] = hashed ? rest.tee() : [rest];
   const headers = headersOf(asked, answer);
+  for (const name of KEPT_OF_ERRORS) {
+    headers.delete(name); // of that moment
+  }
   headers.set('Cache-Control', `public, max-age=${YEAR}, immutable`);
   headers.set(SIZE, String(length));
   const whole = new FixedLengthStream(length);
@@ -325,7 +329,11 @@ function finish(request, asked, answer, cache) {
  */
 function headersOf(asked, answer) {
   const headers = new Headers(COMMON);
-  copy(answer.headers, headers, [...KEPT, 'Content-Type', 'Link']);
+  copy(answer.headers, headers, [...KEPT, 'Content-Type', ...(LISTS.has(asked.kind) ? ['Link'] : [])]);
+  if (!/^(?:identity)?$/i.test(answer.headers.get('Content-Encoding') ?? '')) {
+    // The length is that of what was compressed, which goes out as it was before.
+    headers.delete('Content-Length');
+  }
   if (asked.kind === 'blobs') {
     // A store calls them what it likes. What a browser would show as a page has no place under a name of somebody's own.
     headers.set('Content-Type', 'application/octet-stream');
@@ -344,13 +352,13 @@ function headersOf(asked, answer) {
  * @returns {string}
  */
 function pathOf({ kind, repository, reference }, url) {
-  const query = new URLSearchParams(kind === 'tags' || kind === 'referrers' ? url.search : '');
+  const query = new URLSearchParams(LISTS.has(kind) ? url.search : '');
   query.delete('ns');
   return `/v2/${repository}/${kind}/${reference}${query.size ? `?${query}` : ''}`;
 }
 
 /**
- * The next page of a list, by the name that the client knows.
+ * The next page of a list, by the name that the client knows. What else there is leads to where a client may not get.
  *
  * @param {Response} answer
  * @param {URL} url
@@ -358,17 +366,22 @@ function pathOf({ kind, repository, reference }, url) {
  * @returns {Response}
  */
 function withLink(answer, url, asked) {
-  const found = /<([^>]*)>(.*)/.exec(answer.headers.get('Link') ?? '');
-  if (!found) {
+  const links = answer.headers.get('Link');
+  if (links === null) {
     return answer;
+  }
+  const changed = new Response(answer.body, answer);
+  changed.headers.delete('Link');
+  const found = [...links.matchAll(/<([^>]*)>([^<]*)/g)].find(([, , behind]) => /;\s*rel\s*=\s*(?:next\b|"(?:[^"]*\s)?next(?:\s[^"]*)?")/i.test(behind));
+  if (!found || !URL.canParse(found[1], asked.upstream.url.href)) {
+    return changed;
   }
   const next = new URL(found[1], asked.upstream.url);
   const ns = url.searchParams.get('ns');
   if (ns) {
     next.searchParams.set('ns', ns);
   }
-  const changed = new Response(answer.body, answer);
-  changed.headers.set('Link', `<${url.pathname}${next.search}>${found[2]}`);
+  changed.headers.set('Link', `<${url.pathname}${next.search}>; rel="next"`);
   return changed;
 }
 

@@ -43,7 +43,12 @@ export default {
       answer = refusal(error instanceof Problem ? error : new Problem(502, 'UNKNOWN', 'The upstream could not be reached, or broke off.'));
     }
     // An answer to HEAD has the headers and no body, whatever it is.
-    return request.method === 'HEAD' && answer.body ? new Response(null, answer) : answer;
+    if (request.method !== 'HEAD' || !answer.body) {
+      return answer;
+    }
+    const bare = new Response(null, answer);
+    await answer.body.cancel();
+    return bare;
   },
 };
 
@@ -68,8 +73,8 @@ async function route(request, env, context) {
     return Response.json({ status: 'ok', service: 'quickpull registry worker' });
   }
   const given = settings(env);
-  const asked = parse(url, given);
   await admit(request, given);
+  const asked = parse(url, given);
   switch (asked.kind) {
     case 'token':
       return tokenEndpoint(request, url, asked.upstream, given);
