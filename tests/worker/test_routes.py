@@ -157,8 +157,8 @@ def test_repositories_that_are_not_allowed_are_not_asked_for(narrow: Worker, int
 
 
 @pytest.mark.parametrize('pattern, name, status', [
-    ('*' + 'a*' * 12 + 'b', 'a' * 121, 403), ('*a*b*c', 'xaxbxc', 200), ('*a*b*c', 'xbxaxc', 403), ('*team/app*', 'team/app', 200), ('*aba*aba', 'aba/aba', 200),
-    ('*aba*aba', 'ababa', 403), ('*', 'a', 200), ('*/a**/b', 'a/c/b', 403), ('*/a**/b', 'x/a/c/b', 200), ('a.c', 'abc', 403),
+    ('*' + 'a*' * 12 + 'b', 'a' * 121, 403), ('*a*b*c', 'xaxbxc', 200), ('*a*b*c', 'xbxaxc', 403), ('*team/app*', 'team/app', 200),
+    ('*aba*aba', 'aba/aba', 200), ('*aba*aba', 'ababa', 403), ('*', 'a', 200), ('*/a**/b', 'a/c/b', 403), ('*/a**/b', 'x/a/c/b', 200), ('a.c', 'abc', 403),
 ])  # fmt: skip
 def test_stars_stand_for_anything_and_cost_nothing(start: Start, internet: Internet, pattern: str, name: str, status: int) -> None:
     internet.hosts['bad.example'] = lambda request, path: request.answer(200, b'{}', {'Content-Type': 'application/vnd.oci.image.index.v1+json'})
@@ -212,6 +212,15 @@ def test_without_a_login_of_its_own_nobody_is_served(locked: Worker, internet: I
 @pytest.mark.parametrize('path', ['/v2/?ns=evil.example', '/v2/quay.io', '/-/token/evil.example', '/v2/UPPER/manifests/latest', '/x'])
 def test_without_a_login_nobody_learns_what_is_served(locked: Worker, path: str) -> None:
     assert locked.ask(path).status == 401
+
+
+def test_at_cloudflare_nobody_is_served_without_tls(passing: Worker, own: Worker, locked: Worker, internet: Internet) -> None:
+    for worker in (passing, own, locked):
+        for path in ('/v2/', f'/v2/library/busybox/{LATEST}', '/-/token/docker.io'):
+            answer = worker.ask(path, CF_Visitor='{"scheme":"http"}')
+            assert (answer.status, answer.codes(), answer.header('WWW-Authenticate')) == (403, ['DENIED'], '')
+    assert internet.seen == []
+    assert own.ask('/v2/', CF_Visitor='{"scheme":"https"}').status == 200
 
 
 def test_with_one_it_is_and_the_login_stays_here(locked: Worker, internet: Internet) -> None:

@@ -72,6 +72,10 @@ async function route(request, env, context) {
   if (url.pathname === '/-/health') {
     return Response.json({ status: 'ok', service: 'quickpull registry worker' });
   }
+  // Cloudflare serves port 80 too, and tells how the client asked. A login would be invited, and sent, in clear.
+  if (/"scheme" *: *"http"/.test(request.headers.get('CF-Visitor') ?? '')) {
+    throw problem(403, 'DENIED', 'This mirror is asked by https:// alone.');
+  }
   const given = settings(env);
   await admit(request, given);
   const asked = parse(url, given);
