@@ -40,7 +40,7 @@ CLIENT_LOGINS, UPSTREAM_LOGINS = 'CLIENT_LOGINS', 'UPSTREAM_LOGINS'
 _NAME = re.compile(r'[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\Z')
 _ACCOUNT = re.compile(r'[0-9a-f]{32}\Z')
 _HOST = re.compile(r'([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9-]{2,63}\Z')
-_REPOSITORIES = re.compile(r'[a-z0-9*]+([._/*-]+[a-z0-9*]+)*\Z')
+_REPOSITORIES = re.compile(r'[a-z0-9*]+([._/-]+[a-z0-9*]+)*\Z')
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ from worker import runtime
 from worker.internet import Hub, Images, Internet
 
 SETTINGS: dict[str, t.Any] = {
-    'hosts': {'docker.example.com': 'docker.io', 'quay.example.com': 'quay.io', 'k8s.example.com': 'registry.k8s.io'},
+    'hosts': {'docker.example.com': 'docker.io', 'quay.example.com': 'quay.io', 'k8s.example.com': 'registry.k8s.io',
+              'bad.example.com': 'bad.example'},
     'upstreams': {
         'docker.io': {'url': 'https://registry-1.docker.io'},
         'quay.io': {'url': 'https://quay.io'},
@@ -24,6 +25,8 @@ SETTINGS: dict[str, t.Any] = {
     'cache_blobs': True,
     'default': 'docker.io',
 }
+
+HOST = 'name.account.workers.dev'
 
 
 class Start(t.Protocol):
@@ -59,7 +62,9 @@ def start(internet: Internet) -> t.Iterator[Start]:
     with contextlib.ExitStack() as stack:
 
         def one(changed: t.Mapping[str, t.Any] | None = None, **secrets: t.Any) -> runtime.Worker:
-            return stack.enter_context(runtime.running({**SETTINGS, **(changed or {})}, internet=internet.address, **secrets))
+            found = stack.enter_context(runtime.running({**SETTINGS, **(changed or {})}, internet=internet.address, **secrets))
+            found.host = HOST
+            return found
 
         yield one
 

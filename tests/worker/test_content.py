@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gzip
 import http.client
 import json
 import secrets
@@ -29,7 +30,7 @@ ACME = {'docker.io': {'username': 'acme', 'password': 'hub-secret'}}
 @pytest.fixture
 def fresh(own: Worker) -> Worker:
     """As ``own``, asked by a name under which nothing is cached: quicker than another workerd."""
-    return dataclasses.replace(own, host=f'{secrets.token_hex(8)}.example')
+    return dataclasses.replace(own, host=f'{secrets.token_hex(8)}.account.workers.dev')
 
 
 def layer_of(images: Images, repository: str = 'library/busybox') -> str:
@@ -132,12 +133,14 @@ def test_a_range_is_served_as_such(
     if status == 206:
         assert (answer.header('Content-Range'), answer.body) == (told, hub.images.layer[first:end])
         assert int(answer.header('Content-Length')) == len(answer.body)
+    elif not cached:
+        assert (answer.header('Content-Range'), answer.codes()) == ('bytes */120000', ['RANGE_INVALID'])
 
 
 @pytest.fixture(scope='module')
 def ranged(own: Worker, hub: Hub) -> dict[bool, Worker]:
     """With the layer cached, and without."""
-    workers = {cached: dataclasses.replace(own, host=f'{cached}.example') for cached in (False, True)}
+    workers = {cached: dataclasses.replace(own, host=f'{cached}.account.workers.dev'.lower()) for cached in (False, True)}
     assert workers[True].ask(layer_of(hub.images)).status == 200
     return workers
 
@@ -150,6 +153,15 @@ def test_a_resumed_download_is_of_the_same_blob(ranged: dict[bool, Worker], inte
     assert not any('If-Range' in one.headers for one in internet.seen)  # the store has ETags of its own
     other = ranged[True].ask(path, Range='bytes=10-', If_Range='"of-the-store"')
     assert (other.status, other.body) == (200, hub.images.layer)
+
+
+@pytest.mark.parametrize('cached', [False, True])
+@pytest.mark.parametrize('wanted', ['bytes=0-1,4-5', 'bytes=abc', 'items=0-1', 'bytes=5-2', 'bytes=-', 'bytes=', 'x'])
+def test_what_is_no_range_of_one_part_is_ignored(ranged: dict[bool, Worker], internet: Internet, hub: Hub, cached: bool, wanted: str) -> None:
+    answer = (ranged[True] if cached else dataclasses.replace(ranged[False], host=f'{secrets.token_hex(8)}.account.workers.dev')).ask(
+        layer_of(hub.images), Range=wanted)
+    assert (answer.status, answer.body, answer.header('X-Cache')) == (200, hub.images.layer, 'HIT' if cached else 'MISS')
+    assert not any('Range' in one.headers for one in internet.seen)
 
 
 def test_a_part_is_not_cached_as_the_whole(fresh: Worker, hub: Hub) -> None:
@@ -194,6 +206,40 @@ def test_a_blob_is_never_a_page_of_ours(fresh: Worker, internet: Internet) -> No
     answer = fresh.ask(path)
     assert (answer.header('Content-Type'), answer.header('X-Content-Type-Options')) == ('application/octet-stream', 'nosniff')
     assert not answer.header('Set-Cookie')
+    page = fresh.ask(path.replace('blobs', 'manifests'))
+    assert page.status == 200 and 'sandbox' in page.header('Content-Security-Policy')
+
+
+def test_a_manifest_that_comes_compressed_has_no_length_but_its_own(fresh: Worker, internet: Internet) -> None:
+    data = b'{"a": "' + b'x' * 5000 + b'"}'
+    coded = {'Content-Type': MANIFEST, 'Content-Encoding': 'gzip'}
+    bad(internet, lambda request, path: request.answer(200, gzip.compress(data), coded))
+    path = f'/v2/bad.example/x/manifests/{digest_of(data)}'
+    head, whole = fresh.ask(path, 'HEAD'), fresh.ask(path)
+    assert (head.status, head.header('Content-Length'), whole.body) == (200, '', data)
+    assert whole.header('Content-Length') in ('', str(len(data)))
+
+
+def test_how_much_is_left_is_not_cached(fresh: Worker, hub: Hub) -> None:
+    path = f'/v2/library/busybox/manifests/{digest_of(hub.images.manifest)}'
+    assert fresh.ask(path).header('RateLimit-Remaining') == '99;w=21600'
+    wait_for_hits(fresh, [path])
+    assert not fresh.ask(path).header('RateLimit-Remaining')
+
+
+@pytest.mark.parametrize('told, expected', [
+    ('</v2/x/tags/list?last=a>; rel="next"', 'last=a'),
+    ('</v2/x/tags/list?last=a>; rel=next', 'last=a'),
+    ('<https://bad.example/first>; rel="first", </v2/x/tags/list?last=b>; title="x, y"; rel="next", <https://bad.example/z>; rel="last"', 'last=b'),
+    ('<https://bad.example/first>; rel="first"', None),
+    ('</v2/x/tags/list?last=a>', None),
+    ('<http://>; rel="next"', None),
+    ('nonsense', None),
+])  # fmt: skip
+def test_of_links_the_next_page_alone_is_told(fresh: Worker, internet: Internet, told: str, expected: str | None) -> None:
+    bad(internet, lambda request, path: request.answer(200, b'{"tags": ["a"]}', {'Content-Type': 'application/json', 'Link': told}))
+    path = '/v2/bad.example/x/tags/list'
+    assert fresh.ask(path).header('Link') == (f'<{path}?{expected}>; rel="next"' if expected else '')
 
 
 def test_every_answer_says_that_it_is_a_registry(own: Worker, passing: Worker, locked: Worker, hub: Hub) -> None:
@@ -231,6 +277,23 @@ def test_too_many_requests_stays_that_so_that_clients_go_elsewhere(own: Worker, 
         assert passing.ask('/v2/bad.example/').status == 429
 
 
+@pytest.mark.parametrize('size, told', [(60_000, True), (70_000, False), (1 << 26, False)])
+def test_a_long_error_of_unknown_length_is_not_read_to_its_end(own: Worker, internet: Internet, size: int, told: bool) -> None:
+    sent: list[int] = []
+
+    def chunked(request: Request, path: str) -> None:
+        request.head(404, {'Transfer-Encoding': 'chunked', 'Content-Type': 'application/json'})
+        text = b'{"errors": [{"code": "OF_ITS_OWN", "message": "' + b'x' * size + b'"}]}'
+        for at in range(0, len(text), 10_000):
+            part = text[at:at + 10_000]
+            request.wfile.write(b'%x\r\n%s\r\n' % (len(part), part))
+            sent.append(len(part))
+        request.wfile.write(b'0\r\n\r\n')
+    answer = own.ask(bad(internet, chunked))
+    assert (answer.status, answer.codes()) == (404, ['OF_ITS_OWN' if told else 'BLOB_UNKNOWN'])
+    assert sum(sent) < 1 << 25
+
+
 @pytest.mark.parametrize('where', ['auth.docker.io', 'registry-1.docker.io'])
 def test_too_many_tokens_too(start: Start, internet: Internet, where: str) -> None:
     before = internet.hosts[where]
@@ -262,6 +325,15 @@ def test_a_page_of_whoever_is_in_between_is_not_passed_on(own: Worker, internet:
     for dummy in range(2):  # nor cached
         answer = own.ask(bad(internet, page(status)))
         assert (answer.status, answer.codes()) == (answered, [code]) and 'secret' not in answer.body.decode()
+
+
+@pytest.mark.parametrize('kind', ['blobs', 'manifests'])
+@pytest.mark.parametrize('status', [201, 204, 205, 206, 300])
+def test_what_is_no_answer_of_a_registry_is_an_error(own: Worker, internet: Internet, kind: str, status: int) -> None:
+    body = b'' if status in (204, 205) else b'{"errors": [{"code": "X"}]}'
+    path = bad(internet, lambda request, path: request.answer(status, body, {'Content-Type': 'application/json'})).replace('blobs', kind)
+    answer = own.ask(path)
+    assert (answer.status, answer.codes()) == (502, ['X' if body else 'UNKNOWN'])
 
 
 def test_an_upstream_that_hangs_up_is_no_crash(own: Worker, internet: Internet) -> None:
@@ -319,13 +391,46 @@ def test_a_cached_blob_is_for_those_alone_who_could_pull_it(start: Start, intern
     wait_for_hits(worker, [path], Authorization=good)
     internet.seen.clear()
     assert worker.ask(path, Authorization=good).body == hub.images.layer
-    assert [str(one) for one in internet.seen] == [f'HEAD registry-1.docker.io{path}']
+    assert [(one.method, one.host, one.headers.get('Range')) for one in internet.seen] == [
+        ('HEAD', 'registry-1.docker.io', None), ('GET', 'registry-1.docker.io', 'bytes=0-0'), ('GET', CDN, 'bytes=0-0')]
     for authorization in ('', 'Bearer wrong', token(worker, scope), token(worker, 'repository:library/busybox:pull'), basic('acme', 'hub-secret')):
         for method in ('GET', 'HEAD'):
             answer = worker.ask(path, method, **({'Authorization': authorization} if authorization else {}))
             assert answer.status == 401 and hub.images.layer not in answer.body and '/-/token/docker.io' in answer.header('WWW-Authenticate')
     hub.tokens.clear()
     assert worker.ask(path, Authorization=good).status == 401
+
+
+def test_a_redirect_is_no_permission(passing: Worker, internet: Internet) -> None:
+    """It may lead to a page for logging in."""
+    data = b'for those who have a token'
+    path = f'/v2/bad.example/some/thing/blobs/{digest_of(data)}'
+
+    def serve(request: Request, path: str) -> None:
+        if request.headers.get('Authorization') == 'Bearer good':
+            send_blob(request, data)
+        else:
+            request.redirect(f'https://login.example/{path.partition("=")[2]}')
+    internet.hosts['bad.example'] = serve
+    assert passing.ask(path, Authorization='Bearer good').body == data
+    wait_for_hits(passing, [path], Authorization='Bearer good')
+    for status, content_type, answered in ((200, 'text/html', 502), (403, 'text/html', 403), (401, 'text/html', 403), (404, 'application/json', 404)):
+        internet.hosts['login.example'] = lambda request, path, told=(status, b'{}', {'Content-Type': content_type}): request.answer(*told)  # type: ignore[misc]
+        answer = passing.ask(path)
+        assert answer.status == answered and data not in answer.body and answer.header('X-Cache') != 'HIT'
+    internet.hosts['login.example'] = lambda request, path: send_blob(request, data)
+    assert passing.ask(path).header('X-Cache') == 'HIT'
+
+
+@pytest.mark.parametrize('status', [405, 501])
+def test_an_upstream_that_knows_no_head_is_asked_for_the_whole(passing: Worker, internet: Internet, status: int) -> None:
+    data = f'without HEAD {status}'.encode()
+    path = f'/v2/bad.example/some/thing/blobs/{digest_of(data)}'
+    bad(internet, lambda request, path: send_blob(request, data) if request.command == 'GET' else request.error(status, 'UNSUPPORTED'))
+    for dummy in range(3):
+        answer = passing.ask(path)
+        assert (answer.status, answer.body, answer.header('X-Cache')) == (200, data, 'MISS')
+        time.sleep(0.2)
 
 
 def test_a_cached_blob_is_of_its_repository(start: Start, internet: Internet, hub: Hub) -> None:
@@ -366,6 +471,32 @@ def test_a_blob_that_breaks_off_is_not_cached(fresh: Worker, internet: Internet)
     time.sleep(0.3)
     answer = fresh.ask(path)
     assert (answer.header('X-Cache'), answer.body) == ('MISS', b'y' * 200_000)
+
+
+@pytest.mark.parametrize('kind', ['blobs', 'manifests'])
+@pytest.mark.parametrize('content_type', ['application/json', 'application/octet-stream'])
+def test_what_is_not_what_its_digest_says_is_not_cached(fresh: Worker, internet: Internet, kind: str, content_type: str) -> None:
+    data = b'the one that is meant'
+    path = f'/v2/bad.example/some/thing/{kind}/{digest_of(data)}'
+    for told in (b'{"message": "please try again"}', b'x' * len(data)):
+        bad(internet, lambda request, path, told=told: request.answer(200, told, {'Content-Type': content_type}))  # type: ignore[misc]
+        for dummy in range(2):
+            answer = fresh.ask(path)
+            assert (answer.header('X-Cache'), answer.body) == ('MISS', told)
+            time.sleep(0.2)
+    bad(internet, lambda request, path: request.answer(200, data, {'Content-Type': content_type}))
+    assert fresh.ask(path).body == data
+    wait_for_hits(fresh, [path])
+    assert fresh.ask(path).body == data
+    assert 'was not cached' in ''.join(fresh.logged)
+
+
+@pytest.mark.parametrize('content_type, cached', [('application/octet-stream', True), ('application/json', False), ('text/plain; charset=utf-8', False)])
+def test_what_is_too_large_to_be_hashed_is_cached_unless_it_is_text(fresh: Worker, internet: Internet, content_type: str, cached: bool) -> None:
+    path = bad(internet, lambda request, path: send_blob(request, b'x' * (9 << 20), {'Content-Type': content_type}))
+    assert fresh.ask(path).status == 200
+    time.sleep(0.5)
+    assert fresh.ask(path, 'HEAD').header('X-Cache') == ('HIT' if cached else 'MISS')
 
 
 def test_a_client_that_goes_away_spoils_nothing(fresh: Worker, internet: Internet) -> None:

@@ -8,10 +8,13 @@ from __future__ import annotations
 import base64
 import json
 import socket
+import time
 import typing as t
 
 import pytest
 
+from ansible_collections.quickpull.registry.plugins.module_utils import _worker_model
+from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from worker.conftest import SETTINGS, Start
 from worker.internet import Hub, Internet, digest_of
 from worker.runtime import Worker
@@ -116,6 +119,15 @@ def test_a_host_of_no_map_without_a_default_is_none(start: Start, internet: Inte
     assert worker.ask('/v2/quay.io/', host='name.account.workers.dev').status == 200
 
 
+@pytest.mark.parametrize('host', ['gone.example.com', 'workers.dev', 'workers.dev.example.com', 'notworkers.dev', '127.0.0.1'])
+def test_a_host_of_no_map_is_given_no_other_registrys_images(own: Worker, passing: Worker, internet: Internet, host: str) -> None:
+    for worker in (own, passing):
+        for path in (f'/v2/library/busybox/{LATEST}', f'/v2/library/busybox/blobs/sha256:{"0" * 64}'):
+            answer = worker.ask(path, host=host)
+            assert (answer.status, answer.codes()) == (404, ['NAME_UNKNOWN'])
+    assert internet.seen == []
+
+
 ALLOW = ['docker.io/library/*', 'quay.io/team/app', 'quay.io/a+b']
 
 
@@ -142,6 +154,25 @@ def test_repositories_that_are_not_allowed_are_not_asked_for(narrow: Worker, int
     assert answer.status == status
     if status == 403:
         assert answer.codes() == ['DENIED'] and internet.seen == []
+
+
+@pytest.mark.parametrize('pattern, name, status', [
+    ('*' + 'a*' * 12 + 'b', 'a' * 121, 403), ('*a*b*c', 'xaxbxc', 200), ('*a*b*c', 'xbxaxc', 403), ('*team/app*', 'team/app', 200),
+    ('*aba*aba', 'aba/aba', 200), ('*aba*aba', 'ababa', 403), ('*', 'a', 200), ('*/a**/b', 'a/c/b', 403), ('*/a**/b', 'x/a/c/b', 200), ('a.c', 'abc', 403),
+])  # fmt: skip
+def test_stars_stand_for_anything_and_cost_nothing(start: Start, internet: Internet, pattern: str, name: str, status: int) -> None:
+    internet.hosts['bad.example'] = lambda request, path: request.answer(200, b'{}', {'Content-Type': 'application/vnd.oci.image.index.v1+json'})
+    began = time.monotonic()
+    worker = start({'allow': [f'bad.example/{pattern}']})
+    assert worker.ask(f'/v2/bad.example/{name}/{LATEST}').status == status
+    assert time.monotonic() - began < 15
+
+
+def test_a_pattern_is_read_in_no_time() -> None:
+    began = time.monotonic()
+    with pytest.raises(ConfigError):
+        _worker_model.parse_settings((), {'docker.io': 'https://registry-1.docker.io'}, ['docker.io/' + '*' * 60 + '!'], True, 'docker.io')
+    assert time.monotonic() - began < 1
 
 
 def test_health_needs_nobody_and_tells_nothing(locked: Worker, internet: Internet) -> None:
@@ -176,6 +207,20 @@ def test_without_a_login_of_its_own_nobody_is_served(locked: Worker, internet: I
         assert (answer.status, answer.codes()) == (401, ['UNAUTHORIZED'])
         assert answer.header('WWW-Authenticate').startswith('Basic realm="')
     assert internet.seen == []
+
+
+@pytest.mark.parametrize('path', ['/v2/?ns=evil.example', '/v2/quay.io', '/-/token/evil.example', '/v2/UPPER/manifests/latest', '/x'])
+def test_without_a_login_nobody_learns_what_is_served(locked: Worker, path: str) -> None:
+    assert locked.ask(path).status == 401
+
+
+def test_at_cloudflare_nobody_is_served_without_tls(passing: Worker, own: Worker, locked: Worker, internet: Internet) -> None:
+    for worker in (passing, own, locked):
+        for path in ('/v2/', f'/v2/library/busybox/{LATEST}', '/-/token/docker.io'):
+            answer = worker.ask(path, CF_Visitor='{"scheme":"http"}')
+            assert (answer.status, answer.codes(), answer.header('WWW-Authenticate')) == (403, ['DENIED'], '')
+    assert internet.seen == []
+    assert own.ask('/v2/', CF_Visitor='{"scheme":"https"}').status == 200
 
 
 def test_with_one_it_is_and_the_login_stays_here(locked: Worker, internet: Internet) -> None:

@@ -78,6 +78,16 @@ def test_scopes_are_completed_and_for_pulling_alone(passing: Worker, internet: I
     assert asked_scopes(internet) == sent
 
 
+@pytest.mark.parametrize('name', ['../../admin/x?y=z#', 'library/../acme/private', 'UPPER/x', 'a//b', '/a', f'{"a" * 256}', 'bad.example/../../admin'])
+def test_a_scope_that_names_no_repository_is_left_out(start: Start, passing: Worker, internet: Internet, name: str) -> None:
+    internet.hosts['bad.example'] = lambda request, path: request.answer(200)
+    query = urllib.parse.urlencode({'scope': f'repository:{name}:pull'})
+    assert passing.ask(f'/-/token/bad.example?{query}').status == 200
+    assert {one.path for one in internet.seen} == {'/v2/'}
+    token(passing, f'repository:{name}:pull', 'repository:busybox:pull')
+    assert asked_scopes(internet) == ['repository:library/busybox:pull']
+
+
 def test_a_client_with_a_login_at_the_upstream_pulls_what_it_may(passing: Worker, internet: Internet) -> None:
     path = f'/v2/acme/private/{LATEST}'
     scope = 'repository:acme/private:pull'
@@ -106,11 +116,16 @@ def test_a_token_of_another_upstream_by_the_name_that_was_pulled(passing: Worker
     before = internet.hosts['quay.io']
     internet.hosts['quay.io'] = quay
     try:
-        held = token(passing, 'repository:quay.io/team/app:pull')
+        login = basic('acme', 'hub-secret')  # which Docker has for the host's name, so for the Hub
+        held = token(passing, 'repository:quay.io/team/app:pull', login=login)
         assert held == 'Bearer of-quay'
+        assert {one.headers.get('Authorization') for one in internet.asked('quay.io')} == {None}
         assert passing.ask(f'/v2/quay.io/team/app/{LATEST}', Authorization=held).status == 200
         assert 'realm="http://a/-/token/quay.io"' in passing.ask(f'/v2/quay.io/team/app/{LATEST}', host='a').header('WWW-Authenticate')
         assert internet.asked('docker') == []
+        internet.seen.clear()
+        assert token(passing, 'repository:team/app:pull', path='/-/token/quay.io', login=login) == held
+        assert {one.headers.get('Authorization') for one in internet.asked('quay.io')} == {None}
         assert 'repository%3Ateam%2Fapp%3Apull' in str(internet.asked('quay.io', '/v2/auth')[0])
     finally:
         internet.hosts['quay.io'] = before
@@ -161,7 +176,7 @@ def test_the_allowed_repositories_are_those_of_tokens_too(start: Start, internet
 ])  # fmt: skip
 def test_challenges_of_all_kinds(passing: Worker, internet: Internet, challenge: str, realm: str | None, why: str) -> None:
     internet.hosts['bad.example'] = lambda request, path: request.error(401, 'UNAUTHORIZED', {'WWW-Authenticate': challenge})
-    answer = passing.ask('/-/token/bad.example', Authorization=basic('acme', 'hub-secret'))
+    answer = passing.ask('/-/token/bad.example', host='bad.example.com', Authorization=basic('acme', 'hub-secret'))
     if realm is None:
         assert answer.status == 502 and why in answer.body.decode() and internet.asked('auth') == []
     else:
@@ -175,7 +190,7 @@ def test_a_token_server_that_redirects_gets_no_login_carried_on(passing: Worker,
         else:
             request.error(401, 'UNAUTHORIZED', {'WWW-Authenticate': 'Bearer realm="https://bad.example/token"'})
     internet.hosts['bad.example'] = server
-    assert passing.ask('/-/token/bad.example', Authorization=basic('acme', 'hub-secret')).status == 502
+    assert passing.ask('/-/token/bad.example', host='bad.example.com', Authorization=basic('acme', 'hub-secret')).status == 502
     assert internet.asked('auth.docker.io') == []
 
 
@@ -188,7 +203,15 @@ def test_a_basic_challenge_of_an_upstream_and_the_login_for_it(passing: Worker, 
     internet.hosts['bad.example'] = wants_basic
     answer = passing.ask(f'/v2/bad.example/x/{LATEST}')
     assert (answer.status, answer.header('WWW-Authenticate')) == (401, 'Basic realm="Registry"')
-    assert passing.ask(f'/v2/bad.example/x/{LATEST}', Authorization=basic('u', 'p')).status == 200
+    assert passing.ask(f'/v2/x/{LATEST}', host='bad.example.com', Authorization=basic('u', 'p')).status == 200
+
+
+@pytest.mark.parametrize('path', ['/v2/bad.example/', '/v2/?ns=bad.example', f'/v2/bad.example/x/{LATEST}', f'/v2/x/{LATEST}?ns=bad.example'])
+def test_a_login_goes_to_the_upstream_of_the_hosts_name_alone(passing: Worker, internet: Internet, path: str) -> None:
+    internet.hosts['bad.example'] = lambda request, path: request.error(401, 'UNAUTHORIZED', {'WWW-Authenticate': 'Basic realm="Registry"'})
+    for host in ('docker.example.com', 'name.account.workers.dev'):
+        assert passing.ask(path, host=host, Authorization=basic('acme', 'hub-secret')).status == 401
+    assert [one.headers.get('Authorization') for one in internet.asked('bad.example')] == [None, None]
 
 
 # --- fetched by the Worker ----------------------------------------------------------------------------------------
@@ -238,6 +261,22 @@ def test_a_login_that_the_upstream_does_not_take_is_told(start: Start) -> None:
     answer = worker.ask(BUSYBOX)
     assert answer.status == 502 and 'refused the login' in answer.body.decode()
     assert 'WR0NG' not in answer.body.decode() + ''.join(worker.logged)
+
+
+@pytest.mark.parametrize('login', [True, False])
+@pytest.mark.parametrize('status', [401, 403])
+def test_a_token_server_that_refuses_a_repository_is_no_fault(start: Start, internet: Internet, login: bool, status: int) -> None:
+    before = internet.hosts['auth.docker.io']
+    internet.hosts['auth.docker.io'] = lambda request, path: request.error(status, 'DENIED')
+    try:
+        secrets = {'UPSTREAM_LOGINS': {'docker.io': {'username': 'acme', 'password': 'hub-secret'}}} if login else {'CLIENT_LOGINS': {'a': 'b'}}
+        answer = start({}, **secrets).ask(BUSYBOX, **({} if login else {'Authorization': basic('a', 'b')}))
+    finally:
+        internet.hosts['auth.docker.io'] = before
+    if login and status == 401:
+        assert answer.status == 502 and 'refused the login' in answer.body.decode()
+    else:
+        assert (answer.status, answer.codes()) == (403, ['DENIED']) and 'login' not in answer.body.decode()
 
 
 def test_an_upstream_with_a_basic_challenge_gets_the_login(start: Start, internet: Internet) -> None:

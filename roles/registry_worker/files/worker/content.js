@@ -6,9 +6,9 @@
 
 import { digest as hash } from './clients.js';
 import { COMMON, KEPT_OF_ERRORS, passOn, problem } from './errors.js';
-import { DIGEST } from './routes.js';
+import { DIGEST, ofHost } from './routes.js';
 import { allowed } from './settings.js';
-import { challenged, known, obtain } from './tokens.js';
+import { NOT_THERE, challenged, known, obtain } from './tokens.js';
 import { ask, brought, plain } from './upstream.js';
 
 /**
@@ -20,9 +20,14 @@ import { ask, brought, plain } from './upstream.js';
 
 // What Cloudflare's cache takes on every plan but Enterprise.
 const LARGEST_CACHED = 512 * 1024 * 1024;
+// Hashing is time of the CPU, of which the free plan has 10 ms for a request. What an upstream says in place of a blob is short.
+const LARGEST_HASHED = 8 * 1024 * 1024;
+/** @type {Record<string, string>} */
+const HASHES = { sha256: 'SHA-256', sha512: 'SHA-512' };
 const YEAR = 31_536_000;
 const SIZE = 'X-Quickpull-Size';
 const UNKNOWN = { blobs: 'BLOB_UNKNOWN', manifests: 'MANIFEST_UNKNOWN', tags: 'NAME_UNKNOWN', referrers: 'NAME_UNKNOWN' };
+const LISTS = new Set(['tags', 'referrers']);
 const KEPT = ['Content-Length', 'Content-Range', 'Docker-Content-Digest', 'ETag', 'Last-Modified', 'OCI-Filters-Applied', ...KEPT_OF_ERRORS];
 
 /**
@@ -43,13 +48,16 @@ export async function content(request, url, asked, given, context) {
   const key = store && (await keyOf(url, asked, given));
   const cached = store && key && (await cachedOf(store, key, range));
   if (cached) {
-    const refused = given.ownTokens ? undefined : await mayNot(request, url, asked);
-    if (refused) {
-      await cached.body?.cancel();
+    const said = given.ownTokens || (await may(request, url, asked, given));
+    if (said === true) {
+      return finish(request, asked, cached, 'HIT');
     }
-    return refused ?? finish(request, asked, cached, 'HIT');
+    await cached.body?.cancel();
+    if (said) {
+      return said;
+    }
   }
-  const headers = given.ownTokens ? plain(request) : brought(request);
+  const headers = given.ownTokens ? plain(request) : brought(request, asked.upstream === ofHost(url, given));
   copy(request.headers, headers, ['Accept', ...(byDigest ? [] : ['If-None-Match'])]);
   if (range) {
     headers.set('Range', range);
@@ -59,15 +67,23 @@ export async function content(request, url, asked, given, context) {
   if (answer.status === 304) {
     return new Response(null, { status: 304, headers: headersOf(asked, answer) });
   }
-  if (!answer.ok) {
+  if (answer.status !== 200 && !(answer.status === 206 && range)) {
     return refusedBy(told, url, asked, given);
   }
-  if (/^text\/html\b/i.test(answer.headers.get('Content-Type') ?? '')) {
+  if (isPage(answer)) {
     await answer.body?.cancel();
     throw problem(502, 'UNKNOWN', 'A web page came in place of what was asked for.');
   }
   const kept = store && key && request.method === 'GET' ? keep(answer, asked, store, key, context) : answer;
   return finish(request, asked, withLink(kept, url, asked), store ? 'MISS' : '');
+}
+
+/**
+ * @param {Response} answer
+ * @returns {boolean}
+ */
+function isPage(answer) {
+  return /^text\/html\b/i.test(answer.headers.get('Content-Type') ?? '');
 }
 
 /**
@@ -79,7 +95,10 @@ export async function content(request, url, asked, given, context) {
  */
 function wantedRange(request, reference) {
   const condition = request.headers.get('If-Range');
-  return condition === null || condition === `"${reference}"` ? request.headers.get('Range') : null;
+  // What is no range of one part is ignored, as the specification of HTTP lets a server do.
+  const found = /^bytes=(?:(\d+)-(\d*)|-\d+)$/.exec(request.headers.get('Range') ?? '');
+  const fits = found && !(found[2] && Number(found[2]) < Number(found[1]));
+  return fits && (condition === null || condition === `"${reference}"`) ? found[0] : null;
 }
 
 /**
@@ -94,29 +113,38 @@ function wantedRange(request, reference) {
 async function keyOf(url, asked, given) {
   const { upstream, repository, kind, reference } = asked;
   const rights = given.ownTokens ? JSON.stringify([upstream.url.href, upstream.login?.username, upstream.login?.password]) : '';
-  const sum = [...new Uint8Array(await hash(rights))].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+  const sum = hex(await hash(rights));
   const path = [given.ownTokens ? 'own' : 'client', sum, upstream.name, repository, kind, reference].join('/');
   return `${url.origin}/-/cache/${path}`;
 }
 
 /**
- * Whether the upstream would not let this client have what is cached; asked with the client's own token, and without a byte of it coming.
+ * Whether the upstream lets this client have what is cached; asked with the client's own token, and with no more than a byte of it coming.
  *
  * @param {Request} request
  * @param {URL} url
  * @param {Asked} asked
- * @returns {Promise<Response | undefined>} the refusal
+ * @param {Settings} given
+ * @returns {Promise<boolean | Response>} or the refusal; false: it does not tell, and has to be asked for the whole
  */
-async function mayNot(request, url, asked) {
-  const headers = brought(request);
+async function may(request, url, asked, given) {
+  const headers = brought(request, asked.upstream === ofHost(url, given));
   copy(request.headers, headers, ['Accept']);
-  const told = await ask(asked.upstream, pathOf(asked, url), { method: 'HEAD', headers, follow: false });
-  await told.answer.body?.cancel();
-  // A redirect is where the upstream would let it have the bytes.
-  if (told.answer.status < 400) {
-    return undefined;
+  // HEAD is not counted as a pull.
+  let told = await ask(asked.upstream, pathOf(asked, url), { method: 'HEAD', headers, follow: false });
+  const { status } = told.answer;
+  if (status >= 300 && status < 400) {
+    // It may lead to the bytes, or to a page for logging in. An address that is signed is so for GET.
+    await told.answer.body?.cancel();
+    headers.set('Range', 'bytes=0-0');
+    told = await ask(asked.upstream, pathOf(asked, url), { method: 'GET', headers });
   }
-  return told.answer.status === 401 ? challenged(told.answer, url, asked.upstream) : passOn(told.answer, UNKNOWN[asked.kind]);
+  const { answer, atHome } = told;
+  if (answer.ok || answer.status < 400 || [405, 416, 501].includes(answer.status)) {
+    await answer.body?.cancel();
+    return [200, 206].includes(answer.status) && !isPage(answer);
+  }
+  return answer.status === 401 && atHome ? challenged(answer, url, asked.upstream) : refusedBy(told, url, asked, given);
 }
 
 /**
@@ -157,7 +185,7 @@ async function refusedBy({ answer, atHome }, url, asked, given) {
   }
   if (answer.status === 401) {
     await answer.body?.cancel();
-    throw problem(403, 'DENIED', 'The upstream has no such repository, or does not let this mirror pull from it.');
+    throw problem(403, 'DENIED', NOT_THERE);
   }
   return passOn(answer, UNKNOWN[asked.kind]);
 }
@@ -209,26 +237,67 @@ async function bytesOf(answer) {
  */
 function keep(answer, asked, store, key, context) {
   const length = Number(answer.headers.get('Content-Length') ?? NaN);
-  if (answer.status !== 200 || !answer.body || !(length <= LARGEST_CACHED)) {
+  const [algorithm, wanted] = asked.reference.split(':');
+  const hashed = length <= LARGEST_HASHED && Object.hasOwn(HASHES, algorithm);
+  const isText = /\bjson\b|^text\//i.test(answer.headers.get('Content-Type') ?? '');
+  if (answer.status !== 200 || !answer.body || !(length <= LARGEST_CACHED) || (isText && !hashed)) {
     return answer;
   }
   // Both branches are pumped by the runtime, at the pace of the slower: nothing piles up in memory.
-  const [served, stored] = answer.body.tee();
+  const [served, rest] = answer.body.tee();
+  const [stored, summed] = hashed ? rest.tee() : [rest];
   const headers = headersOf(asked, answer);
+  for (const name of KEPT_OF_ERRORS) {
+    headers.delete(name); // of that moment
+  }
   headers.set('Cache-Control', `public, max-age=${YEAR}, immutable`);
   headers.set(SIZE, String(length));
   const whole = new FixedLengthStream(length);
-  const parts = [stored.pipeTo(whole.writable), store.put(key, new Response(whole.readable, { headers }))];
+  const filled = fill(whole.writable, stored, summed && sumOf(summed, HASHES[algorithm]), wanted);
+  const parts = [filled, store.put(key, new Response(whole.readable, { headers }))];
   context.waitUntil(
     Promise.allSettled(parts).then((ends) => {
       if (ends.some((one) => one.status === 'rejected')) {
-        console.error('a blob that broke off was not cached');
+        console.error('what broke off, or is not what its digest says, was not cached');
         return store.delete(key);
       }
       return true;
     }),
   );
   return new Response(served, { status: answer.status, headers: answer.headers });
+}
+
+/**
+ * @param {WritableStream} writable
+ * @param {ReadableStream} stored
+ * @param {Promise<string> | undefined} sum
+ * @param {string} wanted
+ * @returns {Promise<void>} rejected, with the stream not closed, where the sum is not the one that is wanted
+ */
+async function fill(writable, stored, sum, wanted) {
+  const [, found] = await Promise.all([stored.pipeTo(writable, { preventClose: true }), sum]);
+  if (found !== undefined && found !== wanted) {
+    const error = new Error('another digest');
+    await writable.abort(error);
+    throw error;
+  }
+  await writable.close();
+}
+
+/**
+ * @param {ReadableStream} stream
+ * @param {string} algorithm
+ * @returns {Promise<string>}
+ */
+async function sumOf(stream, algorithm) {
+  const sum = new crypto.DigestStream(algorithm);
+  await stream.pipeTo(sum);
+  return hex(await sum.digest);
+}
+
+/** @param {ArrayBuffer} bytes */
+function hex(bytes) {
+  return [...new Uint8Array(bytes)].map((byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
 /**
@@ -260,7 +329,11 @@ function finish(request, asked, answer, cache) {
  */
 function headersOf(asked, answer) {
   const headers = new Headers(COMMON);
-  copy(answer.headers, headers, [...KEPT, 'Content-Type', 'Link']);
+  copy(answer.headers, headers, [...KEPT, 'Content-Type', ...(LISTS.has(asked.kind) ? ['Link'] : [])]);
+  if (!/^(?:identity)?$/i.test(answer.headers.get('Content-Encoding') ?? '')) {
+    // The length is that of what was compressed, which goes out as it was before.
+    headers.delete('Content-Length');
+  }
   if (asked.kind === 'blobs') {
     // A store calls them what it likes. What a browser would show as a page has no place under a name of somebody's own.
     headers.set('Content-Type', 'application/octet-stream');
@@ -279,13 +352,13 @@ function headersOf(asked, answer) {
  * @returns {string}
  */
 function pathOf({ kind, repository, reference }, url) {
-  const query = new URLSearchParams(kind === 'tags' || kind === 'referrers' ? url.search : '');
+  const query = new URLSearchParams(LISTS.has(kind) ? url.search : '');
   query.delete('ns');
   return `/v2/${repository}/${kind}/${reference}${query.size ? `?${query}` : ''}`;
 }
 
 /**
- * The next page of a list, by the name that the client knows.
+ * The next page of a list, by the name that the client knows. What else there is leads to where a client may not get.
  *
  * @param {Response} answer
  * @param {URL} url
@@ -293,17 +366,22 @@ function pathOf({ kind, repository, reference }, url) {
  * @returns {Response}
  */
 function withLink(answer, url, asked) {
-  const found = /<([^>]*)>(.*)/.exec(answer.headers.get('Link') ?? '');
-  if (!found) {
+  const links = answer.headers.get('Link');
+  if (links === null) {
     return answer;
+  }
+  const changed = new Response(answer.body, answer);
+  changed.headers.delete('Link');
+  const found = [...links.matchAll(/<([^>]*)>([^<]*)/g)].find(([, , behind]) => /;\s*rel\s*=\s*(?:next\b|"(?:[^"]*\s)?next(?:\s[^"]*)?")/i.test(behind));
+  if (!found || !URL.canParse(found[1], asked.upstream.url.href)) {
+    return changed;
   }
   const next = new URL(found[1], asked.upstream.url);
   const ns = url.searchParams.get('ns');
   if (ns) {
     next.searchParams.set('ns', ns);
   }
-  const changed = new Response(answer.body, answer);
-  changed.headers.set('Link', `<${url.pathname}${next.search}>${found[2]}`);
+  changed.headers.set('Link', `<${url.pathname}${next.search}>; rel="next"`);
   return changed;
 }
 

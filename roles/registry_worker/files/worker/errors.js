@@ -10,6 +10,8 @@ export const COMMON = {
   // What is pulled with a login is for who has it, and a blob that calls itself a web page is none.
   'Cache-Control': 'private',
   'X-Content-Type-Options': 'nosniff',
+  // Nor is a manifest that calls itself a picture one with a script in it.
+  'Content-Security-Policy': "default-src 'none'; sandbox",
 };
 
 /** Of an upstream's error, what its client has to know: when to try again, and how much is left. */
@@ -18,7 +20,7 @@ export const KEPT_OF_ERRORS = ['Retry-After', 'RateLimit-Limit', 'RateLimit-Rema
 const LONGEST_ERROR = 64 * 1024;
 
 /** @type {Record<number, string>} */
-const CODES = { 401: 'UNAUTHORIZED', 403: 'DENIED', 404: 'NAME_UNKNOWN', 405: 'UNSUPPORTED', 429: 'TOOMANYREQUESTS' };
+const CODES = { 401: 'UNAUTHORIZED', 403: 'DENIED', 404: 'NAME_UNKNOWN', 405: 'UNSUPPORTED', 416: 'RANGE_INVALID', 429: 'TOOMANYREQUESTS' };
 
 /** An answer that is thrown. */
 export class Problem extends Error {
@@ -66,18 +68,18 @@ export function refusal(found) {
  */
 export async function passOn(answer, unknown, headers = {}) {
   const kept = { ...COMMON, ...headers };
-  for (const name of KEPT_OF_ERRORS) {
+  for (const name of [...KEPT_OF_ERRORS, ...(answer.status === 416 ? ['Content-Range'] : [])]) {
     const value = answer.headers.get(name);
     if (value !== null) {
       kept[name] = value;
     }
   }
+  const status = answer.status >= 400 ? answer.status : 502;
   const said = await read(answer);
   if (Array.isArray(said?.errors) && said.errors.length) {
-    return Response.json({ errors: said.errors }, { status: answer.status, headers: kept });
+    return Response.json({ errors: said.errors }, { status, headers: kept });
   }
   const code = answer.status === 404 ? unknown : CODES[answer.status] ?? 'UNKNOWN';
-  const status = answer.status >= 400 ? answer.status : 502;
   return refusal(problem(status, code, `The upstream answered ${answer.status}.`, kept));
 }
 
@@ -87,12 +89,23 @@ export async function passOn(answer, unknown, headers = {}) {
  */
 export async function read(answer) {
   const length = Number(answer.headers.get('Content-Length') ?? 0);
-  if (length > LONGEST_ERROR || !/\bjson\b/.test(answer.headers.get('Content-Type') ?? '')) {
+  if (length > LONGEST_ERROR || !answer.body || !/\bjson\b/.test(answer.headers.get('Content-Type') ?? '')) {
     await answer.body?.cancel();
     return undefined;
   }
+  let text = '';
+  let size = 0;
+  const decoder = new TextDecoder();
   try {
-    return await answer.json();
+    // Its length need not be told.
+    for await (const chunk of answer.body) {
+      size += chunk.byteLength;
+      if (size > LONGEST_ERROR) {
+        return undefined; // which cancels the rest
+      }
+      text += decoder.decode(chunk, { stream: true });
+    }
+    return JSON.parse(text + decoder.decode());
   } catch {
     return undefined;
   }

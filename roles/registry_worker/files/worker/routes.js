@@ -64,7 +64,7 @@ function contentOf(rest, upstream) {
     throw problem(404, 'NAME_UNKNOWN', 'There is nothing of a registry at this address.');
   }
   const [, name, kind, reference] = /** @type {[string, string, any, string]} */ (/** @type {unknown} */ (found));
-  if (!NAME.test(name) || name.length > LONGEST_NAME) {
+  if (!isName(name)) {
     throw problem(400, 'NAME_INVALID', 'This cannot be the name of a repository.');
   }
   if (kind === 'tags' ? reference !== 'list' : kind === 'manifests' && !TAG.test(reference) && !DIGEST.test(reference)) {
@@ -74,6 +74,14 @@ function contentOf(rest, upstream) {
     throw problem(400, 'DIGEST_INVALID', 'This cannot be a digest.');
   }
   return { kind, upstream, repository: complete(upstream, name), reference };
+}
+
+/**
+ * @param {string} text
+ * @returns {boolean} whether it can be the name of a repository
+ */
+export function isName(text) {
+  return text.length <= LONGEST_NAME && NAME.test(text);
 }
 
 /**
@@ -112,12 +120,23 @@ function named(name, given) {
 }
 
 /**
+ * A name of somebody's own that is in no map stood for a registry once, or is to: under it another one's images would pass for that one's.
+ *
+ * @param {URL} url
+ * @param {Settings} given
+ * @returns {Upstream | undefined} the one whose login a client has that logs in to the name it asks by
+ */
+export function ofHost(url, given) {
+  return given.hosts.get(url.host) ?? given.hosts.get(url.hostname) ?? (url.hostname.endsWith('.workers.dev') ? given.fallback : undefined);
+}
+
+/**
  * @param {URL} url
  * @param {Settings} given
  * @returns {Upstream}
  */
 export function hostUpstream(url, given) {
-  const upstream = given.hosts.get(url.host) ?? given.hosts.get(url.hostname) ?? given.fallback;
+  const upstream = ofHost(url, given);
   if (!upstream) {
     throw problem(404, 'NAME_UNKNOWN', 'This mirror serves no registry under the name that it was asked by.');
   }

@@ -6,7 +6,7 @@
 
 import { basic } from './clients.js';
 import { COMMON, KEPT_OF_ERRORS, passOn, problem, read } from './errors.js';
-import { TOKEN_PATH, complete, split } from './routes.js';
+import { TOKEN_PATH, complete, isName, ofHost, split } from './routes.js';
 import { allowed } from './settings.js';
 import { ask, patiently, trusted } from './upstream.js';
 
@@ -27,6 +27,7 @@ const LIFETIME = 60;
 // A token that dies on its way is worse than one fetched too early.
 const MARGIN = 10;
 const MOST_TOKENS = 500;
+export const NOT_THERE = 'The upstream has no such repository, or does not let this mirror pull from it.';
 
 /**
  * In the memory of one instance of the Worker: lost whenever Cloudflare ends it, which costs a request more.
@@ -96,7 +97,8 @@ export async function tokenEndpoint(request, url, pinged, given) {
   if (!bearer) {
     return handed(NO_TOKEN, NO_TOKEN, LIFETIME);
   }
-  const login = basic(request.headers.get('Authorization'));
+  // Docker sends the login that it has for the host's name with whatever it pulls by that name.
+  const login = upstream === ofHost(url, given) ? basic(request.headers.get('Authorization')) : undefined;
   const answer = await fetchToken(upstream, bearer, repositories.map(scopeOf), login);
   if (!answer.ok) {
     return passOn(answer, 'NAME_UNKNOWN');
@@ -134,10 +136,13 @@ function scopes(asked, pinged, given) {
     const found = /^repository(?:\([^)]*\))?:(.+):([^:]*)$/.exec(one);
     return found && /(?:^|,)(?:pull|\*)(?:,|$)/.test(found[2]) ? [found[1]] : [];
   });
-  const found = names.map((name) => {
-    const [upstream, behind] = split(name, given);
-    return upstream && behind ? { upstream, name: behind } : { upstream: pinged, name };
-  });
+  const found = names
+    .map((name) => {
+      const [upstream, behind] = split(name, given);
+      return upstream && behind ? { upstream, name: behind } : { upstream: pinged, name };
+    })
+    // It becomes part of a path, and is compared with what is allowed.
+    .filter(({ name }) => isName(name));
   // One token is of one token server. What is named with its upstream is what was pulled; anything else is left over from the ping.
   const upstream = found.find((one) => one.upstream !== pinged)?.upstream ?? pinged;
   const repositories = found.filter((one) => one.upstream === upstream).map((one) => complete(upstream, one.name));
@@ -241,7 +246,10 @@ export async function obtain(upstream, repository, refused) {
   const token = said?.token ?? said?.access_token;
   if (!token) {
     await answer.body?.cancel();
-    const refusedLogin = upstream.login && (answer.status === 401 || answer.status === 403);
+    const refusedLogin = upstream.login && answer.status === 401;
+    if (answer.status === 403 || (answer.status === 401 && !upstream.login)) {
+      throw problem(403, 'DENIED', NOT_THERE);
+    }
     const what = refusedLogin ? `refused the login that this mirror has for ${upstream.name}` : `gave no token: it answered ${answer.status}`;
     console.error(`the token server of ${upstream.name} ${what}`);
     throw problem(502, 'UNKNOWN', `The token server of the upstream ${what}.`);

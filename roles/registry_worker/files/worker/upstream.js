@@ -5,6 +5,7 @@
 /** How the Worker asks an upstream, and whom else it asks for it: nobody but where the upstream itself sends it. */
 
 import { COMMON, passOn, problem } from './errors.js';
+import { ofHost } from './routes.js';
 import { NO_TOKEN, challenged } from './tokens.js';
 
 /**
@@ -121,7 +122,7 @@ function isPrivate(hostname) {
  */
 export async function ping(request, url, upstream, given) {
   if (!given.ownTokens) {
-    const { answer, atHome } = await ask(upstream, '/v2/', { method: 'GET', headers: brought(request) });
+    const { answer, atHome } = await ask(upstream, '/v2/', { method: 'GET', headers: brought(request, upstream === ofHost(url, given)) });
     if (answer.status === 401 && atHome) {
       return challenged(answer, url, upstream);
     }
@@ -135,12 +136,13 @@ export async function ping(request, url, upstream, given) {
 
 /**
  * @param {Request} request
+ * @param {boolean} own whether the upstream is that of the host's name, for which the client's login is; a token is of whom it was fetched for
  * @returns {Headers} what of a client goes up to an upstream whose tokens the client fetches itself
  */
-export function brought(request) {
+export function brought(request, own) {
   const headers = plain(request);
   const authorization = request.headers.get('Authorization');
-  if (authorization && authorization !== `Bearer ${NO_TOKEN}`) {
+  if (authorization && authorization !== `Bearer ${NO_TOKEN}` && (own || /^bearer /i.test(authorization))) {
     headers.set('Authorization', authorization);
   }
   return headers;

@@ -43,7 +43,12 @@ export default {
       answer = refusal(error instanceof Problem ? error : new Problem(502, 'UNKNOWN', 'The upstream could not be reached, or broke off.'));
     }
     // An answer to HEAD has the headers and no body, whatever it is.
-    return request.method === 'HEAD' && answer.body ? new Response(null, answer) : answer;
+    if (request.method !== 'HEAD' || !answer.body) {
+      return answer;
+    }
+    const bare = new Response(null, answer);
+    await answer.body.cancel();
+    return bare;
   },
 };
 
@@ -67,9 +72,13 @@ async function route(request, env, context) {
   if (url.pathname === '/-/health') {
     return Response.json({ status: 'ok', service: 'quickpull registry worker' });
   }
+  // Cloudflare serves port 80 too, and tells how the client asked. A login would be invited, and sent, in clear.
+  if (/"scheme" *: *"http"/.test(request.headers.get('CF-Visitor') ?? '')) {
+    throw problem(403, 'DENIED', 'This mirror is asked by https:// alone.');
+  }
   const given = settings(env);
-  const asked = parse(url, given);
   await admit(request, given);
+  const asked = parse(url, given);
   switch (asked.kind) {
     case 'token':
       return tokenEndpoint(request, url, asked.upstream, given);
