@@ -200,7 +200,7 @@ def parse_secrets(client_logins: t.Any, upstream_logins: t.Any, upstreams: t.Col
     for upstream, login in _mapping(upstream_logins, 'upstream_logins').items():
         if upstream not in upstreams:
             raise ConfigError(f'upstream_logins: {upstream} is none of the upstreams ({", ".join(upstreams)}).', key='upstream_logins')
-        if not isinstance(login, t.Mapping) or set(login) != {'username', 'password'} or not all(isinstance(one, str) and one for one in login.values()):
+        if not _is_login(login):
             raise ConfigError(f'upstream_logins.{upstream}: username and password are expected, and nothing else.', key='upstream_logins')
     for name, logins in ((CLIENT_LOGINS, client_logins), (UPSTREAM_LOGINS, upstream_logins)):
         if logins:
@@ -217,10 +217,22 @@ def _mapping(raw: t.Any, key: str) -> t.Mapping[t.Any, t.Any]:
 
 
 def passwords_in(client_logins: t.Any, upstream_logins: t.Any) -> set[str]:
-    """What may appear nowhere. Never raises."""
-    clients = list(client_logins.values()) if isinstance(client_logins, t.Mapping) else []
-    logins = list(upstream_logins.values()) if isinstance(upstream_logins, t.Mapping) else []
-    return {str(one) for one in [*clients, *(login.get('password') for login in logins if isinstance(login, t.Mapping))] if one}
+    """What may appear nowhere. Never raises. Of what is no login as it should be everything counts, since nobody knows where the password is."""
+    logins = list(upstream_logins.values()) if isinstance(upstream_logins, t.Mapping) else [upstream_logins]
+    return set(_texts([client_logins, *(login['password'] if _is_login(login) else login for login in logins)]))
+
+
+def _is_login(raw: t.Any) -> bool:
+    return isinstance(raw, t.Mapping) and set(raw) == {'username', 'password'} and all(isinstance(one, str) and one for one in raw.values())
+
+
+def _texts(value: t.Any) -> t.Iterator[str]:
+    """All that a value holds, without the keys."""
+    if isinstance(value, (t.Mapping, list, tuple)):
+        for one in value.values() if isinstance(value, t.Mapping) else value:
+            yield from _texts(one)
+    elif value and not isinstance(value, bool):
+        yield str(value)
 
 
 def cautions(worker: Worker) -> list[str]:

@@ -181,6 +181,16 @@ def test_no_secret_in_what_is_told(place: Place) -> None:
     assert 'S3CRET' not in json.dumps(place.marker())
 
 
+@pytest.mark.parametrize('logins', [
+    {'upstream_logins': {'docker.io': {'user': 'acme', 'pass': 'S3CRET'}}}, {'upstream_logins': {'docker.io': 'acme:S3CRET'}},
+    {'client_logins': {'builder': {'password': 'S3CRET'}}},
+])  # fmt: skip
+def test_a_login_that_is_misspelt_is_cut_out_of_the_results_too(place: Place, logins: dict[str, t.Any]) -> None:
+    with pytest.raises(ConfigError, match='login'):
+        place.run(**logins)
+    assert any('S3CRET' in value for value in place.module.no_log_values)
+
+
 def test_hosts_come_and_go_and_change_their_way(place: Place) -> None:
     place.run(hosts={'a.example.com': 'docker.io', 'b.example.com': {'upstream': 'quay.io', 'attach': 'route'}})
     place.cloud.add_record('example.com', 'c.example.com', 'TXT', 'theirs')

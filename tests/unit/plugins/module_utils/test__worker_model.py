@@ -96,8 +96,20 @@ def test_secrets() -> None:
         'CLIENT_LOGINS': {'b': 'S3CRET'}, 'UPSTREAM_LOGINS': {'docker.io': {'username': 'u', 'password': 'P'}}
     }  # fmt: skip
     assert model.parse_secrets({}, None, UPSTREAMS) == {}
-    assert model.passwords_in({'b': 'S3CRET', 'c': ''}, {'docker.io': {'username': 'u', 'password': 'P'}, 'x': 1}) == {'S3CRET', 'P'}
+    assert model.passwords_in({'b': 'S3CRET', 'c': ''}, {'docker.io': {'username': 'u', 'password': 'P'}}) == {'S3CRET', 'P'}
     assert model.passwords_in([], None) == set()
+
+
+@pytest.mark.parametrize('clients, upstreams, hidden', [
+    ({}, {'docker.io': {'user': 'acme', 'pass': 'S3CRET'}}, {'acme', 'S3CRET'}),
+    ({}, {'docker.io': 'acme:S3CRET'}, {'acme:S3CRET'}),
+    ({}, {'docker.io': {'username': {'x': 'acme'}, 'password': ['S3CRET', 7, True, None]}}, {'acme', 'S3CRET', '7'}),
+    ({}, {'docker.io': {'username': 'acme', 'password': 'S3CRET', 'more': 'MORE'}}, {'acme', 'S3CRET', 'MORE'}),
+    ({'builder': {'password': 'S3CRET'}}, {}, {'S3CRET'}),
+    (['a:S3CRET'], 'S3CRET', {'a:S3CRET', 'S3CRET'}),
+])  # fmt: skip
+def test_a_login_of_another_form_is_a_secret_as_a_whole(clients: t.Any, upstreams: t.Any, hidden: set[str]) -> None:
+    assert model.passwords_in(clients, upstreams) == hidden
 
 
 @pytest.mark.parametrize('clients, upstreams', [
