@@ -20,7 +20,7 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
-from ansible_collections.quickpull.registry.plugins.module_utils._worker_api import Api, Domain, Record, Route, Script, foreign_record, metadata
+from ansible_collections.quickpull.registry.plugins.module_utils._worker_api import Api, ApiError, Domain, Record, Route, Script, foreign_record, metadata
 from ansible_collections.quickpull.registry.plugins.module_utils._worker_model import (
     DOMAIN,
     ROUTE,
@@ -49,12 +49,13 @@ class Step:
 
 @dataclass(frozen=True)
 class Plan:
-    """The steps in their order, the settings before and after, and the address below workers.dev where it is served there."""
+    """The steps in their order, the settings before and after, the address below workers.dev where it is served there, and what to warn of."""
 
     steps: t.Tuple[Step, ...]
     before: t.Mapping[str, t.Any]
     after: t.Mapping[str, t.Any]
     workers_dev_url: str = ''
+    warnings: t.Tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -180,23 +181,34 @@ class Deployment:
                 'or take it away.',
                 key='name',
             )
-        self.domains: t.List[Domain] = api.domains() if worker.hosts or self.ours else []
+        self.domains: t.List[Domain] = api.domains() if worker.hosts or self.script else []
         self.zone_ids: t.Dict[str, str] = {}
         self._routes: t.Dict[str, t.List[Route]] = {}
-        self._records: t.Dict[str, t.List[Record]] = {}
+        self._records: t.Dict[t.Tuple[str, str], t.List[Record]] = {}
+        self._zones: t.Dict[str, str] | None = None
+        self.warnings: t.List[str] = []
+
+    def zones(self) -> dict[str, str]:
+        """The zones of the account, asked for once."""
+        if self._zones is None:
+            self._zones = self.api.zones()
+        return self._zones
+
+    def zone_of(self, host: Host) -> str:
+        """The id of the zone of a host name; empty without one that is seen."""
+        fitting = [zone for zone in self.zones() if zone == host.zone or (not host.zone and in_zone(host.name, zone))]
+        return self.zones()[max(fitting, key=len)] if fitting else ''
 
     def find_zones(self, hosts: t.Sequence[Host]) -> None:
         """Find the zones of host names. Raises ConfigError."""
-        zones = self.api.zones() if hosts else {}
         for host in hosts:
-            fitting = [zone for zone in zones if zone == host.zone or (not host.zone and in_zone(host.name, zone))]
-            if not fitting:
+            self.zone_ids[host.name] = self.zone_of(host)
+            if not self.zone_ids[host.name]:
                 missing = host.zone or f'of {host.name}'
-                seen = ', '.join(sorted(zones)) or 'none'
+                seen = ', '.join(sorted(self.zones())) or 'none'
                 raise ConfigError(
                     f'hosts.{host.name}: the account has no zone {missing}, or the API token may not see it ("Zone: Read"). It sees: {seen}.', key='hosts'
                 )
-            self.zone_ids[host.name] = zones[max(fitting, key=len)]
 
     def routes(self, zone_id: str) -> list[Route]:
         """The routes of a zone, asked for once."""
@@ -206,9 +218,9 @@ class Deployment:
 
     def records(self, zone_id: str, hostname: str) -> list[Record]:
         """The records of a host name, asked for once."""
-        if hostname not in self._records:
-            self._records[hostname] = self.api.records(zone_id, hostname)
-        return self._records[hostname]
+        if (zone_id, hostname) not in self._records:
+            self._records[zone_id, hostname] = self.api.records(zone_id, hostname)
+        return self._records[zone_id, hostname]
 
     # --- what is there
 
@@ -277,11 +289,23 @@ class Deployment:
                 yield Step(f'take the DNS record {hostname} away', functools.partial(self.api.delete_record, zone_id, hostname, record))
 
     def drop(self, hostname: str, attached: Attached) -> t.Iterator[Step]:
-        """Take away what lets a host name lead to the Worker, as far as it is ours."""
-        if attached.attach == ROUTE:
+        """Take away what lets a host name lead to the Worker, as far as it is ours: either way, since a change from one to the other may have broken off."""
+        yield from self.drop_domain(hostname)
+        if attached.zone_id and self.reaches(attached.zone_id, hostname):
             yield from self.drop_route(hostname, attached.zone_id)
-        else:
-            yield from self.drop_domain(hostname)
+
+    def reaches(self, zone_id: str, hostname: str) -> bool:
+        """Whether a zone still is the account's. Raises ConfigError for one that is, and that the token may not read."""
+        try:
+            self.routes(zone_id)
+        except ApiError as exc:
+            if exc.status not in (403, 404) or zone_id in self.zones().values():
+                raise
+            self.warnings.append(
+                f'The zone of {hostname} is not in the account any more, or the API token may not see it. What was made for the Worker there is not looked at.'
+            )
+            return False
+        return True
 
     def shown(self) -> dict[str, t.Any]:
         """What is there, for the diff."""
@@ -328,29 +352,27 @@ def plan_present(api: Api, worker: Worker, force: bool = False) -> Plan:
         'modules': worker.digests(),
         'secrets': sorted(name + (' (changed)' if reason == 'its secrets differ' else '') for name in worker.secrets),
     }
-    return Plan(tuple(steps), now.shown(), after, url)
+    return Plan(tuple(steps), now.shown(), after, url, tuple(now.warnings))
 
 
 def plan_absent(api: Api, worker: Worker, force: bool = False) -> Plan:
     """Plan to take the Worker away with all that leads to it and is ours. ``worker`` has the name, and the host names as far as they are known."""
     now = Deployment(api, worker, force)
-    unknown = [host for host in worker.hosts if host.name not in now.ours]
-    now.find_zones(unknown)
-    known = {**now.ours, **{host.name: Attached(host.attach, now.zone_ids[host.name]) for host in unknown}}
+    unknown = {host.name: Attached(host.attach, now.zone_of(host)) for host in worker.hosts if host.name not in now.ours}
+    # A host name without a zone was never made.
+    known = {**now.ours, **{name: one for name, one in unknown.items() if one.zone_id}}
     others = [one.hostname for one in now.domains if one.service == worker.name and one.hostname not in known]
     if others and not force:
         named = ', '.join(others)
         raise ConfigError(f'{named} also leads to the Worker {worker.name}, as a custom domain that this module did not make. Take it away, or set force.')
     steps: list[Step] = []
     for name, one in known.items():
-        steps += now.drop_domain(name)
-        if one.attach == ROUTE:
-            steps += now.drop_route(name, one.zone_id)
+        steps += now.drop(name, one)
     for name in others:
         steps += now.drop_domain(name)
     if now.script is not None:
         steps.append(Step(f'delete the Worker {worker.name}', lambda: api.delete(worker.name)))
-    return Plan(tuple(steps), now.shown(), {})
+    return Plan(tuple(steps), now.shown(), {}, warnings=tuple(now.warnings))
 
 
 def apply(plan: Plan) -> None:

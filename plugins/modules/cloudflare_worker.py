@@ -274,6 +274,8 @@ def run(module: AnsibleModule, connect: t.Callable[[str, str], t.Any]) -> dict[s
         module.warn(sentence)
     api = _worker_api.Api(connect(token, params['api_url']), worker.account_id)
     plan = (_worker_deploy.plan_present if present else _worker_deploy.plan_absent)(api, worker, params['force'])
+    for sentence in plan.warnings:
+        module.warn(sentence)
     if not module.check_mode:
         _worker_deploy.apply(plan)
     urls = [f'https://{host.name}' for host in worker.hosts] + ([plan.workers_dev_url] if plan.workers_dev_url else [])

@@ -217,10 +217,55 @@ def test_a_host_name_that_somebody_gave_the_worker_stays_until_it_is_ours(place:
     place.run()
     place.cloud.put_domain(json.dumps({'hostname': 'theirs.example.com', 'service': 'mirror', 'zone_id': ZONE}).encode())
     place.steady()
-    with pytest.raises(ConfigError, match=r'theirs.example.com also leads to the Worker mirror, .* set force'):
-        place.run(state='absent', hosts={'other.example.com': 'docker.io'})
-    place.run(state='absent', hosts={'other.example.com': 'docker.io'}, force=True)
+    for hosts in ({}, {'other.example.com': 'docker.io'}):
+        with pytest.raises(ConfigError, match=r'theirs.example.com also leads to the Worker mirror, .* set force'):
+            place.run(state='absent', hosts=hosts)
+    assert place.cloud.writes() == []
+    place.run(state='absent', force=True)
     assert (place.cloud.domains, place.cloud.scripts) == ([], {})
+
+
+def test_a_route_that_could_not_be_taken_away_before_is_taken_away_with_its_host_name(place: Place) -> None:
+    hosts: dict[str, t.Any] = {'a.example.com': 'docker.io', 'b.example.com': {'upstream': 'quay.io', 'attach': 'route'}}
+    place.run(hosts=hosts)
+    made = place.cloud.kept()
+    for then in ({'hosts': {'a.example.com': 'docker.io'}}, {'state': 'absent'}):
+        place.cloud.scripts, place.cloud.domains, place.cloud.routes, place.cloud.records = json.loads(json.dumps(made))
+        place.cloud.failures.append(Failure('DELETE', '/workers/routes/', 500, 'busy', {}, 3))
+        with pytest.raises(ConfigError, match=r'taking the route b.example.com/\* away'):
+            place.run(hosts={**hosts, 'b.example.com': 'quay.io'})
+        place.run(**then)
+        assert place.cloud.routes[ZONE] == []
+        assert 'b.example.com' not in [one['name'] for one in place.cloud.records[ZONE]]
+
+
+@pytest.mark.parametrize('attach', ['domain', 'route'])
+def test_a_zone_that_is_gone_stops_no_removal(place: Place, attach: str) -> None:
+    hosts = {'a.example.com': 'docker.io', 'b.other.example': 'quay.io'}
+    place.run(hosts=hosts, attach=attach)
+    place.cloud.permissions = frozenset(one for one in small_cloudflare.ALL if not one.startswith('routes:'))
+    with pytest.raises(ConfigError, match='"Workers Routes: Read" of the zone'):
+        place.run(state='absent')
+    place.cloud.permissions = small_cloudflare.ALL
+
+    # With a zone Cloudflare takes all that belongs to it.
+    del place.cloud.zones['other.example']
+    place.cloud.domains = [one for one in place.cloud.domains if one['zone_name'] != 'other.example']
+    place.cloud.routes.pop('b' * 32, None)
+    place.cloud.records.pop('b' * 32, None)
+    before = place.cloud.kept()
+    place.run(hosts={'a.example.com': 'docker.io'}, attach=attach)
+    assert 'b.other.example' not in str(place.marker())
+    assert len(place.module.warnings) == 1
+    assert 'The zone of b.other.example' in place.module.warnings[0]
+    place.steady(hosts={'a.example.com': 'docker.io'}, attach=attach)
+    assert place.module.warnings == []
+
+    place.cloud.scripts, place.cloud.domains, place.cloud.routes, place.cloud.records = before
+    place.run(hosts=hosts, attach=attach, state='absent')
+    assert len(place.module.warnings) == 1
+    assert (place.cloud.scripts, place.cloud.domains, place.cloud.routes.get(ZONE, []), place.cloud.records[ZONE]) == ({}, [], [], [])
+    place.steady(hosts=hosts, attach=attach, state='absent')
 
 
 def foreign_script(cloud: Cloud) -> None:
