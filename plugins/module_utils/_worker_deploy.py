@@ -11,6 +11,7 @@ Worker's settings has to try passwords at that price, against all logins of a bi
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
 import hmac
@@ -28,6 +29,7 @@ from ansible_collections.quickpull.registry.plugins.module_utils._worker_model i
     Worker,
     canonical,
     check_size,
+    check_sizes,
     in_zone,
     workers_dev_url,
 )
@@ -60,10 +62,14 @@ class Plan:
 
 @dataclass(frozen=True)
 class Attached:
-    """How a host name leads to the Worker by what the marker says: ``zone_id`` is where its route and record are."""
+    """How a host name leads to the Worker by what the marker says.
+
+    ``zone_id`` is where its route and record are, and ``others`` are zones where there may be some of before.
+    """
 
     attach: str
     zone_id: str
+    others: t.Tuple[str, ...] = ()
 
 
 def secret_hash(text: str, salt: str) -> str:
@@ -90,7 +96,7 @@ def attached_by(marker: t.Mapping[str, t.Any] | None) -> dict[str, Attached]:
     """The host names that the marker speaks of."""
     hosts = (marker or {}).get('hosts')
     return {
-        str(name): Attached(str(one.get('attach') or DOMAIN), str(one.get('zone_id') or ''))
+        str(name): Attached(str(one.get('attach') or DOMAIN), str(one.get('zone_id') or ''), tuple(map(str, one.get('others') or ())))
         for name, one in (hosts if isinstance(hosts, dict) else {}).items()
         if isinstance(one, dict)
     }
@@ -134,7 +140,9 @@ def bindings_of(worker: Worker, hosts: t.Mapping[str, Attached]) -> list[dict[st
         'modules': worker.digests(),
         'salt': salt,
         'secrets': {name: secret_hash(text, salt) for name, text in worker.secrets.items()},
-        'hosts': {name: {'attach': one.attach, 'zone_id': one.zone_id} for name, one in sorted(hosts.items())},
+        'hosts': {
+            name: {'attach': one.attach, 'zone_id': one.zone_id, **({'others': list(one.others)} if one.others else {})} for name, one in sorted(hosts.items())
+        },
     }
     check_size(MARKER, canonical(marker), 'Name fewer hosts.')
     return [
@@ -291,8 +299,28 @@ class Deployment:
     def drop(self, hostname: str, attached: Attached) -> t.Iterator[Step]:
         """Take away what lets a host name lead to the Worker, as far as it is ours: either way, since a change from one to the other may have broken off."""
         yield from self.drop_domain(hostname)
-        if attached.zone_id and self.reaches(attached.zone_id, hostname):
-            yield from self.drop_route(hostname, attached.zone_id)
+        for zone_id in (attached.zone_id, *attached.others):
+            yield from self.drop_reached(hostname, zone_id)
+
+    def drop_reached(self, hostname: str, zone_id: str) -> t.Iterator[Step]:
+        """Take away a route and its record, unless the zone is gone."""
+        if zone_id and self.reaches(zone_id, hostname):
+            yield from self.drop_route(hostname, zone_id)
+
+    def until_dropped(self, hosts: t.Collection[str]) -> Worker:
+        """What is wanted, where host names that are to be taken away still stand for what they stood for.
+
+        They lead to the Worker until they are gone, and must not lead to another registry meanwhile.
+        """
+        before = json_of(self.script, 'SETTINGS')
+        stood, urls = (before.get('hosts') or {}, before.get('upstreams') or {}) if isinstance(before, dict) else ({}, {})
+        kept = {name: stood[name] for name in hosts if stood.get(name) in urls}
+        settings = {
+            **self.worker.settings,
+            'hosts': {**kept, **self.worker.settings['hosts']},
+            'upstreams': {**{one: urls[one] for one in kept.values()}, **self.worker.settings['upstreams']},
+        }
+        return dataclasses.replace(self.worker, settings=settings)
 
     def reaches(self, zone_id: str, hostname: str) -> bool:
         """Whether a zone still is the account's. Raises ConfigError for one that is, and that the token may not read."""
@@ -319,6 +347,18 @@ class Deployment:
         }
 
 
+def elsewhere(before: Attached | None, wanted: Attached) -> tuple[str, ...]:
+    """The zones in which a host name had, or may have had, a route of ours, and is to have none."""
+    return tuple(sorted({before.zone_id, *before.others} - {wanted.zone_id, ''})) if before else ()
+
+
+def upload_step(api: Api, worker: Worker, hosts: t.Mapping[str, Attached], reason: str) -> Step:
+    """An upload. Raises ConfigError for settings that are too large."""
+    check_sizes(worker)
+    told = metadata(bindings_of(worker, hosts), worker.compatibility_date)
+    return Step(f'upload the Worker {worker.name}, since {reason}', lambda: api.upload(worker.name, worker.modules, told))
+
+
 def plan_present(api: Api, worker: Worker, force: bool = False) -> Plan:
     """Read, check and plan. Raises ConfigError before anything is done."""
     now = Deployment(api, worker, force)
@@ -326,19 +366,23 @@ def plan_present(api: Api, worker: Worker, force: bool = False) -> Plan:
     for host in worker.hosts:
         now.check(host)
     url = workers_dev_url(worker.name, api.subdomain()) if worker.workers_dev else ''
-    reason = needs_upload(now.script, worker)
     wanted = {host.name: Attached(host.attach, now.zone_ids[host.name]) for host in worker.hosts}
-    # What is dropped below stays in the marker until the next upload: a crash in between leaves nothing that is nobody's.
     dropped = {name: one for name, one in now.ours.items() if name not in wanted}
-    steps: list[Step] = []
+    moved = {name: others for name, one in wanted.items() for others in [elsewhere(now.ours.get(name), one)] if others}
     drops = [step for name, one in dropped.items() for step in now.drop(name, one)]
-    unknown = [name for name, one in wanted.items() if now.ours.get(name) != one]
+    drops += [step for name, others in moved.items() for zone_id in others for step in now.drop_reached(name, zone_id)]
+    # What is dropped at the end is known until it is gone: a crash in between leaves nothing that is nobody's.
+    first, known = worker, wanted
+    if drops:
+        first = now.until_dropped(dropped)
+        known = {**dropped, **{name: dataclasses.replace(one, others=moved.get(name, ())) for name, one in wanted.items()}}
+    reason = needs_upload(now.script, first)
+    unknown = [name for name, one in known.items() if now.ours.get(name) != one]
     if not reason and unknown:
         reason = f'it does not know {", ".join(unknown)} as its own'
-    if reason:
-        bindings = bindings_of(worker, {**(dropped if drops else {}), **wanted})
-        told = metadata(bindings, worker.compatibility_date)
-        steps.append(Step(f'upload the Worker {worker.name}, since {reason}', lambda: api.upload(worker.name, worker.modules, told)))
+    if not reason and not drops and dropped:
+        reason = f'it can forget {", ".join(dropped)}'
+    steps: list[Step] = [upload_step(api, first, known, reason)] if reason else []
     for host in worker.hosts:
         steps += now.add(host)
     # Whether a new Worker is served there is the account's to say, so it is said once.
@@ -346,6 +390,9 @@ def plan_present(api: Api, worker: Worker, force: bool = False) -> Plan:
         text = f'serve it at {url}' if worker.workers_dev else 'serve it nowhere below workers.dev'
         steps.append(Step(text, lambda: api.set_workers_dev(worker.name, worker.workers_dev)))
     steps += drops
+    if drops:
+        forgotten = [*dropped, *(f'the former zone of {name}' for name in moved)]
+        steps.append(upload_step(api, worker, wanted, f'it can forget {", ".join(forgotten)}'))
     after = {
         'settings': worker.settings,
         'compatibility_date': worker.compatibility_date,

@@ -172,8 +172,14 @@ def in_zone(name: str, zone: str) -> bool:
     return name == zone or name.endswith(f'.{zone}')
 
 
-def parse_settings(hosts: t.Sequence[Host], upstreams: t.Mapping[str, str], allow: t.Sequence[t.Any], cache_blobs: bool, default: str) -> dict[str, t.Any]:
-    """The binding SETTINGS, which the Worker reads. Raises ConfigError."""
+def parse_settings(
+    hosts: t.Sequence[Host], upstreams: t.Mapping[str, str], allow: t.Sequence[t.Any], cache_blobs: bool, default: str, workers_dev: bool = True
+) -> dict[str, t.Any]:
+    """The binding SETTINGS, which the Worker reads. Raises ConfigError.
+
+    :param default: what the name below workers.dev stands for. The Worker goes by it for any host name that it does not know, so without ``workers_dev`` it
+        is left out: a custom domain that is not ours must not serve another registry.
+    """
     if default and default not in upstreams:
         raise ConfigError(f'default_upstream: {default} is none of the upstreams ({", ".join(upstreams)}).', key='default_upstream')
     for number, pattern in enumerate(allow):
@@ -187,7 +193,7 @@ def parse_settings(hosts: t.Sequence[Host], upstreams: t.Mapping[str, str], allo
         'upstreams': {name: {'url': url} for name, url in upstreams.items()},
         'allow': [str(pattern) for pattern in allow],
         'cache_blobs': cache_blobs,
-        'default': default,
+        'default': default if workers_dev else '',
     }
 
 

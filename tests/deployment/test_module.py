@@ -44,6 +44,9 @@ class Place:
     def marker(self) -> t.Any:
         return next(one['json'] for one in self.cloud.scripts['mirror']['bindings'] if one['name'] == 'QUICKPULL')
 
+    def settings(self) -> t.Any:
+        return next(one['json'] for one in self.cloud.scripts['mirror']['bindings'] if one['name'] == 'SETTINGS')
+
     def steady(self, **params: t.Any) -> None:
         """A further run changes nothing."""
         again = self.run(**params)
@@ -88,7 +91,7 @@ def test_custom_domains_from_nothing_to_nothing(place: Place) -> None:
     assert bindings['SETTINGS']['json'] == {
         'hosts': {'docker.example.com': 'docker.io', 'quay.example.com': 'quay.io'},
         'upstreams': {'docker.io': {'url': 'https://registry-1.docker.io'}, 'quay.io': {'url': 'https://quay.io'}},
-        'allow': ['docker.io/library/*'], 'cache_blobs': True, 'default': 'docker.io',
+        'allow': ['docker.io/library/*'], 'cache_blobs': True, 'default': '',
     }  # fmt: skip
     assert json.loads(bindings['UPSTREAM_LOGINS']['text']) == HUB_LOGIN
     assert 'CLIENT_LOGINS' not in bindings
@@ -133,6 +136,7 @@ def test_below_workers_dev_alone_nothing_of_zones_is_asked(place: Place) -> None
     place.cloud.permissions = frozenset({'scripts:edit'})
     done = place.run()
     assert done['urls'] == ['https://mirror.acme.workers.dev']
+    assert place.settings()['default'] == 'docker.io'
     place.steady()
     assert not [line for line in place.cloud.asked if '/zones' in line]
     place.cloud.scripts['mirror']['previews'] = True
@@ -207,7 +211,10 @@ def test_hosts_come_and_go_and_change_their_way(place: Place) -> None:
     done = place.run(hosts=fewer)
     assert done['steps'][0] == 'upload the Worker mirror, since its modules or settings differ'
     assert done['steps'][1] == 'make c.example.com a custom domain of it'
-    assert done['steps'][2:] == ['take the route a.example.com/* away', 'take the DNS record a.example.com away', 'take the custom domain b.example.com away']
+    assert done['steps'][2:] == [
+        'take the route a.example.com/* away', 'take the DNS record a.example.com away', 'take the custom domain b.example.com away',
+        'upload the Worker mirror, since it can forget a.example.com, b.example.com',
+    ]  # fmt: skip
     place.steady(hosts=fewer)
     place.run(state='absent')
     assert [one['name'] for one in place.cloud.records[ZONE]] == ['c.example.com']
@@ -367,11 +374,61 @@ def test_a_host_name_that_could_not_be_taken_away_is_not_forgotten(place: Place)
     hosts = {'a.example.com': 'docker.io', 'b.example.com': 'quay.io'}
     place.run(hosts=hosts)
     place.cloud.failures.append(Failure('DELETE', '/domains/', 500, 'busy', {}, 3))
-    fewer = {'a.example.com': 'docker.io'}
+    fewer: dict[str, t.Any] = {'hosts': {'a.example.com': 'docker.io'}, 'upstreams': ['docker.io']}
     with pytest.raises(ConfigError, match=r'fails at taking the custom domain b.example.com away.*Done before that: upload the Worker mirror'):
-        place.run(hosts=fewer)
-    assert place.run(hosts=fewer)['steps'] == ['take the custom domain b.example.com away']
-    place.steady(hosts=fewer)
+        place.run(**fewer, allow=['docker.io/library/*'])
+    # As long as it leads to the Worker it stands for its own registry: another one's image by the same name would be another image.
+    settings = place.settings()
+    assert settings['hosts'] == hosts
+    assert settings['upstreams']['quay.io'] == {'url': 'https://quay.io'}
+    assert (settings['allow'], settings['default']) == (['docker.io/library/*'], '')
+    told = place.run(**fewer, allow=['docker.io/library/*'])
+    assert told['steps'] == [
+        'take the custom domain b.example.com away', 'upload the Worker mirror, since it can forget b.example.com',
+    ]  # fmt: skip
+    assert (place.settings()['hosts'], list(place.settings()['upstreams'])) == (fewer['hosts'], ['docker.io'])
+    place.steady(**fewer, allow=['docker.io/library/*'])
+
+
+def test_a_host_name_that_was_taken_away_is_no_longer_ours(place: Place) -> None:
+    place.run(hosts={'a.example.com': 'docker.io', 'b.example.com': 'quay.io'})
+    place.run(hosts={'a.example.com': 'docker.io'})
+    place.cloud.put_domain(json.dumps({'hostname': 'b.example.com', 'service': 'mirror', 'zone_id': ZONE}).encode())
+    place.steady(hosts={'a.example.com': 'docker.io'})
+    with pytest.raises(ConfigError, match='b.example.com also leads to the Worker mirror'):
+        place.run(state='absent')
+
+
+def test_a_host_name_that_somebody_took_away_is_forgotten(place: Place) -> None:
+    place.run(hosts={'a.example.com': 'docker.io', 'b.example.com': 'quay.io'})
+    place.cloud.delete_domain(place.cloud.domains[1]['id'])
+    done = place.run(hosts={'a.example.com': 'docker.io'})
+    assert done['steps'] == ['upload the Worker mirror, since its modules or settings differ']
+    place.steady(hosts={'a.example.com': 'docker.io'})
+
+
+def test_a_route_in_another_zone_than_before(place: Place) -> None:
+    place.cloud.zones['lab.example.com'] = 'c' * 32
+    params: dict[str, t.Any] = {'attach': 'route'}
+    old = {'q.lab.example.com': {'upstream': 'docker.io', 'zone': 'example.com'}}
+    place.run(hosts=old, **params)
+    new = {'q.lab.example.com': 'docker.io'}
+    place.cloud.failures.append(Failure('DELETE', '/workers/routes/', 500, 'busy', {}, 3))
+    with pytest.raises(ConfigError, match=r'taking the route q.lab.example.com/\* away'):
+        place.run(hosts=new, **params)
+    assert place.run(hosts=new, **params)['steps'] == [
+        'take the route q.lab.example.com/* away', 'take the DNS record q.lab.example.com away',
+        'upload the Worker mirror, since it can forget the former zone of q.lab.example.com',
+    ]  # fmt: skip
+    assert (place.cloud.routes[ZONE], place.cloud.records[ZONE]) == ([], [])
+    place.steady(hosts=new, **params)
+    place.run(hosts=old, **params)
+    place.steady(hosts=old, **params)
+    place.cloud.failures.append(Failure('DELETE', '/workers/routes/', 500, 'busy', {}, 3))
+    with pytest.raises(ConfigError, match=r'taking the route q.lab.example.com/\* away'):
+        place.run(hosts=new, **params)
+    place.run(state='absent')
+    assert (place.cloud.scripts, [one for routes in place.cloud.routes.values() for one in routes], sum(place.cloud.records.values(), [])) == ({}, [], [])
 
 
 def test_code_that_is_refused_leaves_the_worker_that_was_there(place: Place) -> None:
