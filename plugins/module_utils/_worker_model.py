@@ -191,10 +191,16 @@ def parse_settings(
     return {
         'hosts': {host.name: host.upstream for host in hosts},
         'upstreams': {name: {'url': url} for name, url in upstreams.items()},
-        'allow': [str(pattern) for pattern in allow],
+        'allow': [_complete(str(pattern)) for pattern in allow],
         'cache_blobs': cache_blobs,
         'default': default if workers_dev else '',
     }
+
+
+def _complete(pattern: str) -> str:
+    """A repository of Docker Hub by its full name, which is what clients ask for."""
+    upstream, _slash, repositories = pattern.partition('/')
+    return f'{upstream}/library/{repositories}' if upstream == DOCKER_HUB and not set('/*') & set(repositories) else pattern
 
 
 def parse_secrets(client_logins: t.Any, upstream_logins: t.Any, upstreams: t.Collection[str]) -> dict[str, str]:
@@ -341,7 +347,8 @@ def mirrors_of(variables: t.Mapping[str, t.Any]) -> dict[str, list[t.Any]] | Non
         return None
     upstreams = parse_upstreams(given.get('upstreams') or list(DEFAULT_UPSTREAMS))
     hosts = parse_hosts(str(given.get('domain', '')), given.get('hosts', {}), upstreams)
-    url = workers_dev_url(check_name(str(given.get('name', DEFAULT_NAME))), str(given['subdomain'])) if 'subdomain' in given else ''
+    served = 'subdomain' in given and given.get('workers_dev', not hosts)
+    url = workers_dev_url(check_name(str(given.get('name', DEFAULT_NAME))), str(given['subdomain'])) if served else ''
     default = variables.get('default_upstream')
     found = mirrors(hosts, upstreams, DOCKER_HUB if default is None else str(default), url)
     if given.get('state', 'present') != 'present':

@@ -101,7 +101,7 @@ options:
     type: str
   allow:
     description:
-      - Which repositories are served, such as V(docker.io/library/*). Empty for all of the upstreams.
+      - Which repositories are served, such as V(docker.io/library/*). Empty for all of the upstreams. V(docker.io/busybox) is C(docker.io/library/busybox).
       - Name them where no login is asked for, or the whole world pulls on your account.
     type: list
     elements: str
