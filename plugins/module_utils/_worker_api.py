@@ -76,6 +76,11 @@ class Record:
     type: str
     content: str
     comment: str
+    proxied: bool = True
+
+    def leads(self) -> bool:
+        """Whether it is as add_record makes one."""
+        return (self.type, self.content, self.proxied) == ('AAAA', NOWHERE, True)
 
 
 def connect(api_token: str, api_url: str = '', timeout: float = 30.0) -> t.Any:
@@ -207,7 +212,7 @@ class Api:
         """The DNS records of a host name that say where it is: others, such as TXT, are nobody's business."""
         with _said(f'listing the DNS records of {hostname}', DNS_READ):
             found = self._client.dns.records.list(zone_id=zone_id, name={'exact': hostname}, per_page=100)
-            told = [Record(one.id, one.type, getattr(one, 'content', '') or '', one.comment or '') for one in found]
+            told = [Record(one.id, one.type, getattr(one, 'content', '') or '', one.comment or '', bool(one.proxied)) for one in found]
         return [one for one in told if one.type in ('A', 'AAAA', 'CNAME')]
 
     def add_record(self, zone_id: str, hostname: str, comment: str) -> None:

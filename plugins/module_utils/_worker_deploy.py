@@ -24,7 +24,6 @@ from ansible_collections.quickpull.registry.plugins.module_utils._errors import 
 from ansible_collections.quickpull.registry.plugins.module_utils._worker_api import Api, ApiError, Domain, Record, Route, Script, foreign_record, metadata
 from ansible_collections.quickpull.registry.plugins.module_utils._worker_model import (
     DOMAIN,
-    ROUTE,
     Host,
     Worker,
     canonical,
@@ -128,6 +127,9 @@ def needs_upload(script: Script | None, worker: Worker) -> str:
         return 'somebody changed its settings'
     if not same_secrets(marker, script, worker.secrets):
         return 'its secrets differ'
+    expected = {'SETTINGS': 'json', MARKER: 'json', **dict.fromkeys(worker.secrets, 'secret_text')}
+    if {name: one.get('type') for name, one in script.bindings.items()} != expected:
+        return 'somebody changed its bindings'
     return ''
 
 
@@ -274,7 +276,11 @@ class Deployment:
         switched = self.has_domain(name)
         yield from self.drop_domain(name)
         # The record that the listing shows beside a custom domain goes with it.
-        if switched or not self.records(zone_id, name):
+        there = [] if switched else self.records(zone_id, name)
+        for record in there:
+            if not record.leads():
+                yield self.drop_record(name, zone_id, record)
+        if not any(record.leads() for record in there):
             yield Step(f'make a DNS record {name}', lambda: self.api.add_record(zone_id, name, comment_of(self.worker.name)))
         if self.route(zone_id, name) is None:
             yield Step(f'make a route {pattern_of(name)}', lambda: self.api.add_route(zone_id, pattern_of(name), self.worker.name))
@@ -294,7 +300,11 @@ class Deployment:
             yield Step(f'take the route {pattern_of(hostname)} away', lambda: self.api.delete_route(zone_id, route))
         for record in self.records(zone_id, hostname):
             if record.comment == comment_of(self.worker.name):
-                yield Step(f'take the DNS record {hostname} away', functools.partial(self.api.delete_record, zone_id, hostname, record))
+                yield self.drop_record(hostname, zone_id, record)
+
+    def drop_record(self, hostname: str, zone_id: str, record: Record) -> Step:
+        """Take a DNS record away."""
+        return Step(f'take the DNS record {hostname} away', functools.partial(self.api.delete_record, zone_id, hostname, record))
 
     def drop(self, hostname: str, attached: Attached) -> t.Iterator[Step]:
         """Take away what lets a host name lead to the Worker, as far as it is ours: either way, since a change from one to the other may have broken off."""
@@ -335,21 +345,48 @@ class Deployment:
             return False
         return True
 
-    def shown(self) -> dict[str, t.Any]:
-        """What is there, for the diff."""
+    def shown(self, hosts: t.Mapping[str, Attached], served: tuple[bool, bool]) -> dict[str, t.Any]:
+        """What is there, for the diff. Of zones only what was read anyway."""
+        ways = {name: self.way(name, one) for name, one in sorted(hosts.items())}
         if self.script is None:
-            return {}
+            return {'hosts': ways} if any(ways.values()) else {}
+        types = {name: one.get('type') for name, one in sorted(self.script.bindings.items())}
+        others = [f'{name} ({kind})' for name, kind in types.items() if kind != 'secret_text' and (name, kind) not in (('SETTINGS', 'json'), (MARKER, 'json'))]
         return {
             'settings': json_of(self.script, 'SETTINGS'),
             'compatibility_date': self.script.compatibility_date,
             'modules': (self.marker or {}).get('modules') or {},
-            'secrets': sorted(name for name, one in self.script.bindings.items() if one.get('type') == 'secret_text'),
+            'secrets': [name for name, kind in types.items() if kind == 'secret_text'],
+            'hosts': ways,
+            'workers_dev': said_of_workers_dev(*served),
+            **({'other_bindings': others} if others else {}),
         }
+
+    def way(self, hostname: str, attached: Attached) -> str:
+        """How a host name leads to the Worker."""
+        found = ['domain'] if self.has_domain(hostname) else []
+        zones = attached.others if found else (attached.zone_id, *attached.others)
+        for zone_id in zones:
+            if zone_id in self._routes:
+                place = '' if zone_id == attached.zone_id else ' in another zone'
+                route = self.route(zone_id, hostname)
+                records = [one.leads() for one in self.records(zone_id, hostname) if one.comment == comment_of(self.worker.name)]
+                if route is not None and route.script == self.worker.name:
+                    lack = '' if records and all(records) else ' with a record that somebody changed' if records else ' without a record'
+                    found.append(f'route{lack}{place}')
+                elif records:
+                    found.append(f'record{place}')
+        return ' and '.join(found)
 
 
 def elsewhere(before: Attached | None, wanted: Attached) -> tuple[str, ...]:
     """The zones in which a host name had, or may have had, a route of ours, and is to have none."""
     return tuple(sorted({before.zone_id, *before.others} - {wanted.zone_id, ''})) if before else ()
+
+
+def said_of_workers_dev(enabled: bool, previews: bool) -> str:
+    """Whether the Worker is served there, for the diff."""
+    return ('served' if enabled else 'not served') + (', with its previews' if previews else '')
 
 
 def upload_step(api: Api, worker: Worker, hosts: t.Mapping[str, Attached], reason: str) -> Step:
@@ -369,13 +406,14 @@ def plan_present(api: Api, worker: Worker, force: bool = False) -> Plan:
     wanted = {host.name: Attached(host.attach, now.zone_ids[host.name]) for host in worker.hosts}
     dropped = {name: one for name, one in now.ours.items() if name not in wanted}
     moved = {name: others for name, one in wanted.items() for others in [elsewhere(now.ours.get(name), one)] if others}
+    looked_at = {**dropped, **{name: dataclasses.replace(one, others=moved.get(name, ())) for name, one in wanted.items()}}
     drops = [step for name, one in dropped.items() for step in now.drop(name, one)]
     drops += [step for name, others in moved.items() for zone_id in others for step in now.drop_reached(name, zone_id)]
     # What is dropped at the end is known until it is gone: a crash in between leaves nothing that is nobody's.
     first, known = worker, wanted
     if drops:
         first = now.until_dropped(dropped)
-        known = {**dropped, **{name: dataclasses.replace(one, others=moved.get(name, ())) for name, one in wanted.items()}}
+        known = looked_at
     reason = needs_upload(now.script, first)
     unknown = [name for name, one in known.items() if now.ours.get(name) != one]
     if not reason and unknown:
@@ -386,7 +424,8 @@ def plan_present(api: Api, worker: Worker, force: bool = False) -> Plan:
     for host in worker.hosts:
         steps += now.add(host)
     # Whether a new Worker is served there is the account's to say, so it is said once.
-    if now.script is None or api.on_workers_dev(worker.name) != (worker.workers_dev, False):
+    served = (False, False) if now.script is None else api.on_workers_dev(worker.name)
+    if now.script is None or served != (worker.workers_dev, False):
         text = f'serve it at {url}' if worker.workers_dev else 'serve it nowhere below workers.dev'
         steps.append(Step(text, lambda: api.set_workers_dev(worker.name, worker.workers_dev)))
     steps += drops
@@ -398,8 +437,10 @@ def plan_present(api: Api, worker: Worker, force: bool = False) -> Plan:
         'compatibility_date': worker.compatibility_date,
         'modules': worker.digests(),
         'secrets': sorted(name + (' (changed)' if reason == 'its secrets differ' else '') for name in worker.secrets),
+        'hosts': {name: one.attach for name, one in sorted(wanted.items())},
+        'workers_dev': said_of_workers_dev(worker.workers_dev, False),
     }
-    return Plan(tuple(steps), now.shown(), after, url, tuple(now.warnings))
+    return Plan(tuple(steps), now.shown(looked_at, served), after, url, tuple(now.warnings))
 
 
 def plan_absent(api: Api, worker: Worker, force: bool = False) -> Plan:
@@ -419,7 +460,8 @@ def plan_absent(api: Api, worker: Worker, force: bool = False) -> Plan:
         steps += now.drop_domain(name)
     if now.script is not None:
         steps.append(Step(f'delete the Worker {worker.name}', lambda: api.delete(worker.name)))
-    return Plan(tuple(steps), now.shown(), {}, warnings=tuple(now.warnings))
+    served = (False, False) if now.script is None else api.on_workers_dev(worker.name)
+    return Plan(tuple(steps), now.shown({**known, **{name: Attached(DOMAIN, '') for name in others}}, served), {}, warnings=tuple(now.warnings))
 
 
 def apply(plan: Plan) -> None:
@@ -429,5 +471,9 @@ def apply(plan: Plan) -> None:
             step.do()
         except ConfigError as exc:
             done = '; '.join(one.text for one in plan.steps[:number])
-            before = f'Done before that: {done}. The next run goes on from there.' if done else 'Nothing was changed; what served before still does.'
-            raise ConfigError(f'{exc} This was to {step.text}. {before}') from exc
+            # After an answer that was lost, or that blames Cloudflare itself, the step may stand.
+            unsure = isinstance(exc, ApiError) and not 400 <= exc.status < 500
+            before = [f'Done before that: {done}.'] if done else []
+            before += ['It may have been done all the same.'] if unsure else []
+            before += ['The next run goes on from there.'] if before else ['Nothing was changed; what served before still does.']
+            raise ConfigError(f'{exc} This was to {step.text}. {" ".join(before)}') from exc

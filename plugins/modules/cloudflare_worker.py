@@ -17,7 +17,8 @@ description:
     refused. Host names are added after that, and those that are no longer wanted are taken away at the end. Until they are gone they stand for their
     registry, and a last upload forgets them. When a step fails, the error says what was done before it, and the next run goes on from there.
   - A hash decides whether there is anything to upload. It is kept in C(QUICKPULL), a binding of the Worker's own, together with the host names that are ours.
-    Settings that were changed in the dashboard are seen and put right; code that was changed there is not seen, because the hash stays.
+    Settings, bindings, and records of routes that were changed in the dashboard are seen and put right; code that was changed there is not seen, because the
+    hash stays.
   - Secrets cannot be read back from Cloudflare. The binding holds a salted scrypt hash of each in place of them, which shows a changed password.
     Whoever may read the settings of the account's Workers can use it to try passwords at a tenth of a second and 32 MiB each, all logins of a secret
     together. So choose passwords that cannot be guessed. The hash does not depend on the API token, so a new token changes nothing.
@@ -34,7 +35,7 @@ attributes:
   diff_mode:
     support: full
     details:
-      - Shows the settings, the hash of each module, and the names of the secrets.
+      - Shows the settings, the hash of each module, the names of the secrets, and what leads to the Worker.
   idempotent:
     support: full
 requirements:

@@ -395,7 +395,7 @@ def test_a_host_name_that_was_taken_away_is_no_longer_ours(place: Place) -> None
     place.run(hosts={'a.example.com': 'docker.io'})
     place.cloud.put_domain(json.dumps({'hostname': 'b.example.com', 'service': 'mirror', 'zone_id': ZONE}).encode())
     place.steady(hosts={'a.example.com': 'docker.io'})
-    with pytest.raises(ConfigError, match='b.example.com also leads to the Worker mirror'):
+    with pytest.raises(ConfigError, match=r'b\.example\.com also leads to the Worker mirror'):
         place.run(state='absent')
 
 
@@ -416,7 +416,9 @@ def test_a_route_in_another_zone_than_before(place: Place) -> None:
     place.cloud.failures.append(Failure('DELETE', '/workers/routes/', 500, 'busy', {}, 3))
     with pytest.raises(ConfigError, match=r'taking the route q.lab.example.com/\* away'):
         place.run(hosts=new, **params)
-    assert place.run(hosts=new, **params)['steps'] == [
+    done = place.run(hosts=new, **params)
+    assert '"q.lab.example.com": "route and route in another zone"' in done['diff']['before']
+    assert done['steps'] == [
         'take the route q.lab.example.com/* away', 'take the DNS record q.lab.example.com away',
         'upload the Worker mirror, since it can forget the former zone of q.lab.example.com',
     ]  # fmt: skip
@@ -428,7 +430,7 @@ def test_a_route_in_another_zone_than_before(place: Place) -> None:
     with pytest.raises(ConfigError, match=r'taking the route q.lab.example.com/\* away'):
         place.run(hosts=new, **params)
     place.run(state='absent')
-    assert (place.cloud.scripts, [one for routes in place.cloud.routes.values() for one in routes], sum(place.cloud.records.values(), [])) == ({}, [], [])
+    assert place.cloud.kept() == [{}, [], {ZONE: [], 'c' * 32: []}, {ZONE: [], 'c' * 32: []}]
 
 
 def test_code_that_is_refused_leaves_the_worker_that_was_there(place: Place) -> None:
@@ -438,6 +440,57 @@ def test_code_that_is_refused_leaves_the_worker_that_was_there(place: Place) -> 
     with pytest.raises(ConfigError, match=r'answered uploading the Worker mirror with an error: Uncaught SyntaxError(.|\n)*what served before still does'):
         place.run()
     assert place.cloud.kept() == before
+
+
+def test_an_answer_that_is_lost_says_nothing_of_what_was_done(place: Place) -> None:
+    place.run()
+    (place.folder / 'routes.js').write_text('export const x = 2;\n')
+    place.cloud.failures.append(Failure('PUT', '/scripts/mirror$', 500, 'busy', {}, 3, done=True))
+    with pytest.raises(ConfigError, match=r'This was to upload the Worker mirror.* It may have been done all the same\. The next run'):
+        place.run()
+    assert place.cloud.uploads == 4
+    place.steady()
+
+
+@pytest.mark.parametrize('change', [{'proxied': False}, {'content': '2001:db8::1'}, {'type': 'A', 'content': '192.0.2.1'}])
+def test_a_record_of_ours_that_somebody_changed_is_put_right(place: Place, change: dict[str, t.Any]) -> None:
+    params: dict[str, t.Any] = {'hosts': {'hub.example.com': 'docker.io'}, 'attach': 'route'}
+    place.run(**params)
+    (record,) = place.cloud.records[ZONE]
+    record.update(change)
+    done = place.run(**params)
+    assert done['steps'] == ['take the DNS record hub.example.com away', 'make a DNS record hub.example.com']
+    assert '"hub.example.com": "route with a record that somebody changed"' in done['diff']['before']
+    assert '"hub.example.com": "route"' in done['diff']['after']
+    (record,) = place.cloud.records[ZONE]
+    assert (record['type'], record['content'], record['proxied']) == ('AAAA', '100::', True)
+    place.steady(**params)
+
+
+def test_bindings_that_somebody_added_are_taken_away(place: Place) -> None:
+    place.run()
+    place.cloud.scripts['mirror']['bindings'].append({'type': 'plain_text', 'name': 'CLIENT_LOGINS', 'text': '{"them": "x"}'})
+    done = place.run()
+    assert done['steps'] == ['upload the Worker mirror, since somebody changed its bindings']
+    assert 'CLIENT_LOGINS (plain_text)' in done['diff']['before']
+    assert 'CLIENT_LOGINS' not in done['diff']['after']
+    place.steady()
+
+
+def test_the_diff_shows_what_leads_to_the_worker(place: Place) -> None:
+    hosts: dict[str, t.Any] = {'a.example.com': 'docker.io', 'b.example.com': {'upstream': 'quay.io', 'attach': 'route'}}
+    place.run(hosts=hosts)
+    place.cloud.domains.clear()
+    place.cloud.records[ZONE] = [one for one in place.cloud.records[ZONE] if not one.get('meta')]
+    place.cloud.routes[ZONE].clear()
+    place.cloud.scripts['mirror'].update(enabled=True, previews=True)
+    done = place.run(hosts=hosts)
+    before, after = (json.loads(done['diff'][one]) for one in ('before', 'after'))
+    assert (before['hosts'], after['hosts']) == ({'a.example.com': '', 'b.example.com': 'record'}, {'a.example.com': 'domain', 'b.example.com': 'route'})
+    assert (before['workers_dev'], after['workers_dev']) == ('served, with its previews', 'not served')
+    fewer = place.run(hosts={}, state='absent')
+    assert json.loads(fewer['diff']['before'])['hosts'] == after['hosts']
+    assert fewer['diff']['after'] == ''
 
 
 SETTINGS = r'/scripts/mirror/settings'
