@@ -249,13 +249,19 @@ def _texts(value: t.Any) -> t.Iterator[str]:
 
 def cautions(worker: Worker) -> list[str]:
     """What whoever deploys this should know, a sentence each."""
-    if UPSTREAM_LOGINS not in worker.secrets or CLIENT_LOGINS in worker.secrets or worker.settings['allow']:
-        return []
-    names = ', '.join(json.loads(worker.secrets[UPSTREAM_LOGINS]))
-    return [
-        f'Anybody who finds this Worker may pull what the login at {names} may pull, private images as well. Name repositories in allow, or ask for a login '
-        'in client_logins.'
+    names = list(json.loads(worker.secrets[UPSTREAM_LOGINS])) if UPSTREAM_LOGINS in worker.secrets else []
+    urls = {name: worker.settings['upstreams'][name]['url'] for name in names}
+    said = [
+        f'The login at {name} goes over the network in clear, since its URL is {url}. Whoever is on the way can read it. Use https:// for it.'
+        for name, url in urls.items()
+        if url.lower().startswith('http://')
     ]
+    if names and CLIENT_LOGINS not in worker.secrets and not worker.settings['allow']:
+        said.append(
+            f'Anybody who finds this Worker may pull what the login at {", ".join(names)} may pull, private images as well. Name repositories in allow, or ask '
+            'for a login in client_logins.'
+        )
+    return said
 
 
 def check_size(name: str, text: str, way_out: str) -> None:

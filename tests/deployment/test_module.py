@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import typing as t
 from pathlib import Path
@@ -452,6 +453,34 @@ def test_an_answer_that_is_lost_says_nothing_of_what_was_done(place: Place) -> N
     place.steady()
 
 
+@pytest.mark.parametrize('method, path', [('POST', '/workers/routes$'), ('POST', '/dns_records$')])
+def test_what_was_made_though_its_answer_was_lost_is_ours(place: Place, method: str, path: str) -> None:
+    params: dict[str, t.Any] = {'hosts': {'hub.example.com': 'docker.io'}, 'attach': 'route'}
+    place.cloud.failures.append(Failure(method, path, 500, 'busy', done=True))
+    place.run(**params)
+    assert len([line for line in place.cloud.writes() if re.search(f'^{method} .*{path}', line)]) > 1
+    place.steady(**params)
+
+
+@pytest.mark.parametrize('path', ['/workers/routes/', '/dns_records/', '/domains/', '/scripts/mirror$'])
+def test_what_was_taken_away_though_its_answer_was_lost_is_gone(place: Place, path: str) -> None:
+    place.run(hosts={'a.example.com': 'docker.io', 'b.example.com': {'upstream': 'quay.io', 'attach': 'route'}})
+    place.cloud.failures.append(Failure('DELETE', path, 500, 'busy', done=True))
+    place.run(state='absent')
+    assert place.cloud.kept() == [{}, [], {ZONE: []}, {ZONE: []}]
+
+
+@pytest.mark.parametrize('path, answer, words', [
+    ('/workers/routes$', (409, 10020, 'A route with the same pattern already exists.'), r'making the route hub.*\(code 10020\)'),
+    ('/dns_records$', (400, 81058, 'An identical record already exists.'), r'making the DNS record hub.*\(code 81058\)'),
+])  # fmt: skip
+def test_what_somebody_else_made_meanwhile_is_not_ours(place: Place, path: str, answer: tuple[int, int, str], words: str) -> None:
+    status, code, text = answer
+    place.cloud.failures.append(Failure('POST', path, status, errors(code, text), times=9))
+    with pytest.raises(ConfigError, match=words):
+        place.run(hosts={'hub.example.com': 'docker.io'}, attach='route')
+
+
 @pytest.mark.parametrize('change', [{'proxied': False}, {'content': '2001:db8::1'}, {'type': 'A', 'content': '192.0.2.1'}])
 def test_a_record_of_ours_that_somebody_changed_is_put_right(place: Place, change: dict[str, t.Any]) -> None:
     params: dict[str, t.Any] = {'hosts': {'hub.example.com': 'docker.io'}, 'attach': 'route'}
@@ -506,6 +535,7 @@ def errors(code: int, message: str) -> t.Any:
     (Failure('GET', SETTINGS, 502, '<html>bad gateway</html>', {}, 9), r'reading the Worker mirror, also when asked again: HTTP 502. Try again later'),
     (Failure('GET', SETTINGS, 400, errors(6003, 'Invalid request headers'), {}, 1), 'not in the form of a token; check api_token'),
     (Failure('GET', SETTINGS, 404, errors(7003, 'Could not route to /accounts'), {}, 1), 'Check account_id'),
+    (Failure('GET', SETTINGS, 400, errors(10001, 'Unsupported content'), {}, 1), r'answered reading the Worker mirror with an error: Unsupported content'),
     (Failure('GET', SETTINGS, 403, '', {}, 1), 'lacks the permission "Workers Scripts: Edit"'),
     (Failure('GET', SETTINGS, 400, {'errors': 'odd'}, {}, 1), 'HTTP 400'),
     (Failure('GET', SETTINGS, 400, {'errors': ['odd', {'code': 'x'}]}, {}, 1), 'answered reading the Worker mirror with an error'),
@@ -543,6 +573,9 @@ def test_no_name_below_workers_dev_yet(place: Place) -> None:
     with pytest.raises(ConfigError, match=r'the account has no name below workers\.dev yet'):
         place.run()
     assert place.cloud.writes() == []
+    place.cloud.failures.append(Failure('GET', '/workers/subdomain', 200, {'success': True, 'errors': [], 'messages': [], 'result': None}))
+    with pytest.raises(ConfigError, match=r'the account has no name below workers\.dev yet'):
+        place.run()
     place.run(domain='example.com')
     place.steady(domain='example.com')
 

@@ -139,3 +139,5 @@ def test_what_stops_the_playbook_changes_nothing(place: Place) -> None:
     before = place.cloud.kept()
     place.bad(r'hosts.mirror.test: there is a DNS record \(A 192.0.2.7\) of this name that somebody else made')
     assert place.cloud.kept() == before
+    place.bad(r'registry_worker_client: .*nobody.* is none of registry_worker_client_logins', '-e', 'registry_worker_client=nobody')
+    assert place.cloud.kept() == before

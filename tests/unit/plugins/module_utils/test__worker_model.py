@@ -271,3 +271,14 @@ def test_a_login_for_anybody_is_warned_of(allow: list[str], clients: dict[str, s
     words = model.cautions(model.Worker('a' * 32, 'w', (), settings, secrets=secrets))
     assert bool(words) == told and 'S3CRET' not in ''.join(words)
     assert not told or 'the login at docker.io' in words[0]
+
+
+def test_a_login_without_tls_is_warned_of() -> None:
+    without = {'registry.lan:5000': 'http://10.0.0.9:5000', 'other.lan:80': 'http://other.lan'}
+    upstreams = model.parse_upstreams(['quay.io', *({'name': name, 'url': url} for name, url in without.items())])
+    settings = model.parse_settings((), upstreams, [], True, '')
+    logins = {name: {'username': 'acme', 'password': 'S3CRET'} for name in ('registry.lan:5000', 'quay.io')}
+    secrets = model.parse_secrets({'ci': 'x'}, logins, upstreams)
+    (words,) = model.cautions(model.Worker('a' * 32, 'w', (), settings, secrets=secrets))
+    assert 'registry.lan:5000' in words and 'http://10.0.0.9:5000' in words
+    assert not {'S3CRET', 'acme', 'quay.io', 'other.lan'} & set(words.replace(',', ' ').split())
