@@ -26,8 +26,9 @@ OLDEST_SDK = (5, 9)
 
 # What Cloudflare calls them (Workers, x-cfLinkErrors of the script's answers, and what its users were shown).
 _NO_SUCH_SCRIPT, _NO_ROUTE, _FOREIGN_RECORD = 10007, 7003, 100117
-_REFUSED = (9106, 9109, 10000, 10001, 10023)
+_REFUSED = (9106, 9109, 10000, 10023)
 _NO_TOKEN = (6003, 6111)
+_ROUTE_IS_THERE, _RECORD_IS_THERE = (10020,), (81053, 81057, 81058)
 
 # A route runs before any server is asked, so the address of its record is one that leads nowhere (RFC 6666, the discard prefix).
 NOWHERE = '100::'
@@ -76,6 +77,11 @@ class Record:
     type: str
     content: str
     comment: str
+    proxied: bool = True
+
+    def leads(self) -> bool:
+        """Whether it is as add_record makes one."""
+        return (self.type, self.content, self.proxied) == ('AAAA', NOWHERE, True)
 
 
 def connect(api_token: str, api_url: str = '', timeout: float = 30.0) -> t.Any:
@@ -131,7 +137,7 @@ class Api:
 
     def delete(self, name: str) -> None:
         """Take the Worker away."""
-        with _said(f'deleting the Worker {name}', SCRIPTS_EDIT):
+        with _gone(), _said(f'deleting the Worker {name}', SCRIPTS_EDIT):
             self._client.workers.scripts.delete(name, account_id=self._account)
 
     # --- its name below workers.dev
@@ -140,11 +146,12 @@ class Api:
         """The account's name below workers.dev. Raises ApiError, with the way out where it has none yet."""
         try:
             with _said('reading the name of the account below workers.dev', SCRIPTS_EDIT):
-                found = self._client.workers.subdomains.get(account_id=self._account).subdomain
+                told = self._client.workers.subdomains.get(account_id=self._account)
         except ApiError as exc:
             if exc.status != 404:
                 raise
-            found = ''
+            told = None
+        found = told.subdomain if told else ''
         if not found:
             raise ApiError('workers_dev: the account has no name below workers.dev yet. Choose one on the page of Workers in the dashboard, or set hosts.', 404)
         return str(found)
@@ -185,7 +192,7 @@ class Api:
 
     def delete_domain(self, domain: Domain) -> None:
         """Let a host name lead to no Worker any more."""
-        with _said(f'taking the custom domain {domain.hostname} away', SCRIPTS_EDIT):
+        with _gone(), _said(f'taking the custom domain {domain.hostname} away', SCRIPTS_EDIT):
             self._client.workers.domains.delete(domain.id, account_id=self._account)
 
     def routes(self, zone_id: str) -> list[Route]:
@@ -195,29 +202,38 @@ class Api:
 
     def add_route(self, zone_id: str, pattern: str, script: str) -> None:
         """Let what matches a pattern lead to a Worker."""
-        with _said(f'making the route {pattern}', ROUTES_EDIT):
-            self._client.workers.routes.create(zone_id=zone_id, pattern=pattern, script=script)
+        try:
+            with _said(f'making the route {pattern}', ROUTES_EDIT):
+                self._client.workers.routes.create(zone_id=zone_id, pattern=pattern, script=script)
+        except ApiError as exc:
+            # The SDK asks again when an answer is lost, and then finds what it made.
+            if not set(exc.codes) & set(_ROUTE_IS_THERE) or not any((one.pattern, one.script) == (pattern, script) for one in self.routes(zone_id)):
+                raise
 
     def delete_route(self, zone_id: str, route: Route) -> None:
         """Take a route away."""
-        with _said(f'taking the route {route.pattern} away', ROUTES_EDIT):
+        with _gone(), _said(f'taking the route {route.pattern} away', ROUTES_EDIT):
             self._client.workers.routes.delete(route.id, zone_id=zone_id)
 
     def records(self, zone_id: str, hostname: str) -> list[Record]:
         """The DNS records of a host name that say where it is: others, such as TXT, are nobody's business."""
         with _said(f'listing the DNS records of {hostname}', DNS_READ):
             found = self._client.dns.records.list(zone_id=zone_id, name={'exact': hostname}, per_page=100)
-            told = [Record(one.id, one.type, getattr(one, 'content', '') or '', one.comment or '') for one in found]
+            told = [Record(one.id, one.type, getattr(one, 'content', '') or '', one.comment or '', bool(one.proxied)) for one in found]
         return [one for one in told if one.type in ('A', 'AAAA', 'CNAME')]
 
     def add_record(self, zone_id: str, hostname: str, comment: str) -> None:
         """Have a host name answered by Cloudflare, so that a route is looked for."""
-        with _said(f'making the DNS record {hostname}', DNS_EDIT):
-            self._client.dns.records.create(zone_id=zone_id, name=hostname, type='AAAA', content=NOWHERE, proxied=True, ttl=1, comment=comment)
+        try:
+            with _said(f'making the DNS record {hostname}', DNS_EDIT):
+                self._client.dns.records.create(zone_id=zone_id, name=hostname, type='AAAA', content=NOWHERE, proxied=True, ttl=1, comment=comment)
+        except ApiError as exc:
+            if not set(exc.codes) & set(_RECORD_IS_THERE) or not any(one.comment == comment and one.leads() for one in self.records(zone_id, hostname)):
+                raise
 
     def delete_record(self, zone_id: str, hostname: str, record: Record) -> None:
         """Take a DNS record away."""
-        with _said(f'taking the DNS record {hostname} away', DNS_EDIT):
+        with _gone(), _said(f'taking the DNS record {hostname} away', DNS_EDIT):
             self._client.dns.records.delete(record.id, zone_id=zone_id)
 
 
@@ -244,6 +260,16 @@ def _said(what: str, permission: str) -> t.Iterator[None]:
         if not type(exc).__module__.startswith('cloudflare'):
             raise
         raise _sentence(exc, what, permission) from exc
+
+
+@contextlib.contextmanager
+def _gone() -> t.Iterator[None]:
+    """Let by that something to delete is not there: it was listed, so somebody was faster, or this is the second time after an answer that was lost."""
+    try:
+        yield
+    except ApiError as exc:
+        if exc.status != 404 or _NO_ROUTE in exc.codes:
+            raise
 
 
 def _errors(exc: BaseException) -> list[tuple[int, str]]:

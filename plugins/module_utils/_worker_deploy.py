@@ -11,6 +11,7 @@ Worker's settings has to try passwords at that price, against all logins of a bi
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
 import hmac
@@ -20,14 +21,14 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
-from ansible_collections.quickpull.registry.plugins.module_utils._worker_api import Api, Domain, Record, Route, Script, foreign_record, metadata
+from ansible_collections.quickpull.registry.plugins.module_utils._worker_api import Api, ApiError, Domain, Record, Route, Script, foreign_record, metadata
 from ansible_collections.quickpull.registry.plugins.module_utils._worker_model import (
     DOMAIN,
-    ROUTE,
     Host,
     Worker,
     canonical,
     check_size,
+    check_sizes,
     in_zone,
     workers_dev_url,
 )
@@ -49,20 +50,25 @@ class Step:
 
 @dataclass(frozen=True)
 class Plan:
-    """The steps in their order, the settings before and after, and the address below workers.dev where it is served there."""
+    """The steps in their order, the settings before and after, the address below workers.dev where it is served there, and what to warn of."""
 
     steps: t.Tuple[Step, ...]
     before: t.Mapping[str, t.Any]
     after: t.Mapping[str, t.Any]
     workers_dev_url: str = ''
+    warnings: t.Tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Attached:
-    """How a host name leads to the Worker by what the marker says: ``zone_id`` is where its route and record are."""
+    """How a host name leads to the Worker by what the marker says.
+
+    ``zone_id`` is where its route and record are, and ``others`` are zones where there may be some of before.
+    """
 
     attach: str
     zone_id: str
+    others: t.Tuple[str, ...] = ()
 
 
 def secret_hash(text: str, salt: str) -> str:
@@ -89,7 +95,7 @@ def attached_by(marker: t.Mapping[str, t.Any] | None) -> dict[str, Attached]:
     """The host names that the marker speaks of."""
     hosts = (marker or {}).get('hosts')
     return {
-        str(name): Attached(str(one.get('attach') or DOMAIN), str(one.get('zone_id') or ''))
+        str(name): Attached(str(one.get('attach') or DOMAIN), str(one.get('zone_id') or ''), tuple(map(str, one.get('others') or ())))
         for name, one in (hosts if isinstance(hosts, dict) else {}).items()
         if isinstance(one, dict)
     }
@@ -121,6 +127,9 @@ def needs_upload(script: Script | None, worker: Worker) -> str:
         return 'somebody changed its settings'
     if not same_secrets(marker, script, worker.secrets):
         return 'its secrets differ'
+    expected = {'SETTINGS': 'json', MARKER: 'json', **dict.fromkeys(worker.secrets, 'secret_text')}
+    if {name: one.get('type') for name, one in script.bindings.items()} != expected:
+        return 'somebody changed its bindings'
     return ''
 
 
@@ -133,7 +142,9 @@ def bindings_of(worker: Worker, hosts: t.Mapping[str, Attached]) -> list[dict[st
         'modules': worker.digests(),
         'salt': salt,
         'secrets': {name: secret_hash(text, salt) for name, text in worker.secrets.items()},
-        'hosts': {name: {'attach': one.attach, 'zone_id': one.zone_id} for name, one in sorted(hosts.items())},
+        'hosts': {
+            name: {'attach': one.attach, 'zone_id': one.zone_id, **({'others': list(one.others)} if one.others else {})} for name, one in sorted(hosts.items())
+        },
     }
     check_size(MARKER, canonical(marker), 'Name fewer hosts.')
     return [
@@ -180,23 +191,34 @@ class Deployment:
                 'or take it away.',
                 key='name',
             )
-        self.domains: t.List[Domain] = api.domains() if worker.hosts or self.ours else []
+        self.domains: t.List[Domain] = api.domains() if worker.hosts or self.script else []
         self.zone_ids: t.Dict[str, str] = {}
         self._routes: t.Dict[str, t.List[Route]] = {}
-        self._records: t.Dict[str, t.List[Record]] = {}
+        self._records: t.Dict[t.Tuple[str, str], t.List[Record]] = {}
+        self._zones: t.Dict[str, str] | None = None
+        self.warnings: t.List[str] = []
+
+    def zones(self) -> dict[str, str]:
+        """The zones of the account, asked for once."""
+        if self._zones is None:
+            self._zones = self.api.zones()
+        return self._zones
+
+    def zone_of(self, host: Host) -> str:
+        """The id of the zone of a host name; empty without one that is seen."""
+        fitting = [zone for zone in self.zones() if zone == host.zone or (not host.zone and in_zone(host.name, zone))]
+        return self.zones()[max(fitting, key=len)] if fitting else ''
 
     def find_zones(self, hosts: t.Sequence[Host]) -> None:
         """Find the zones of host names. Raises ConfigError."""
-        zones = self.api.zones() if hosts else {}
         for host in hosts:
-            fitting = [zone for zone in zones if zone == host.zone or (not host.zone and in_zone(host.name, zone))]
-            if not fitting:
+            self.zone_ids[host.name] = self.zone_of(host)
+            if not self.zone_ids[host.name]:
                 missing = host.zone or f'of {host.name}'
-                seen = ', '.join(sorted(zones)) or 'none'
+                seen = ', '.join(sorted(self.zones())) or 'none'
                 raise ConfigError(
                     f'hosts.{host.name}: the account has no zone {missing}, or the API token may not see it ("Zone: Read"). It sees: {seen}.', key='hosts'
                 )
-            self.zone_ids[host.name] = zones[max(fitting, key=len)]
 
     def routes(self, zone_id: str) -> list[Route]:
         """The routes of a zone, asked for once."""
@@ -206,9 +228,9 @@ class Deployment:
 
     def records(self, zone_id: str, hostname: str) -> list[Record]:
         """The records of a host name, asked for once."""
-        if hostname not in self._records:
-            self._records[hostname] = self.api.records(zone_id, hostname)
-        return self._records[hostname]
+        if (zone_id, hostname) not in self._records:
+            self._records[zone_id, hostname] = self.api.records(zone_id, hostname)
+        return self._records[zone_id, hostname]
 
     # --- what is there
 
@@ -254,7 +276,11 @@ class Deployment:
         switched = self.has_domain(name)
         yield from self.drop_domain(name)
         # The record that the listing shows beside a custom domain goes with it.
-        if switched or not self.records(zone_id, name):
+        there = [] if switched else self.records(zone_id, name)
+        for record in there:
+            if not record.leads():
+                yield self.drop_record(name, zone_id, record)
+        if not any(record.leads() for record in there):
             yield Step(f'make a DNS record {name}', lambda: self.api.add_record(zone_id, name, comment_of(self.worker.name)))
         if self.route(zone_id, name) is None:
             yield Step(f'make a route {pattern_of(name)}', lambda: self.api.add_route(zone_id, pattern_of(name), self.worker.name))
@@ -274,25 +300,100 @@ class Deployment:
             yield Step(f'take the route {pattern_of(hostname)} away', lambda: self.api.delete_route(zone_id, route))
         for record in self.records(zone_id, hostname):
             if record.comment == comment_of(self.worker.name):
-                yield Step(f'take the DNS record {hostname} away', functools.partial(self.api.delete_record, zone_id, hostname, record))
+                yield self.drop_record(hostname, zone_id, record)
+
+    def drop_record(self, hostname: str, zone_id: str, record: Record) -> Step:
+        """Take a DNS record away."""
+        return Step(f'take the DNS record {hostname} away', functools.partial(self.api.delete_record, zone_id, hostname, record))
 
     def drop(self, hostname: str, attached: Attached) -> t.Iterator[Step]:
-        """Take away what lets a host name lead to the Worker, as far as it is ours."""
-        if attached.attach == ROUTE:
-            yield from self.drop_route(hostname, attached.zone_id)
-        else:
-            yield from self.drop_domain(hostname)
+        """Take away what lets a host name lead to the Worker, as far as it is ours: either way, since a change from one to the other may have broken off."""
+        yield from self.drop_domain(hostname)
+        for zone_id in (attached.zone_id, *attached.others):
+            yield from self.drop_reached(hostname, zone_id)
 
-    def shown(self) -> dict[str, t.Any]:
-        """What is there, for the diff."""
+    def drop_reached(self, hostname: str, zone_id: str) -> t.Iterator[Step]:
+        """Take away a route and its record, unless the zone is gone."""
+        if zone_id and self.reaches(zone_id, hostname):
+            yield from self.drop_route(hostname, zone_id)
+
+    def until_dropped(self, hosts: t.Collection[str]) -> Worker:
+        """What is wanted, where host names that are to be taken away still stand for what they stood for.
+
+        They lead to the Worker until they are gone, and must not lead to another registry meanwhile.
+        """
+        before = json_of(self.script, 'SETTINGS')
+        stood, urls = (before.get('hosts') or {}, before.get('upstreams') or {}) if isinstance(before, dict) else ({}, {})
+        kept = {name: stood[name] for name in hosts if stood.get(name) in urls}
+        settings = {
+            **self.worker.settings,
+            'hosts': {**kept, **self.worker.settings['hosts']},
+            'upstreams': {**{one: urls[one] for one in kept.values()}, **self.worker.settings['upstreams']},
+        }
+        return dataclasses.replace(self.worker, settings=settings)
+
+    def reaches(self, zone_id: str, hostname: str) -> bool:
+        """Whether a zone still is the account's. Raises ConfigError for one that is, and that the token may not read."""
+        try:
+            self.routes(zone_id)
+        except ApiError as exc:
+            if exc.status not in (403, 404) or zone_id in self.zones().values():
+                raise
+            self.warnings.append(
+                f'The zone of {hostname} is not in the account any more, or the API token may not see it. What was made for the Worker there is not looked at.'
+            )
+            return False
+        return True
+
+    def shown(self, hosts: t.Mapping[str, Attached], served: tuple[bool, bool]) -> dict[str, t.Any]:
+        """What is there, for the diff. Of zones only what was read anyway."""
+        ways = {name: self.way(name, one) for name, one in sorted(hosts.items())}
         if self.script is None:
-            return {}
+            return {'hosts': ways} if any(ways.values()) else {}
+        types = {name: one.get('type') for name, one in sorted(self.script.bindings.items())}
+        others = [f'{name} ({kind})' for name, kind in types.items() if kind != 'secret_text' and (name, kind) not in (('SETTINGS', 'json'), (MARKER, 'json'))]
         return {
             'settings': json_of(self.script, 'SETTINGS'),
             'compatibility_date': self.script.compatibility_date,
             'modules': (self.marker or {}).get('modules') or {},
-            'secrets': sorted(name for name, one in self.script.bindings.items() if one.get('type') == 'secret_text'),
+            'secrets': [name for name, kind in types.items() if kind == 'secret_text'],
+            'hosts': ways,
+            'workers_dev': said_of_workers_dev(*served),
+            **({'other_bindings': others} if others else {}),
         }
+
+    def way(self, hostname: str, attached: Attached) -> str:
+        """How a host name leads to the Worker."""
+        found = ['domain'] if self.has_domain(hostname) else []
+        zones = attached.others if found else (attached.zone_id, *attached.others)
+        for zone_id in zones:
+            if zone_id in self._routes:
+                place = '' if zone_id == attached.zone_id else ' in another zone'
+                route = self.route(zone_id, hostname)
+                records = [one.leads() for one in self.records(zone_id, hostname) if one.comment == comment_of(self.worker.name)]
+                if route is not None and route.script == self.worker.name:
+                    lack = '' if records and all(records) else ' with a record that somebody changed' if records else ' without a record'
+                    found.append(f'route{lack}{place}')
+                elif records:
+                    found.append(f'record{place}')
+        return ' and '.join(found)
+
+
+def elsewhere(before: Attached | None, wanted: Attached) -> tuple[str, ...]:
+    """The zones in which a host name had, or may have had, a route of ours, and is to have none."""
+    return tuple(sorted({before.zone_id, *before.others} - {wanted.zone_id, ''})) if before else ()
+
+
+def said_of_workers_dev(enabled: bool, previews: bool) -> str:
+    """Whether the Worker is served there, for the diff."""
+    return ('served' if enabled else 'not served') + (', with its previews' if previews else '')
+
+
+def upload_step(api: Api, worker: Worker, hosts: t.Mapping[str, Attached], reason: str) -> Step:
+    """An upload. Raises ConfigError for settings that are too large."""
+    check_sizes(worker)
+    told = metadata(bindings_of(worker, hosts), worker.compatibility_date)
+    return Step(f'upload the Worker {worker.name}, since {reason}', lambda: api.upload(worker.name, worker.modules, told))
 
 
 def plan_present(api: Api, worker: Worker, force: bool = False) -> Plan:
@@ -302,55 +403,65 @@ def plan_present(api: Api, worker: Worker, force: bool = False) -> Plan:
     for host in worker.hosts:
         now.check(host)
     url = workers_dev_url(worker.name, api.subdomain()) if worker.workers_dev else ''
-    reason = needs_upload(now.script, worker)
     wanted = {host.name: Attached(host.attach, now.zone_ids[host.name]) for host in worker.hosts}
-    # What is dropped below stays in the marker until the next upload: a crash in between leaves nothing that is nobody's.
     dropped = {name: one for name, one in now.ours.items() if name not in wanted}
-    steps: list[Step] = []
+    moved = {name: others for name, one in wanted.items() for others in [elsewhere(now.ours.get(name), one)] if others}
+    looked_at = {**dropped, **{name: dataclasses.replace(one, others=moved.get(name, ())) for name, one in wanted.items()}}
     drops = [step for name, one in dropped.items() for step in now.drop(name, one)]
-    unknown = [name for name, one in wanted.items() if now.ours.get(name) != one]
+    drops += [step for name, others in moved.items() for zone_id in others for step in now.drop_reached(name, zone_id)]
+    # What is dropped at the end is known until it is gone: a crash in between leaves nothing that is nobody's.
+    first, known = worker, wanted
+    if drops:
+        first = now.until_dropped(dropped)
+        known = looked_at
+    reason = needs_upload(now.script, first)
+    unknown = [name for name, one in known.items() if now.ours.get(name) != one]
     if not reason and unknown:
         reason = f'it does not know {", ".join(unknown)} as its own'
-    if reason:
-        bindings = bindings_of(worker, {**(dropped if drops else {}), **wanted})
-        told = metadata(bindings, worker.compatibility_date)
-        steps.append(Step(f'upload the Worker {worker.name}, since {reason}', lambda: api.upload(worker.name, worker.modules, told)))
+    if not reason and not drops and dropped:
+        reason = f'it can forget {", ".join(dropped)}'
+    steps: list[Step] = [upload_step(api, first, known, reason)] if reason else []
     for host in worker.hosts:
         steps += now.add(host)
     # Whether a new Worker is served there is the account's to say, so it is said once.
-    if now.script is None or api.on_workers_dev(worker.name) != (worker.workers_dev, False):
+    served = (False, False) if now.script is None else api.on_workers_dev(worker.name)
+    if now.script is None or served != (worker.workers_dev, False):
         text = f'serve it at {url}' if worker.workers_dev else 'serve it nowhere below workers.dev'
         steps.append(Step(text, lambda: api.set_workers_dev(worker.name, worker.workers_dev)))
     steps += drops
+    if drops:
+        forgotten = [*dropped, *(f'the former zone of {name}' for name in moved)]
+        steps.append(upload_step(api, worker, wanted, f'it can forget {", ".join(forgotten)}'))
     after = {
         'settings': worker.settings,
         'compatibility_date': worker.compatibility_date,
         'modules': worker.digests(),
         'secrets': sorted(name + (' (changed)' if reason == 'its secrets differ' else '') for name in worker.secrets),
+        'hosts': {name: one.attach for name, one in sorted(wanted.items())},
+        'workers_dev': said_of_workers_dev(worker.workers_dev, False),
     }
-    return Plan(tuple(steps), now.shown(), after, url)
+    return Plan(tuple(steps), now.shown(looked_at, served), after, url, tuple(now.warnings))
 
 
 def plan_absent(api: Api, worker: Worker, force: bool = False) -> Plan:
     """Plan to take the Worker away with all that leads to it and is ours. ``worker`` has the name, and the host names as far as they are known."""
     now = Deployment(api, worker, force)
-    unknown = [host for host in worker.hosts if host.name not in now.ours]
-    now.find_zones(unknown)
-    known = {**now.ours, **{host.name: Attached(host.attach, now.zone_ids[host.name]) for host in unknown}}
+    unknown = {host.name: Attached(host.attach, now.zone_of(host)) for host in worker.hosts if host.name not in now.ours}
+    # A host name without a zone was never made.
+    known = {**now.ours, **{name: one for name, one in unknown.items() if one.zone_id}}
     others = [one.hostname for one in now.domains if one.service == worker.name and one.hostname not in known]
     if others and not force:
         named = ', '.join(others)
         raise ConfigError(f'{named} also leads to the Worker {worker.name}, as a custom domain that this module did not make. Take it away, or set force.')
     steps: list[Step] = []
     for name, one in known.items():
-        steps += now.drop_domain(name)
-        if one.attach == ROUTE:
-            steps += now.drop_route(name, one.zone_id)
+        steps += now.drop(name, one)
     for name in others:
         steps += now.drop_domain(name)
     if now.script is not None:
         steps.append(Step(f'delete the Worker {worker.name}', lambda: api.delete(worker.name)))
-    return Plan(tuple(steps), now.shown(), {})
+    served = (False, False) if now.script is None else api.on_workers_dev(worker.name)
+    return Plan(tuple(steps), now.shown({**known, **{name: Attached(DOMAIN, '') for name in others}}, served), {}, warnings=tuple(now.warnings))
 
 
 def apply(plan: Plan) -> None:
@@ -360,5 +471,9 @@ def apply(plan: Plan) -> None:
             step.do()
         except ConfigError as exc:
             done = '; '.join(one.text for one in plan.steps[:number])
-            before = f'Done before that: {done}. The next run goes on from there.' if done else 'Nothing was changed; what served before still does.'
-            raise ConfigError(f'{exc} This was to {step.text}. {before}') from exc
+            # After an answer that was lost, or that blames Cloudflare itself, the step may stand.
+            unsure = isinstance(exc, ApiError) and not 400 <= exc.status < 500
+            before = [f'Done before that: {done}.'] if done else []
+            before += ['It may have been done all the same.'] if unsure else []
+            before += ['The next run goes on from there.'] if before else ['Nothing was changed; what served before still does.']
+            raise ConfigError(f'{exc} This was to {step.text}. {" ".join(before)}') from exc

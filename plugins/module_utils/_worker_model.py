@@ -172,8 +172,14 @@ def in_zone(name: str, zone: str) -> bool:
     return name == zone or name.endswith(f'.{zone}')
 
 
-def parse_settings(hosts: t.Sequence[Host], upstreams: t.Mapping[str, str], allow: t.Sequence[t.Any], cache_blobs: bool, default: str) -> dict[str, t.Any]:
-    """The binding SETTINGS, which the Worker reads. Raises ConfigError."""
+def parse_settings(
+    hosts: t.Sequence[Host], upstreams: t.Mapping[str, str], allow: t.Sequence[t.Any], cache_blobs: bool, default: str, workers_dev: bool = True
+) -> dict[str, t.Any]:
+    """The binding SETTINGS, which the Worker reads. Raises ConfigError.
+
+    :param default: what the name below workers.dev stands for. The Worker goes by it for any host name that it does not know, so without ``workers_dev`` it
+        is left out: a custom domain that is not ours must not serve another registry.
+    """
     if default and default not in upstreams:
         raise ConfigError(f'default_upstream: {default} is none of the upstreams ({", ".join(upstreams)}).', key='default_upstream')
     for number, pattern in enumerate(allow):
@@ -185,10 +191,16 @@ def parse_settings(hosts: t.Sequence[Host], upstreams: t.Mapping[str, str], allo
     return {
         'hosts': {host.name: host.upstream for host in hosts},
         'upstreams': {name: {'url': url} for name, url in upstreams.items()},
-        'allow': [str(pattern) for pattern in allow],
+        'allow': [_complete(str(pattern)) for pattern in allow],
         'cache_blobs': cache_blobs,
-        'default': default,
+        'default': default if workers_dev else '',
     }
+
+
+def _complete(pattern: str) -> str:
+    """A repository of Docker Hub by its full name, which is what clients ask for."""
+    upstream, _slash, repositories = pattern.partition('/')
+    return f'{upstream}/library/{repositories}' if upstream == DOCKER_HUB and not set('/*') & set(repositories) else pattern
 
 
 def parse_secrets(client_logins: t.Any, upstream_logins: t.Any, upstreams: t.Collection[str]) -> dict[str, str]:
@@ -200,7 +212,7 @@ def parse_secrets(client_logins: t.Any, upstream_logins: t.Any, upstreams: t.Col
     for upstream, login in _mapping(upstream_logins, 'upstream_logins').items():
         if upstream not in upstreams:
             raise ConfigError(f'upstream_logins: {upstream} is none of the upstreams ({", ".join(upstreams)}).', key='upstream_logins')
-        if not isinstance(login, t.Mapping) or set(login) != {'username', 'password'} or not all(isinstance(one, str) and one for one in login.values()):
+        if not _is_login(login):
             raise ConfigError(f'upstream_logins.{upstream}: username and password are expected, and nothing else.', key='upstream_logins')
     for name, logins in ((CLIENT_LOGINS, client_logins), (UPSTREAM_LOGINS, upstream_logins)):
         if logins:
@@ -217,21 +229,39 @@ def _mapping(raw: t.Any, key: str) -> t.Mapping[t.Any, t.Any]:
 
 
 def passwords_in(client_logins: t.Any, upstream_logins: t.Any) -> set[str]:
-    """What may appear nowhere. Never raises."""
-    clients = list(client_logins.values()) if isinstance(client_logins, t.Mapping) else []
-    logins = list(upstream_logins.values()) if isinstance(upstream_logins, t.Mapping) else []
-    return {str(one) for one in [*clients, *(login.get('password') for login in logins if isinstance(login, t.Mapping))] if one}
+    """What may appear nowhere. Never raises. Of what is no login as it should be everything counts, since nobody knows where the password is."""
+    logins = list(upstream_logins.values()) if isinstance(upstream_logins, t.Mapping) else [upstream_logins]
+    return set(_texts([client_logins, *(login['password'] if _is_login(login) else login for login in logins)]))
+
+
+def _is_login(raw: t.Any) -> bool:
+    return isinstance(raw, t.Mapping) and set(raw) == {'username', 'password'} and all(isinstance(one, str) and one for one in raw.values())
+
+
+def _texts(value: t.Any) -> t.Iterator[str]:
+    """All that a value holds, without the keys."""
+    if isinstance(value, (t.Mapping, list, tuple)):
+        for one in value.values() if isinstance(value, t.Mapping) else value:
+            yield from _texts(one)
+    elif value and not isinstance(value, bool):
+        yield str(value)
 
 
 def cautions(worker: Worker) -> list[str]:
     """What whoever deploys this should know, a sentence each."""
-    if UPSTREAM_LOGINS not in worker.secrets or CLIENT_LOGINS in worker.secrets or worker.settings['allow']:
-        return []
-    names = ', '.join(json.loads(worker.secrets[UPSTREAM_LOGINS]))
-    return [
-        f'Anybody who finds this Worker may pull what the login at {names} may pull, private images as well. Name repositories in allow, or ask for a login '
-        'in client_logins.'
+    names = list(json.loads(worker.secrets[UPSTREAM_LOGINS])) if UPSTREAM_LOGINS in worker.secrets else []
+    urls = {name: worker.settings['upstreams'][name]['url'] for name in names}
+    said = [
+        f'The login at {name} goes over the network in clear, since its URL is {url}. Whoever is on the way can read it. Use https:// for it.'
+        for name, url in urls.items()
+        if url.lower().startswith('http://')
     ]
+    if names and CLIENT_LOGINS not in worker.secrets and not worker.settings['allow']:
+        said.append(
+            f'Anybody who finds this Worker may pull what the login at {", ".join(names)} may pull, private images as well. Name repositories in allow, or ask '
+            'for a login in client_logins.'
+        )
+    return said
 
 
 def check_size(name: str, text: str, way_out: str) -> None:
@@ -323,7 +353,8 @@ def mirrors_of(variables: t.Mapping[str, t.Any]) -> dict[str, list[t.Any]] | Non
         return None
     upstreams = parse_upstreams(given.get('upstreams') or list(DEFAULT_UPSTREAMS))
     hosts = parse_hosts(str(given.get('domain', '')), given.get('hosts', {}), upstreams)
-    url = workers_dev_url(check_name(str(given.get('name', DEFAULT_NAME))), str(given['subdomain'])) if 'subdomain' in given else ''
+    served = 'subdomain' in given and given.get('workers_dev', not hosts)
+    url = workers_dev_url(check_name(str(given.get('name', DEFAULT_NAME))), str(given['subdomain'])) if served else ''
     default = variables.get('default_upstream')
     found = mirrors(hosts, upstreams, DOCKER_HUB if default is None else str(default), url)
     if given.get('state', 'present') != 'present':

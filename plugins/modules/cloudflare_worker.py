@@ -14,10 +14,11 @@ description:
   - Everything is read and checked before anything is written. A Worker, a custom domain, a route or a DNS record that somebody else made is an error that says
     what to do, and nothing is changed.
   - Code, settings and secrets come into force together, in one request. The Worker that was there serves until then, and goes on serving when the upload is
-    refused. Host names are added after that, and those that are no longer wanted are taken away at the end. When a step fails, the error says what was done
-    before it, and the next run goes on from there.
+    refused. Host names are added after that, and those that are no longer wanted are taken away at the end. Until they are gone they stand for their
+    registry, and a last upload forgets them. When a step fails, the error says what was done before it, and the next run goes on from there.
   - A hash decides whether there is anything to upload. It is kept in C(QUICKPULL), a binding of the Worker's own, together with the host names that are ours.
-    Settings that were changed in the dashboard are seen and put right; code that was changed there is not seen, because the hash stays.
+    Settings, bindings, and records of routes that were changed in the dashboard are seen and put right; code that was changed there is not seen, because the
+    hash stays.
   - Secrets cannot be read back from Cloudflare. The binding holds a salted scrypt hash of each in place of them, which shows a changed password.
     Whoever may read the settings of the account's Workers can use it to try passwords at a tenth of a second and 32 MiB each, all logins of a secret
     together. So choose passwords that cannot be guessed. The hash does not depend on the API token, so a new token changes nothing.
@@ -34,7 +35,7 @@ attributes:
   diff_mode:
     support: full
     details:
-      - Shows the settings, the hash of each module, and the names of the secrets.
+      - Shows the settings, the hash of each module, the names of the secrets, and what leads to the Worker.
   idempotent:
     support: full
 requirements:
@@ -95,12 +96,13 @@ options:
     type: bool
   default_upstream:
     description:
-      - Which upstream a host name means that is none of O(hosts) and O(domain), such as the one below C(workers.dev). Empty for none.
+      - Which upstream the name below C(workers.dev) means. Empty for none. Without O(workers_dev) it is not used, and a host name that is none of O(hosts)
+        and O(domain) is answered with an error, so that nobody gets the image of another registry.
       - The default is V(docker.io) where that is among O(upstreams), and none otherwise. It is what Docker's C(registry-mirrors) ask for.
     type: str
   allow:
     description:
-      - Which repositories are served, such as V(docker.io/library/*). Empty for all of the upstreams.
+      - Which repositories are served, such as V(docker.io/library/*). Empty for all of the upstreams. V(docker.io/busybox) is C(docker.io/library/busybox).
       - Name them where no login is asked for, or the whole world pulls on your account.
     type: list
     elements: str
@@ -239,16 +241,16 @@ def worker_of(params: t.Mapping[str, t.Any]) -> _worker_model.Worker:
     default = params['default_upstream']
     if default is None:
         default = DOCKER_HUB if DOCKER_HUB in upstreams else ''
-    workers_dev = params['workers_dev']
+    workers_dev = not hosts if params['workers_dev'] is None else params['workers_dev']
     worker = _worker_model.Worker(
         account_id=_worker_model.check_account(params['account_id']),
         name=_worker_model.check_name(params['name']),
         hosts=hosts,
-        settings=_worker_model.parse_settings(hosts, upstreams, params['allow'], params['cache_blobs'], default),
+        settings=_worker_model.parse_settings(hosts, upstreams, params['allow'], params['cache_blobs'], default, workers_dev),
         modules=read_modules(params['modules_path']) if present else {},
         secrets=_worker_model.parse_secrets(params['client_logins'], params['upstream_logins'], upstreams) if present else {},
         compatibility_date=_worker_model.check_date(params['compatibility_date']),
-        workers_dev=not hosts if workers_dev is None else workers_dev,
+        workers_dev=workers_dev,
     )
     _worker_model.check_sizes(worker)
     return worker
@@ -274,6 +276,8 @@ def run(module: AnsibleModule, connect: t.Callable[[str, str], t.Any]) -> dict[s
         module.warn(sentence)
     api = _worker_api.Api(connect(token, params['api_url']), worker.account_id)
     plan = (_worker_deploy.plan_present if present else _worker_deploy.plan_absent)(api, worker, params['force'])
+    for sentence in plan.warnings:
+        module.warn(sentence)
     if not module.check_mode:
         _worker_deploy.apply(plan)
     urls = [f'https://{host.name}' for host in worker.hosts] + ([plan.workers_dev_url] if plan.workers_dev_url else [])

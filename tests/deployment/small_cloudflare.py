@@ -52,6 +52,7 @@ class Failure:
     body: t.Any
     headers: t.Mapping[str, str] = field(default_factory=dict)
     times: int = 1
+    done: bool = False  # whether the request is done all the same, as when its answer is lost on the way
 
 
 @dataclass
@@ -247,8 +248,13 @@ class Cloud:
         seen = [{'id': one, 'name': name, 'status': 'active'} for name, one in self.zones.items()] if 'zone:read' in self.permissions else []
         return self._page(seen, query)
 
+    def _zone(self, zone: str, permission: str) -> None:
+        self._needs(permission)
+        if zone not in self.zones.values():
+            raise Refused(403, 10000, 'Authentication error')
+
     def get_routes(self, zone: str, query: t.Mapping[str, str], **_more: t.Any) -> t.Any:
-        self._needs('routes:read')
+        self._zone(zone, 'routes:read')
         _only(query, set())
         return self.routes.get(zone, []), {}
 
@@ -269,7 +275,7 @@ class Cloud:
         return self._take(self.routes.get(zone, []), id), {}
 
     def get_records(self, zone: str, query: t.Mapping[str, str], **_more: t.Any) -> t.Any:
-        self._needs('dns:read')
+        self._zone(zone, 'dns:read')
         _only(query, {'name.exact', 'page', 'per_page'})
         return self._page([one for one in self.records.get(zone, []) if query.get('name.exact') in (None, one['name'])], query)
 
@@ -361,6 +367,8 @@ def serving(cloud: Cloud) -> t.Iterator[str]:
             failure = next((one for one in cloud.failures if one.times and one.method == self.command and re.search(one.path, path)), None)
             if failure:
                 failure.times -= 1
+                if failure.done:
+                    cloud.answer(self.command, path, {}, self.headers, body)
                 self.send(failure.status, failure.body, failure.headers)
                 return
             try:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import typing as t
 from pathlib import Path
@@ -43,6 +44,9 @@ class Place:
 
     def marker(self) -> t.Any:
         return next(one['json'] for one in self.cloud.scripts['mirror']['bindings'] if one['name'] == 'QUICKPULL')
+
+    def settings(self) -> t.Any:
+        return next(one['json'] for one in self.cloud.scripts['mirror']['bindings'] if one['name'] == 'SETTINGS')
 
     def steady(self, **params: t.Any) -> None:
         """A further run changes nothing."""
@@ -88,7 +92,7 @@ def test_custom_domains_from_nothing_to_nothing(place: Place) -> None:
     assert bindings['SETTINGS']['json'] == {
         'hosts': {'docker.example.com': 'docker.io', 'quay.example.com': 'quay.io'},
         'upstreams': {'docker.io': {'url': 'https://registry-1.docker.io'}, 'quay.io': {'url': 'https://quay.io'}},
-        'allow': ['docker.io/library/*'], 'cache_blobs': True, 'default': 'docker.io',
+        'allow': ['docker.io/library/*'], 'cache_blobs': True, 'default': '',
     }  # fmt: skip
     assert json.loads(bindings['UPSTREAM_LOGINS']['text']) == HUB_LOGIN
     assert 'CLIENT_LOGINS' not in bindings
@@ -133,6 +137,7 @@ def test_below_workers_dev_alone_nothing_of_zones_is_asked(place: Place) -> None
     place.cloud.permissions = frozenset({'scripts:edit'})
     done = place.run()
     assert done['urls'] == ['https://mirror.acme.workers.dev']
+    assert place.settings()['default'] == 'docker.io'
     place.steady()
     assert not [line for line in place.cloud.asked if '/zones' in line]
     place.cloud.scripts['mirror']['previews'] = True
@@ -181,6 +186,16 @@ def test_no_secret_in_what_is_told(place: Place) -> None:
     assert 'S3CRET' not in json.dumps(place.marker())
 
 
+@pytest.mark.parametrize('logins', [
+    {'upstream_logins': {'docker.io': {'user': 'acme', 'pass': 'S3CRET'}}}, {'upstream_logins': {'docker.io': 'acme:S3CRET'}},
+    {'client_logins': {'builder': {'password': 'S3CRET'}}},
+])  # fmt: skip
+def test_a_login_that_is_misspelt_is_cut_out_of_the_results_too(place: Place, logins: dict[str, t.Any]) -> None:
+    with pytest.raises(ConfigError, match='login'):
+        place.run(**logins)
+    assert any('S3CRET' in value for value in place.module.no_log_values)
+
+
 def test_hosts_come_and_go_and_change_their_way(place: Place) -> None:
     place.run(hosts={'a.example.com': 'docker.io', 'b.example.com': {'upstream': 'quay.io', 'attach': 'route'}})
     place.cloud.add_record('example.com', 'c.example.com', 'TXT', 'theirs')
@@ -197,7 +212,10 @@ def test_hosts_come_and_go_and_change_their_way(place: Place) -> None:
     done = place.run(hosts=fewer)
     assert done['steps'][0] == 'upload the Worker mirror, since its modules or settings differ'
     assert done['steps'][1] == 'make c.example.com a custom domain of it'
-    assert done['steps'][2:] == ['take the route a.example.com/* away', 'take the DNS record a.example.com away', 'take the custom domain b.example.com away']
+    assert done['steps'][2:] == [
+        'take the route a.example.com/* away', 'take the DNS record a.example.com away', 'take the custom domain b.example.com away',
+        'upload the Worker mirror, since it can forget a.example.com, b.example.com',
+    ]  # fmt: skip
     place.steady(hosts=fewer)
     place.run(state='absent')
     assert [one['name'] for one in place.cloud.records[ZONE]] == ['c.example.com']
@@ -207,10 +225,55 @@ def test_a_host_name_that_somebody_gave_the_worker_stays_until_it_is_ours(place:
     place.run()
     place.cloud.put_domain(json.dumps({'hostname': 'theirs.example.com', 'service': 'mirror', 'zone_id': ZONE}).encode())
     place.steady()
-    with pytest.raises(ConfigError, match=r'theirs.example.com also leads to the Worker mirror, .* set force'):
-        place.run(state='absent', hosts={'other.example.com': 'docker.io'})
-    place.run(state='absent', hosts={'other.example.com': 'docker.io'}, force=True)
+    for hosts in ({}, {'other.example.com': 'docker.io'}):
+        with pytest.raises(ConfigError, match=r'theirs.example.com also leads to the Worker mirror, .* set force'):
+            place.run(state='absent', hosts=hosts)
+    assert place.cloud.writes() == []
+    place.run(state='absent', force=True)
     assert (place.cloud.domains, place.cloud.scripts) == ([], {})
+
+
+def test_a_route_that_could_not_be_taken_away_before_is_taken_away_with_its_host_name(place: Place) -> None:
+    hosts: dict[str, t.Any] = {'a.example.com': 'docker.io', 'b.example.com': {'upstream': 'quay.io', 'attach': 'route'}}
+    place.run(hosts=hosts)
+    made = place.cloud.kept()
+    for then in ({'hosts': {'a.example.com': 'docker.io'}}, {'state': 'absent'}):
+        place.cloud.scripts, place.cloud.domains, place.cloud.routes, place.cloud.records = json.loads(json.dumps(made))
+        place.cloud.failures.append(Failure('DELETE', '/workers/routes/', 500, 'busy', {}, 3))
+        with pytest.raises(ConfigError, match=r'taking the route b.example.com/\* away'):
+            place.run(hosts={**hosts, 'b.example.com': 'quay.io'})
+        place.run(**then)
+        assert place.cloud.routes[ZONE] == []
+        assert 'b.example.com' not in [one['name'] for one in place.cloud.records[ZONE]]
+
+
+@pytest.mark.parametrize('attach', ['domain', 'route'])
+def test_a_zone_that_is_gone_stops_no_removal(place: Place, attach: str) -> None:
+    hosts = {'a.example.com': 'docker.io', 'b.other.example': 'quay.io'}
+    place.run(hosts=hosts, attach=attach)
+    place.cloud.permissions = frozenset(one for one in small_cloudflare.ALL if not one.startswith('routes:'))
+    with pytest.raises(ConfigError, match='"Workers Routes: Read" of the zone'):
+        place.run(state='absent')
+    place.cloud.permissions = small_cloudflare.ALL
+
+    # With a zone Cloudflare takes all that belongs to it.
+    del place.cloud.zones['other.example']
+    place.cloud.domains = [one for one in place.cloud.domains if one['zone_name'] != 'other.example']
+    place.cloud.routes.pop('b' * 32, None)
+    place.cloud.records.pop('b' * 32, None)
+    before = place.cloud.kept()
+    place.run(hosts={'a.example.com': 'docker.io'}, attach=attach)
+    assert 'b.other.example' not in str(place.marker())
+    assert len(place.module.warnings) == 1
+    assert 'The zone of b.other.example' in place.module.warnings[0]
+    place.steady(hosts={'a.example.com': 'docker.io'}, attach=attach)
+    assert place.module.warnings == []
+
+    place.cloud.scripts, place.cloud.domains, place.cloud.routes, place.cloud.records = before
+    place.run(hosts=hosts, attach=attach, state='absent')
+    assert len(place.module.warnings) == 1
+    assert (place.cloud.scripts, place.cloud.domains, place.cloud.routes.get(ZONE, []), place.cloud.records[ZONE]) == ({}, [], [], [])
+    place.steady(hosts=hosts, attach=attach, state='absent')
 
 
 def foreign_script(cloud: Cloud) -> None:
@@ -312,11 +375,63 @@ def test_a_host_name_that_could_not_be_taken_away_is_not_forgotten(place: Place)
     hosts = {'a.example.com': 'docker.io', 'b.example.com': 'quay.io'}
     place.run(hosts=hosts)
     place.cloud.failures.append(Failure('DELETE', '/domains/', 500, 'busy', {}, 3))
-    fewer = {'a.example.com': 'docker.io'}
+    fewer: dict[str, t.Any] = {'hosts': {'a.example.com': 'docker.io'}, 'upstreams': ['docker.io']}
     with pytest.raises(ConfigError, match=r'fails at taking the custom domain b.example.com away.*Done before that: upload the Worker mirror'):
-        place.run(hosts=fewer)
-    assert place.run(hosts=fewer)['steps'] == ['take the custom domain b.example.com away']
-    place.steady(hosts=fewer)
+        place.run(**fewer, allow=['docker.io/library/*'])
+    # As long as it leads to the Worker it stands for its own registry: another one's image by the same name would be another image.
+    settings = place.settings()
+    assert settings['hosts'] == hosts
+    assert settings['upstreams']['quay.io'] == {'url': 'https://quay.io'}
+    assert (settings['allow'], settings['default']) == (['docker.io/library/*'], '')
+    told = place.run(**fewer, allow=['docker.io/library/*'])
+    assert told['steps'] == [
+        'take the custom domain b.example.com away', 'upload the Worker mirror, since it can forget b.example.com',
+    ]  # fmt: skip
+    assert (place.settings()['hosts'], list(place.settings()['upstreams'])) == (fewer['hosts'], ['docker.io'])
+    place.steady(**fewer, allow=['docker.io/library/*'])
+
+
+def test_a_host_name_that_was_taken_away_is_no_longer_ours(place: Place) -> None:
+    place.run(hosts={'a.example.com': 'docker.io', 'b.example.com': 'quay.io'})
+    place.run(hosts={'a.example.com': 'docker.io'})
+    place.cloud.put_domain(json.dumps({'hostname': 'b.example.com', 'service': 'mirror', 'zone_id': ZONE}).encode())
+    place.steady(hosts={'a.example.com': 'docker.io'})
+    with pytest.raises(ConfigError, match=r'b\.example\.com also leads to the Worker mirror'):
+        place.run(state='absent')
+
+
+def test_a_host_name_that_somebody_took_away_is_forgotten(place: Place) -> None:
+    place.run(hosts={'a.example.com': 'docker.io', 'b.example.com': 'quay.io'})
+    place.cloud.delete_domain(place.cloud.domains[1]['id'])
+    done = place.run(hosts={'a.example.com': 'docker.io'})
+    assert done['steps'] == ['upload the Worker mirror, since its modules or settings differ']
+    place.steady(hosts={'a.example.com': 'docker.io'})
+
+
+def test_a_route_in_another_zone_than_before(place: Place) -> None:
+    place.cloud.zones['lab.example.com'] = 'c' * 32
+    params: dict[str, t.Any] = {'attach': 'route'}
+    old = {'q.lab.example.com': {'upstream': 'docker.io', 'zone': 'example.com'}}
+    place.run(hosts=old, **params)
+    new = {'q.lab.example.com': 'docker.io'}
+    place.cloud.failures.append(Failure('DELETE', '/workers/routes/', 500, 'busy', {}, 3))
+    with pytest.raises(ConfigError, match=r'taking the route q.lab.example.com/\* away'):
+        place.run(hosts=new, **params)
+    done = place.run(hosts=new, **params)
+    assert '"q.lab.example.com": "route and route in another zone"' in done['diff']['before']
+    assert done['steps'] == [
+        'take the route q.lab.example.com/* away', 'take the DNS record q.lab.example.com away',
+        'upload the Worker mirror, since it can forget the former zone of q.lab.example.com',
+    ]  # fmt: skip
+    assert (place.cloud.routes[ZONE], place.cloud.records[ZONE]) == ([], [])
+    place.steady(hosts=new, **params)
+    place.run(hosts=old, **params)
+    place.steady(hosts=old, **params)
+    place.cloud.failures.append(Failure('DELETE', '/workers/routes/', 500, 'busy', {}, 3))
+    with pytest.raises(ConfigError, match=r'taking the route q.lab.example.com/\* away'):
+        place.run(hosts=new, **params)
+    place.run(state='absent')
+    assert place.cloud.kept() == [{}, [], {ZONE: [], 'c' * 32: []}, {ZONE: [], 'c' * 32: []}]
 
 
 def test_code_that_is_refused_leaves_the_worker_that_was_there(place: Place) -> None:
@@ -326,6 +441,85 @@ def test_code_that_is_refused_leaves_the_worker_that_was_there(place: Place) -> 
     with pytest.raises(ConfigError, match=r'answered uploading the Worker mirror with an error: Uncaught SyntaxError(.|\n)*what served before still does'):
         place.run()
     assert place.cloud.kept() == before
+
+
+def test_an_answer_that_is_lost_says_nothing_of_what_was_done(place: Place) -> None:
+    place.run()
+    (place.folder / 'routes.js').write_text('export const x = 2;\n')
+    place.cloud.failures.append(Failure('PUT', '/scripts/mirror$', 500, 'busy', {}, 3, done=True))
+    with pytest.raises(ConfigError, match=r'This was to upload the Worker mirror.* It may have been done all the same\. The next run'):
+        place.run()
+    assert place.cloud.uploads == 4
+    place.steady()
+
+
+@pytest.mark.parametrize('method, path', [('POST', '/workers/routes$'), ('POST', '/dns_records$')])
+def test_what_was_made_though_its_answer_was_lost_is_ours(place: Place, method: str, path: str) -> None:
+    params: dict[str, t.Any] = {'hosts': {'hub.example.com': 'docker.io'}, 'attach': 'route'}
+    place.cloud.failures.append(Failure(method, path, 500, 'busy', done=True))
+    place.run(**params)
+    assert len([line for line in place.cloud.writes() if re.search(f'^{method} .*{path}', line)]) > 1
+    place.steady(**params)
+
+
+@pytest.mark.parametrize('path', ['/workers/routes/', '/dns_records/', '/domains/', '/scripts/mirror$'])
+def test_what_was_taken_away_though_its_answer_was_lost_is_gone(place: Place, path: str) -> None:
+    place.run(hosts={'a.example.com': 'docker.io', 'b.example.com': {'upstream': 'quay.io', 'attach': 'route'}})
+    place.cloud.failures.append(Failure('DELETE', path, 500, 'busy', done=True))
+    place.run(state='absent')
+    assert place.cloud.kept() == [{}, [], {ZONE: []}, {ZONE: []}]
+
+
+@pytest.mark.parametrize('path, answer, words', [
+    ('/workers/routes$', (409, 10020, 'A route with the same pattern already exists.'), r'making the route hub.*\(code 10020\)'),
+    ('/dns_records$', (400, 81058, 'An identical record already exists.'), r'making the DNS record hub.*\(code 81058\)'),
+])  # fmt: skip
+def test_what_somebody_else_made_meanwhile_is_not_ours(place: Place, path: str, answer: tuple[int, int, str], words: str) -> None:
+    status, code, text = answer
+    place.cloud.failures.append(Failure('POST', path, status, errors(code, text), times=9))
+    with pytest.raises(ConfigError, match=words):
+        place.run(hosts={'hub.example.com': 'docker.io'}, attach='route')
+
+
+@pytest.mark.parametrize('change', [{'proxied': False}, {'content': '2001:db8::1'}, {'type': 'A', 'content': '192.0.2.1'}])
+def test_a_record_of_ours_that_somebody_changed_is_put_right(place: Place, change: dict[str, t.Any]) -> None:
+    params: dict[str, t.Any] = {'hosts': {'hub.example.com': 'docker.io'}, 'attach': 'route'}
+    place.run(**params)
+    (record,) = place.cloud.records[ZONE]
+    record.update(change)
+    done = place.run(**params)
+    assert done['steps'] == ['take the DNS record hub.example.com away', 'make a DNS record hub.example.com']
+    assert '"hub.example.com": "route with a record that somebody changed"' in done['diff']['before']
+    assert '"hub.example.com": "route"' in done['diff']['after']
+    (record,) = place.cloud.records[ZONE]
+    assert (record['type'], record['content'], record['proxied']) == ('AAAA', '100::', True)
+    place.steady(**params)
+
+
+def test_bindings_that_somebody_added_are_taken_away(place: Place) -> None:
+    place.run()
+    place.cloud.scripts['mirror']['bindings'].append({'type': 'plain_text', 'name': 'CLIENT_LOGINS', 'text': '{"them": "x"}'})
+    done = place.run()
+    assert done['steps'] == ['upload the Worker mirror, since somebody changed its bindings']
+    assert 'CLIENT_LOGINS (plain_text)' in done['diff']['before']
+    assert 'CLIENT_LOGINS' not in done['diff']['after']
+    place.steady()
+
+
+def test_the_diff_shows_what_leads_to_the_worker(place: Place) -> None:
+    hosts: dict[str, t.Any] = {'a.example.com': 'docker.io', 'b.example.com': {'upstream': 'quay.io', 'attach': 'route'}}
+    place.run(hosts=hosts)
+    place.cloud.domains.clear()
+    place.cloud.records[ZONE] = [one for one in place.cloud.records[ZONE] if not one.get('meta')]
+    place.cloud.routes[ZONE].clear()
+    place.cloud.scripts['mirror'].update(enabled=True, previews=True)
+    done = place.run(hosts=hosts)
+    before, after = (json.loads(done['diff'][one]) for one in ('before', 'after'))
+    assert (before['hosts'], after['hosts']) == ({'a.example.com': '', 'b.example.com': 'record'}, {'a.example.com': 'domain', 'b.example.com': 'route'})
+    assert (before['workers_dev'], after['workers_dev']) == ('served, with its previews', 'not served')
+    fewer = place.run(hosts={}, state='absent')
+    assert json.loads(fewer['diff']['before'])['hosts'] == after['hosts']
+    assert fewer['diff']['after'] == ''
 
 
 SETTINGS = r'/scripts/mirror/settings'
@@ -341,6 +535,7 @@ def errors(code: int, message: str) -> t.Any:
     (Failure('GET', SETTINGS, 502, '<html>bad gateway</html>', {}, 9), r'reading the Worker mirror, also when asked again: HTTP 502. Try again later'),
     (Failure('GET', SETTINGS, 400, errors(6003, 'Invalid request headers'), {}, 1), 'not in the form of a token; check api_token'),
     (Failure('GET', SETTINGS, 404, errors(7003, 'Could not route to /accounts'), {}, 1), 'Check account_id'),
+    (Failure('GET', SETTINGS, 400, errors(10001, 'Unsupported content'), {}, 1), r'answered reading the Worker mirror with an error: Unsupported content'),
     (Failure('GET', SETTINGS, 403, '', {}, 1), 'lacks the permission "Workers Scripts: Edit"'),
     (Failure('GET', SETTINGS, 400, {'errors': 'odd'}, {}, 1), 'HTTP 400'),
     (Failure('GET', SETTINGS, 400, {'errors': ['odd', {'code': 'x'}]}, {}, 1), 'answered reading the Worker mirror with an error'),
@@ -378,6 +573,9 @@ def test_no_name_below_workers_dev_yet(place: Place) -> None:
     with pytest.raises(ConfigError, match=r'the account has no name below workers\.dev yet'):
         place.run()
     assert place.cloud.writes() == []
+    place.cloud.failures.append(Failure('GET', '/workers/subdomain', 200, {'success': True, 'errors': [], 'messages': [], 'result': None}))
+    with pytest.raises(ConfigError, match=r'the account has no name below workers\.dev yet'):
+        place.run()
     place.run(domain='example.com')
     place.steady(domain='example.com')
 

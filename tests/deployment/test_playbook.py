@@ -99,7 +99,7 @@ def place(tmp_path: Path) -> t.Iterator[Place]:
 def test_the_playbook_from_nothing_to_nothing(place: Place) -> None:
     nothing = place.cloud.kept()
     predicted = place.good(1, '--check', '--diff', '-vvv')
-    assert '"default": "docker.io"' in predicted
+    assert '"default": ""' in predicted
     assert place.cloud.kept() == nothing
     assert place.worker.log == []
 
@@ -138,4 +138,6 @@ def test_what_stops_the_playbook_changes_nothing(place: Place) -> None:
     place.cloud.add_record('test', 'mirror.test', 'A', '192.0.2.7')
     before = place.cloud.kept()
     place.bad(r'hosts.mirror.test: there is a DNS record \(A 192.0.2.7\) of this name that somebody else made')
+    assert place.cloud.kept() == before
+    place.bad(r'registry_worker_client: .*nobody.* is none of registry_worker_client_logins', '-e', 'registry_worker_client=nobody')
     assert place.cloud.kept() == before

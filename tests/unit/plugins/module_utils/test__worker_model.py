@@ -85,6 +85,11 @@ def test_what_is_no_pattern_of_repositories(pattern: str) -> None:
         model.parse_settings((), UPSTREAMS, ['docker.io/library/*', pattern], True, '')
 
 
+def test_a_short_name_of_docker_hub_is_the_one_that_docker_asks_for() -> None:
+    given = ['docker.io/busybox', 'docker.io/*', 'docker.io/acme/app', 'docker.io/busy*', 'quay.io/app']
+    assert model.parse_settings((), UPSTREAMS, given, True, '')['allow'] == ['docker.io/library/busybox', *given[1:]]
+
+
 def test_the_default_upstream_is_one_of_them() -> None:
     with pytest.raises(ConfigError, match=r'default_upstream: ghcr\.io is none of'):
         model.parse_settings((), UPSTREAMS, [], True, 'ghcr.io')
@@ -96,8 +101,20 @@ def test_secrets() -> None:
         'CLIENT_LOGINS': {'b': 'S3CRET'}, 'UPSTREAM_LOGINS': {'docker.io': {'username': 'u', 'password': 'P'}}
     }  # fmt: skip
     assert model.parse_secrets({}, None, UPSTREAMS) == {}
-    assert model.passwords_in({'b': 'S3CRET', 'c': ''}, {'docker.io': {'username': 'u', 'password': 'P'}, 'x': 1}) == {'S3CRET', 'P'}
+    assert model.passwords_in({'b': 'S3CRET', 'c': ''}, {'docker.io': {'username': 'u', 'password': 'P'}}) == {'S3CRET', 'P'}
     assert model.passwords_in([], None) == set()
+
+
+@pytest.mark.parametrize('clients, upstreams, hidden', [
+    ({}, {'docker.io': {'user': 'acme', 'pass': 'S3CRET'}}, {'acme', 'S3CRET'}),
+    ({}, {'docker.io': 'acme:S3CRET'}, {'acme:S3CRET'}),
+    ({}, {'docker.io': {'username': {'x': 'acme'}, 'password': ['S3CRET', 7, True, None]}}, {'acme', 'S3CRET', '7'}),
+    ({}, {'docker.io': {'username': 'acme', 'password': 'S3CRET', 'more': 'MORE'}}, {'acme', 'S3CRET', 'MORE'}),
+    ({'builder': {'password': 'S3CRET'}}, {}, {'S3CRET'}),
+    (['a:S3CRET'], 'S3CRET', {'a:S3CRET', 'S3CRET'}),
+])  # fmt: skip
+def test_a_login_of_another_form_is_a_secret_as_a_whole(clients: t.Any, upstreams: t.Any, hidden: set[str]) -> None:
+    assert model.passwords_in(clients, upstreams) == hidden
 
 
 @pytest.mark.parametrize('clients, upstreams', [
@@ -172,11 +189,19 @@ def test_what_the_variables_of_the_role_are_as_mirrors() -> None:
     assert model.mirrors_of({**logins, 'client': 'a'}) == model.with_login({'docker.io': ['https://h.example.com']}, {'a': 'A'})
 
 
+@pytest.mark.parametrize('workers_dev, served', [(None, False), ('', False), (False, False), (True, True)])
+def test_a_worker_with_host_names_is_below_workers_dev_only_when_asked(workers_dev: t.Any, served: bool) -> None:
+    found = model.mirrors_of({'domain': 'example.com', 'subdomain': 'acme', 'upstreams': ['docker.io', 'quay.io'], 'workers_dev': workers_dev})
+    assert ('https://quickpull-registry.acme.workers.dev' in (found or {})['docker.io']) is served
+    assert len((found or {})['quay.io']) == 1 + served
+    assert model.mirrors_of({'subdomain': 'acme', 'workers_dev': False}) == {}
+
+
 def test_where_the_inventory_is_silent_the_role_says_the_same() -> None:
     loaded = yaml.safe_load(ROLE.read_text(encoding='utf-8'))
     defaults = {name.removeprefix('registry_worker_'): value for name, value in loaded.items()}
     taken = yaml.safe_load(ACCESS.read_text(encoding='utf-8'))['__registry_access_worker']
-    assert set(taken) - set(defaults) == {'default_upstream'}, 'named as the role names them'
+    assert set(taken) - set(defaults) == {'default_upstream', 'workers_dev'}, 'named as the role names them'
     assert all(f'registry_worker_{name} ' in text for name, text in taken.items())
     assert model.mirrors_of({**defaults, 'domain': 'example.com'}) == model.mirrors_of({'domain': 'example.com'})
     assert model.mirrors_of({**defaults, 'subdomain': 'acme'}) == model.mirrors_of({'subdomain': 'acme'})
@@ -246,3 +271,14 @@ def test_a_login_for_anybody_is_warned_of(allow: list[str], clients: dict[str, s
     words = model.cautions(model.Worker('a' * 32, 'w', (), settings, secrets=secrets))
     assert bool(words) == told and 'S3CRET' not in ''.join(words)
     assert not told or 'the login at docker.io' in words[0]
+
+
+def test_a_login_without_tls_is_warned_of() -> None:
+    without = {'registry.lan:5000': 'http://10.0.0.9:5000', 'other.lan:80': 'http://other.lan'}
+    upstreams = model.parse_upstreams(['quay.io', *({'name': name, 'url': url} for name, url in without.items())])
+    settings = model.parse_settings((), upstreams, [], True, '')
+    logins = {name: {'username': 'acme', 'password': 'S3CRET'} for name in ('registry.lan:5000', 'quay.io')}
+    secrets = model.parse_secrets({'ci': 'x'}, logins, upstreams)
+    (words,) = model.cautions(model.Worker('a' * 32, 'w', (), settings, secrets=secrets))
+    assert 'registry.lan:5000' in words and 'http://10.0.0.9:5000' in words
+    assert not {'S3CRET', 'acme', 'quay.io', 'other.lan'} & set(words.replace(',', ' ').split())
