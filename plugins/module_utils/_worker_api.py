@@ -299,7 +299,8 @@ def _sentence(exc: BaseException, what: str, permission: str) -> ApiError:
     if set(codes) & set(_NO_TOKEN):
         text = f'Cloudflare does not take the API token for {what}: {words}. It is not in the form of a token; check api_token.'
     elif status in (401, 403) or set(codes) & set(_REFUSED):
-        text = f'Cloudflare refuses {what}: {words}. The API token has expired or been withdrawn, or lacks the permission {permission}.'
+        reasons = f'has expired or been withdrawn, is not for this account_id, or lacks the permission {permission}'
+        text = f'Cloudflare refuses {what}: {words}. The API token {reasons}.'
     elif _NO_ROUTE in codes:
         text = f'Cloudflare knows no such account or zone for {what}: {words}. Check account_id.'
     elif status == 429:

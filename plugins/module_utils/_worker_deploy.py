@@ -257,7 +257,10 @@ class Deployment:
         for route in self.routes(zone_id):
             if route.script != self.worker.name and in_the_way(route, host):
                 target = route.script or 'no Worker'
-                raise ConfigError(f'hosts.{host.name}: the route {route.pattern} leads to {target}. Take it away, or choose another host name.', key='hosts')
+                way_out = 'Take it away, or choose another host name.'
+                if route.pattern.startswith('*'):  # which others may need
+                    way_out = 'With attach: route this name has a route of its own, which goes before that one. Or choose another host name.'
+                raise ConfigError(f'hosts.{host.name}: the route {route.pattern} leads to {target}. {way_out}', key='hosts')
         # The record of a custom domain is Cloudflare's own, and cannot be changed.
         foreign = next((one for one in self.records(zone_id, host.name) if one.comment != comment_of(self.worker.name)), None) if domain is None else None
         if foreign is not None:

@@ -136,6 +136,8 @@ def parse_hosts(domain: str, raw: t.Any, upstreams: t.Iterable[str], attach: str
         raise ConfigError(f'hosts: a dictionary of host names and upstreams is expected, not {type_name(raw)}.', key='hosts')
     known = list(upstreams)
     found = {str(name).lower(): _parse_host(str(name).lower(), one, known, attach) for name, one in raw.items()}
+    if domain and not _HOST.match(f'x.{domain.lower()}'):
+        raise ConfigError(f'domain: {domain!r} is no domain. Write the name alone, such as example.com.', key='domain')
     if domain:
         taken = {one.upstream for one in found.values()}
         for upstream in known:
@@ -183,7 +185,10 @@ def parse_settings(
     if default and default not in upstreams:
         raise ConfigError(f'default_upstream: {default} is none of the upstreams ({", ".join(upstreams)}).', key='default_upstream')
     for number, pattern in enumerate(allow):
-        upstream, _slash, repositories = str(pattern).partition('/')
+        upstream, slash, repositories = str(pattern).partition('/')
+        if slash and upstream not in upstreams:
+            words = f'{upstream} is none of the upstreams ({", ".join(upstreams)}). Name it there too, or drop {pattern}'
+            raise ConfigError(f'allow[{number}]: {words}.', key='allow')
         if upstream not in upstreams or not _REPOSITORIES.match(repositories):
             raise ConfigError(
                 f'allow[{number}]: {pattern!r} is not understood. Write an upstream of the list and a repository, * for any: docker.io/library/*.', key='allow'
@@ -208,12 +213,14 @@ def parse_secrets(client_logins: t.Any, upstream_logins: t.Any, upstreams: t.Col
     found = {}
     for user, password in _mapping(client_logins, 'client_logins').items():
         if not user or ':' in str(user) or not isinstance(password, str) or not password:
-            raise ConfigError(f'client_logins: the login {user!r} needs a name without a colon, and a password.', key='client_logins')
+            words = 'needs a name without a colon, and a password, which is a text (a number wants quotes)'
+            raise ConfigError(f'client_logins: the login {user!r} {words}.', key='client_logins')
     for upstream, login in _mapping(upstream_logins, 'upstream_logins').items():
         if upstream not in upstreams:
             raise ConfigError(f'upstream_logins: {upstream} is none of the upstreams ({", ".join(upstreams)}).', key='upstream_logins')
         if not _is_login(login):
-            raise ConfigError(f'upstream_logins.{upstream}: username and password are expected, and nothing else.', key='upstream_logins')
+            words = 'username and password are expected, both texts that are not empty, and nothing else'
+            raise ConfigError(f'upstream_logins.{upstream}: {words}.', key='upstream_logins')
     for name, logins in ((CLIENT_LOGINS, client_logins), (UPSTREAM_LOGINS, upstream_logins)):
         if logins:
             found[name] = canonical(logins)
@@ -256,11 +263,9 @@ def cautions(worker: Worker) -> list[str]:
         for name, url in urls.items()
         if url.lower().startswith('http://')
     ]
-    if names and CLIENT_LOGINS not in worker.secrets and not worker.settings['allow']:
-        said.append(
-            f'Anybody who finds this Worker may pull what the login at {", ".join(names)} may pull, private images as well. Name repositories in allow, or ask '
-            'for a login in client_logins.'
-        )
+    if CLIENT_LOGINS not in worker.secrets and not worker.settings['allow']:
+        what = f'what the login at {", ".join(names)} may pull, private images as well' if names else 'by it, on your account at Cloudflare'
+        said.append(f'Anybody who finds this Worker may pull {what}. Name repositories in allow, or ask for a login in client_logins.')
     return said
 
 
@@ -334,10 +339,10 @@ def with_login(found: t.Mapping[str, t.Sequence[str]], client_logins: t.Mapping[
 
 
 def unserved(results: t.Sequence[t.Mapping[str, t.Any]]) -> str:
-    """What the probe of each upstream said of mirrors that do not serve, or why there was no probe, in one text."""
+    """What the probe of each upstream said of mirrors that do not serve, or why there was no probe, in one text; empty where all of them serve."""
     found = [f'{one["url"]}: {one["reason"]}' for probe in results for one in probe.get('results', ()) if not one['ok']]
     found += [str(probe.get('msg')) for probe in results if 'results' not in probe]
-    return f'The Worker was deployed, and does not serve from here: {" ".join(found)}'
+    return f'The Worker was deployed, and does not serve from here: {" ".join(found)}' if found else ''
 
 
 def mirrors_of(variables: t.Mapping[str, t.Any]) -> dict[str, list[t.Any]] | None:

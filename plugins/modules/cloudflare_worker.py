@@ -272,7 +272,7 @@ def run(module: AnsibleModule, connect: t.Callable[[str, str], t.Any]) -> dict[s
     module.no_log_values = {token} | _worker_model.passwords_in(params['client_logins'], params['upstream_logins'])
     worker = worker_of(params)
     present = params['state'] == 'present'
-    for sentence in _worker_model.cautions(worker):
+    for sentence in _worker_model.cautions(worker) if present else ():
         module.warn(sentence)
     api = _worker_api.Api(connect(token, params['api_url']), worker.account_id)
     plan = (_worker_deploy.plan_present if present else _worker_deploy.plan_absent)(api, worker, params['force'])
@@ -280,6 +280,8 @@ def run(module: AnsibleModule, connect: t.Callable[[str, str], t.Any]) -> dict[s
         module.warn(sentence)
     if not module.check_mode:
         _worker_deploy.apply(plan)
+    if present and not worker.hosts and not plan.workers_dev_url:
+        module.warn('There is no host name, and workers_dev is off: the Worker is there, and served nowhere.')
     urls = [f'https://{host.name}' for host in worker.hosts] + ([plan.workers_dev_url] if plan.workers_dev_url else [])
     default = worker.settings['default']
     return {
@@ -327,7 +329,8 @@ def main() -> None:
     try:
         result = run(module, _worker_api.connect)
     except ImportError:
-        module.fail_json(msg=missing_required_lib('cloudflare'), exception=traceback.format_exc())
+        words = 'It belongs to the Python that runs Ansible: pip install "cloudflare>=5.9,<6".'
+        module.fail_json(msg=f'{missing_required_lib("cloudflare")} {words}', exception=traceback.format_exc())
     except ConfigError as exc:
         module.fail_json(msg=str(exc))
     module.exit_json(**result)

@@ -262,11 +262,11 @@ def test_a_zone_that_is_gone_stops_no_removal(place: Place, attach: str) -> None
     place.cloud.routes.pop('b' * 32, None)
     place.cloud.records.pop('b' * 32, None)
     before = place.cloud.kept()
-    place.run(hosts={'a.example.com': 'docker.io'}, attach=attach)
+    place.run(hosts={'a.example.com': 'docker.io'}, attach=attach, allow=['docker.io/*'])
     assert 'b.other.example' not in str(place.marker())
     assert len(place.module.warnings) == 1
     assert 'The zone of b.other.example' in place.module.warnings[0]
-    place.steady(hosts={'a.example.com': 'docker.io'}, attach=attach)
+    place.steady(hosts={'a.example.com': 'docker.io'}, attach=attach, allow=['docker.io/*'])
     assert place.module.warnings == []
 
     place.cloud.scripts, place.cloud.domains, place.cloud.routes, place.cloud.records = before
@@ -651,3 +651,17 @@ def test_without_the_sdk(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, 'cloudflare', None)
     with pytest.raises(Ended, match=r'required Python library \(cloudflare\)'):
         cloudflare_worker.main()
+
+
+def test_what_is_open_or_served_nowhere_is_warned_of(place: Place) -> None:
+    place.run(hosts={}, workers_dev=False)
+    assert [words.partition(' ')[0] for words in place.module.warnings] == ['Anybody', 'There']
+    place.run(state='absent')
+    assert place.module.warnings == []
+
+
+def test_the_way_out_of_a_wildcard_is_a_route_of_ones_own(place: Place) -> None:
+    foreign_wildcard(place.cloud)
+    with pytest.raises(ConfigError, match=r'\*\.example\.com/\* leads to site\. With attach: route this name has a route of its own'):
+        place.run(domain='example.com')
+    assert place.run(domain='example.com', attach='route')['changed']

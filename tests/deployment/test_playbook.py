@@ -105,7 +105,8 @@ def test_the_playbook_from_nothing_to_nothing(place: Place) -> None:
 
     done = place.good(1, '--diff', '-vvv')
     assert place.cloud.uploads == 1
-    assert re.search(r'"registry_worker_mirrors": \{\s*"docker.io": \[\s*"https://mirror.test"\s*\]\s*\}', done)
+    assert re.search(r'"mirrors": \{\s*"docker.io": \[\s*"https://mirror.test"\s*\]\s*\}', done.rpartition('TASK')[0])
+    assert '.workers.dev alone' not in done
     assert any('/blobs/' in path for path in place.worker.paths()), 'the smoke test goes as far as a blob'
     steps = re.compile(r'"steps": \[.*?\]', re.DOTALL)
     found = [steps.search(text) for text in (predicted, done)]
@@ -127,6 +128,7 @@ def test_the_playbook_from_nothing_to_nothing(place: Place) -> None:
     password = '{"registry_worker_upstream_logins": {"docker.io": {"username": "acme", "password": "NEW-S3CRET"}}}'
     place.bad(r'The Worker was deployed, and does not serve from here: https://mirror.test: .*403', '-e', password)
     assert place.cloud.uploads == 2, 'the new password was seen, and what was deployed stays'
+    place.bad(r'and does not serve from here: https://mirror.test: .*403', '-e', password, '-e', 'registry_worker_probe_tries=1')
 
     place.good(1, '-e', 'registry_worker_state=absent')
     assert place.cloud.scripts == {}

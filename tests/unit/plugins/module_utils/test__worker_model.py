@@ -45,7 +45,7 @@ def test_named_hosts_stand_before_derived_ones() -> None:
     ('', [], 'a dictionary of host names'),
     ('', {'docker': 'docker.io'}, "'docker' is no host name"),
     ('', {'-a.example.com': 'docker.io'}, 'is no host name'),
-    ('exa mple.com', {}, r"'docker.exa mple.com' is no host name"),
+    ('exa mple.com', {}, r"'exa mple.com' is no domain"),
     ('', {'a.example.com': 'ghcr.io'}, r'ghcr.io is none of the upstreams \(docker.io, quay.io\)'),
     ('', {'a.example.com': {}}, 'a dictionary with upstream, is expected'),
     ('', {'a.example.com': {'upstream': 'docker.io', 'way': 1}}, 'way is not known; there are upstream, attach and zone'),
@@ -259,18 +259,18 @@ def test_secrets_are_told_apart_by_their_hashes() -> None:
 
 
 @pytest.mark.parametrize('allow, clients, logins, told', [
-    ([], {}, {'docker.io': {'username': 'acme', 'password': 'S3CRET'}}, True),
-    (['docker.io/library/*'], {}, {'docker.io': {'username': 'acme', 'password': 'S3CRET'}}, False),
-    ([], {'ci': 'x'}, {'docker.io': {'username': 'acme', 'password': 'S3CRET'}}, False),
-    ([], {}, {}, False),
+    ([], {}, {'docker.io': {'username': 'acme', 'password': 'S3CRET'}}, 'what the login at docker.io may pull, private images as well'),
+    (['docker.io/library/*'], {}, {'docker.io': {'username': 'acme', 'password': 'S3CRET'}}, ''),
+    ([], {'ci': 'x'}, {'docker.io': {'username': 'acme', 'password': 'S3CRET'}}, ''),
+    ([], {}, {}, 'may pull by it, on your account at Cloudflare'),
 ])  # fmt: skip
-def test_a_login_for_anybody_is_warned_of(allow: list[str], clients: dict[str, str], logins: dict[str, t.Any], told: bool) -> None:
+def test_what_is_open_to_anybody_is_warned_of(allow: list[str], clients: dict[str, str], logins: dict[str, t.Any], told: str) -> None:
     upstreams = model.parse_upstreams(['docker.io'])
     settings = model.parse_settings((), upstreams, allow, True, 'docker.io')
     secrets = model.parse_secrets(clients, logins, upstreams)
     words = model.cautions(model.Worker('a' * 32, 'w', (), settings, secrets=secrets))
-    assert bool(words) == told and 'S3CRET' not in ''.join(words)
-    assert not told or 'the login at docker.io' in words[0]
+    assert bool(words) == bool(told) and 'S3CRET' not in ''.join(words)
+    assert told in ''.join(words)
 
 
 def test_a_login_without_tls_is_warned_of() -> None:
@@ -282,3 +282,15 @@ def test_a_login_without_tls_is_warned_of() -> None:
     (words,) = model.cautions(model.Worker('a' * 32, 'w', (), settings, secrets=secrets))
     assert 'registry.lan:5000' in words and 'http://10.0.0.9:5000' in words
     assert not {'S3CRET', 'acme', 'quay.io', 'other.lan'} & set(words.replace(',', ' ').split())
+
+
+@pytest.mark.parametrize('make, words', [
+    (lambda up: model.parse_settings((), up, ['quay.io/prometheus/*'], True, ''), r'allow\[0\]: quay\.io is none of the upstreams \(docker\.io\)'),
+    (lambda up: model.parse_settings((), up, ['docker.io'], True, ''), r"allow\[0\]: 'docker\.io' is not understood"),
+    (lambda up: model.parse_secrets({'ci': 12345678}, {}, up), r'a number wants quotes'),
+    (lambda up: model.parse_secrets({}, {'docker.io': {'username': 'acme', 'password': ''}}, up), r'both texts that are not empty'),
+    (lambda up: model.parse_hosts('https://example.com', {}, up), r"domain: 'https://example\.com' is no domain"),
+])  # fmt: skip
+def test_a_mistake_is_called_by_its_name(make: t.Callable[[dict[str, str]], t.Any], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        make({'docker.io': 'https://registry-1.docker.io'})
