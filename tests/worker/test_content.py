@@ -415,7 +415,8 @@ def test_a_redirect_is_no_permission(passing: Worker, internet: Internet) -> Non
     assert passing.ask(path, Authorization='Bearer good').body == data
     wait_for_hits(passing, [path], Authorization='Bearer good')
     for status, content_type, answered in ((200, 'text/html', 502), (403, 'text/html', 403), (401, 'text/html', 403), (404, 'application/json', 404)):
-        internet.hosts['login.example'] = lambda request, path, told=(status, b'{}', {'Content-Type': content_type}): request.answer(*told)  # type: ignore[misc]
+        told = (status, b'{}', {'Content-Type': content_type})
+        internet.hosts['login.example'] = lambda request, path, told=told: request.answer(*told)  # type: ignore[misc]
         answer = passing.ask(path)
         assert answer.status == answered and data not in answer.body and answer.header('X-Cache') != 'HIT'
     internet.hosts['login.example'] = lambda request, path: send_blob(request, data)
