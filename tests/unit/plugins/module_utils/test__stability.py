@@ -200,9 +200,9 @@ def test_what_serves_and_is_asked_the_same_way_ends_in_peace(rounds: list[Round]
     site = Site(policy=Policy(max=2))
     for one in rounds:
         site.probe(one)
-    for _round in range(40):
+    for _round in range(12):
         site.probe({A: 10.0, B: 100.0, C: 1000.0})
     before = site.changes
-    for _round in range(20):
+    for _round in range(6):
         site.probe({A: 10.0, B: 100.0, C: 1000.0})
     assert site.changes == before
