@@ -12,6 +12,8 @@ once. Everything here is a pure function of its arguments.
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import typing as t
 from dataclasses import dataclass, field
 
@@ -20,6 +22,9 @@ from ansible_collections.quickpull.registry.plugins.module_utils._select import 
 
 # So many measurements of a mirror are kept. What disturbs one makes it worse, so the second best is nearer to the truth than the median; the best may be luck.
 _KEPT = 5
+_MEASURED = {'latencies': 'latency_ms', 'throughputs': 'throughput_bps'}
+# Of the file that the memory is kept in.
+_VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,23 @@ class Decision:
     changed: bool
     because: str
     memory: Memory
+
+
+def dump(memory: Memory) -> str:
+    """The memory as JSON, for the file that it is kept in."""
+    return json.dumps({'version': _VERSION, **dataclasses.asdict(memory)}, sort_keys=True)
+
+
+def load(text: str) -> Memory:
+    """The memory of such a file; an empty one where there is none that can be understood, which costs no more than a few probes."""
+    try:
+        raw = json.loads(text)
+        if raw.pop('version') != _VERSION:
+            return Memory()
+        mirrors = {str(key): Known(**{**one, **{name: tuple(map(float, one[name])) for name in _MEASURED}}) for key, one in raw['mirrors'].items()}
+        return Memory(int(raw['probes']), mirrors, tuple(map(str, raw['change'])), int(raw['wanted']))
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return Memory()
 
 
 def due(memory: Memory, urls: t.Sequence[str], in_force: t.Collection[str], rules: Steadiness = Steadiness()) -> list[str]:
@@ -143,7 +165,7 @@ def _learn(memory: Memory, results: t.Sequence[t.Mapping[str, t.Any]]) -> Memory
         key = normalise_url(one['url'])
         known = mirrors.get(key, Known())
         if one.get('ok'):
-            measured = (_longer(getattr(known, name), one.get(value)) for name, value in (('latencies', 'latency_ms'), ('throughputs', 'throughput_bps')))
+            measured = (_longer(getattr(known, name), one.get(value)) for name, value in _MEASURED.items())
             mirrors[key] = Known(known.served + 1, 0, number, known.doubtful, *measured)
         else:
             # What it measured before it failed says nothing of how it will be.
