@@ -331,6 +331,8 @@ def test_what_one_registry_served_is_not_found_under_the_name_of_another(lab: La
     wait(cache)
     assert fetch(cache, '/v2/stale.lab:8237/library/busybox/manifests/latest', f'{INDEX}, {MANIFEST}') != quay
     run_role(lab, upstreams=['docker.io']).ok()  # so that the port is free again
+    run_role(lab).ok()
+    wait(cache)
 
 
 def test_a_range_of_a_blob_is_that_range_cold_or_not(lab: Lab, cache: Host) -> None:
