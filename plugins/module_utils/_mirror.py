@@ -12,6 +12,7 @@ into a configuration, so they accept any text and never raise.
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import re
 import typing as t
@@ -139,7 +140,11 @@ def normalise_url(url: str) -> str:
     its short form and in brackets, exactly one trailing slash after the path. Text that is
     no URL comes back unchanged. Never raises.
     """
-    text = str(url)
+    return _normalised(str(url))
+
+
+@functools.lru_cache(maxsize=4096)  # whoever compares lists of mirrors asks for the same few again and again
+def _normalised(text: str) -> str:
     parts = _split(text)
     if parts is None:
         return text

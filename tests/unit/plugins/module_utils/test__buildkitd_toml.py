@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import string
 import typing as t
 
 import pytest
@@ -52,7 +53,9 @@ def test_one_host_is_reached_in_one_way() -> None:
         translated(docker_io=['https://a.lan'], quay_io=[{'url': 'https://a.lan/v2/quay', 'insecure': True}])
 
 
-HOSTS = st.from_regex(r'[a-z][a-z0-9-]{0,5}[a-z]\.lan(:[1-9][0-9]{0,3})?', fullmatch=True)
+LETTER = st.sampled_from(string.ascii_lowercase)
+PORT = st.one_of(st.just(''), st.integers(1, 9999).map(':{}'.format))
+HOSTS = st.builds('{}{}{}.lan{}'.format, LETTER, st.text(string.ascii_lowercase + string.digits + '-', max_size=5), LETTER, PORT)
 UPSTREAMS = st.dictionaries(HOSTS, st.lists(st.builds('{}://{}'.format, st.sampled_from(('http', 'https')), HOSTS), min_size=1, max_size=3), max_size=3)
 
 
