@@ -11,7 +11,7 @@ import pytest
 import yaml
 from ansible.module_utils.testing import patch_module_args
 
-from ansible_collections.quickpull.registry.plugins.module_utils import _dropin
+from ansible_collections.quickpull.registry.plugins.module_utils import _dropin, _engine_facts
 from ansible_collections.quickpull.registry.plugins.module_utils._engines import containerd, crio, docker, k3s, podman
 from ansible_collections.quickpull.registry.plugins.module_utils._state import State
 from ansible_collections.quickpull.registry.plugins.modules import container_engine_info, docker_daemon_info
@@ -47,13 +47,13 @@ def test_engines(daemon: docker.DockerDaemon, installed: list[str], monkeypatch:
 
 def test_a_proxy_dropin_of_ours_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(docker, 'inspect', lambda **_options: DAEMONS[0][0])
-    hosts = container_engine_info.Hosts(docker=docker.Host(root=str(tmp_path)))
-    assert container_engine_info.facts(hosts, State(str(tmp_path / 'state')))['engines']['docker']['proxy_dropin'] == ''
+    hosts = _engine_facts.Hosts(docker=docker.Host(root=str(tmp_path)))
+    assert _engine_facts.facts(hosts, State(str(tmp_path / 'state')))['engines']['docker']['proxy_dropin'] == ''
     path = _dropin.default_path()
     full = tmp_path / path[1:]
     full.parent.mkdir(parents=True)
     full.write_text(_dropin.render({'HTTPS_PROXY': 'http://p:1'}))
-    assert container_engine_info.facts(hosts, State(str(tmp_path / 'state')))['engines']['docker']['proxy_dropin'] == path
+    assert _engine_facts.facts(hosts, State(str(tmp_path / 'state')))['engines']['docker']['proxy_dropin'] == path
 
 
 def keys(contains: dict[str, t.Any]) -> dict[str, t.Any]:
@@ -80,4 +80,4 @@ def test_users_who_are_gone_are_not_told(tmp_path: Path, monkeypatch: pytest.Mon
     state = State(str(tmp_path / 'state'))
     Path(state.root).mkdir()
     Path(state.users).write_text('{"podman": ["root", "nobody-of-that-name"], "buildkit": ["nobody-of-that-name"]}')
-    assert container_engine_info.users_with_files(state) == {'podman': ['root'], 'buildkit': []}
+    assert _engine_facts.users_with_files(state) == {'podman': ['root'], 'buildkit': []}

@@ -15,7 +15,7 @@ import tomllib
 import yaml
 from ansible.module_utils.testing import patch_module_args
 
-from ansible_collections.quickpull.registry.plugins.module_utils import _containerd_config, _systemd
+from ansible_collections.quickpull.registry.plugins.module_utils import _containerd_config, _containerd_registry, _hosts_toml, _systemd
 from ansible_collections.quickpull.registry.plugins.module_utils._engines import containerd, docker
 from ansible_collections.quickpull.registry.plugins.module_utils._engines.containerd import Containerd
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
@@ -49,8 +49,8 @@ class Place:
         self.module = FakeModule(False, DEFAULTS)
         monkeypatch.setattr(containerd, 'inspect', lambda _host: self.found())
         monkeypatch.setattr(docker, 'inspect', lambda **_options: self.docker)
-        monkeypatch.setitem(hosts_toml.DIRECTORIES, 'containerd', str(self.certs))
-        monkeypatch.setitem(hosts_toml.DIRECTORIES, 'docker', str(root / 'docker' / 'certs.d'))
+        monkeypatch.setitem(_hosts_toml.DIRECTORIES, 'containerd', str(self.certs))
+        monkeypatch.setitem(_hosts_toml.DIRECTORIES, 'docker', str(root / 'docker' / 'certs.d'))
 
     def found(self) -> Containerd:
         dump = dump_of(self.config.read_bytes().replace(b'\xff', b'') if self.config.exists() else b'')
@@ -277,7 +277,7 @@ IMAGES = 'version = 3\n[plugins."io.containerd.cri.v1.images"]\n{more}[plugins."
 
 def test_the_list_that_containerd_itself_writes_becomes_one_directory(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     default = f'{place.certs}:/etc/docker/certs.d'
-    monkeypatch.setattr(hosts_toml._containerd_registry, 'DEFAULT_LIST', default)
+    monkeypatch.setattr(_containerd_registry, 'DEFAULT_LIST', default)
     text = IMAGES.format(more='', value=default)
     place.config.write_text(text)
     done = place.run(upstreams=TWO)
@@ -292,7 +292,7 @@ def test_the_list_that_containerd_itself_writes_becomes_one_directory(place: Pla
 def test_the_list_that_counts_where_nobody_says_anything_becomes_one_directory(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """Since containerd 2.2."""
     default = f'{place.certs}:/etc/docker/certs.d'
-    monkeypatch.setattr(hosts_toml._containerd_registry, 'DEFAULT_LIST', default)
+    monkeypatch.setattr(_containerd_registry, 'DEFAULT_LIST', default)
     as_said = _containerd_config.registry_of
 
     def registry_of(dump: t.Mapping[str, t.Any]) -> _containerd_config.Registry:
@@ -405,8 +405,8 @@ def test_what_is_returned_is_documented(place: Place) -> None:
 
 
 def test_lines_that_differ() -> None:
-    assert hosts_toml.lines_that_differ('a\nb\nc\n', 'a\nx\ny\nc\nd') == ('b\n', 'x\ny\nd')
-    assert hosts_toml.lines_that_differ('a\n', 'a\n') == ('', '')
+    assert _containerd_config.lines_that_differ('a\nb\nc\n', 'a\nx\ny\nc\nd') == ('b\n', 'x\ny\nd')
+    assert _containerd_config.lines_that_differ('a\n', 'a\n') == ('', '')
 
 
 @pytest.mark.parametrize(

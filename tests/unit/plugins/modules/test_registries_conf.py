@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.quickpull.registry.plugins.module_utils import _owned_files, _toml
+from ansible_collections.quickpull.registry.plugins.module_utils import _owned_files, _registries_work, _toml
 from ansible_collections.quickpull.registry.plugins.module_utils._as_user import Account
 from ansible_collections.quickpull.registry.plugins.module_utils._engines import crio, podman
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
@@ -323,7 +323,7 @@ def alice(place: Place, monkeypatch: pytest.MonkeyPatch) -> Path:
     home = place.root / 'home/alice'
     home.mkdir(parents=True)
     place.put('etc/passwd', f'alice:x:{os.geteuid()}:1::/home/alice:/bin/sh\n')
-    monkeypatch.setattr(registries_conf, 'account', lambda name: Account(name, os.geteuid(), os.getegid(), str(home)))
+    monkeypatch.setattr(_registries_work, 'account', lambda name: Account(name, os.geteuid(), os.getegid(), str(home)))
     return home
 
 
@@ -390,7 +390,7 @@ def test_root_does_not_follow_a_users_links(place: Place, alice: Path, monkeypat
     def refuse(path: str) -> None:
         raise ConfigError(f'looked at {path}')
 
-    monkeypatch.setattr(registries_conf, 'check_hands', refuse)
+    monkeypatch.setattr(_registries_work, 'check_hands', refuse)
     monkeypatch.setattr(os, 'geteuid', lambda: 0)
     with pytest.raises(ConfigError, match='looked at'):
         place.run(ONE, user='root', directory=None)
