@@ -10,9 +10,9 @@ import typing as t
 
 from ansible_collections.quickpull.registry.plugins.module_utils import _access, _cache_clients, _logins, _worker_model
 from ansible_collections.quickpull.registry.plugins.module_utils._plain import plain
+from ansible_collections.quickpull.registry.plugins.module_utils._query import apply_jmespath, check_jmespath
 from ansible_collections.quickpull.registry.plugins.module_utils._select import parse_policy
 from ansible_collections.quickpull.registry.plugins.plugin_utils._filter import as_filter
-from ansible_collections.quickpull.registry.plugins.plugin_utils._jmespath import apply_jmespath, check_jmespath
 
 # What the user of the role knows the JMESPath expression by.
 _QUERY = 'registry_access_mirror_query'

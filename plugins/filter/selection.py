@@ -8,11 +8,11 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.quickpull.registry.plugins.module_utils._plain import plain
+from ansible_collections.quickpull.registry.plugins.module_utils._query import apply_jmespath
 from ansible_collections.quickpull.registry.plugins.module_utils._select import Selection, parse_policy, select
 from ansible_collections.quickpull.registry.plugins.module_utils._sharing import mirror_urls, mirrors_for_daemon, results_of
 from ansible_collections.quickpull.registry.plugins.module_utils._via_mirror import via_mirror
 from ansible_collections.quickpull.registry.plugins.plugin_utils._filter import as_filter
-from ansible_collections.quickpull.registry.plugins.plugin_utils._jmespath import apply_jmespath
 
 
 def select_mirrors(results: t.Any, current: t.Any = None, policy: t.Any = None, jmespath: t.Any = '') -> list[str]:

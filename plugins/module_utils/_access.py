@@ -17,7 +17,7 @@ from ansible_collections.quickpull.registry.plugins.module_utils._mirror import 
 from ansible_collections.quickpull.registry.plugins.module_utils._plan import NONE, RELOAD, RESTART, Plan, as_dict, restart_allowed
 from ansible_collections.quickpull.registry.plugins.module_utils._registries_conf import check_upstream, mirror_entry
 from ansible_collections.quickpull.registry.plugins.module_utils._registry import DOCKER_HUB, split_image
-from ansible_collections.quickpull.registry.plugins.module_utils._select import parse_policy, select_with_own
+from ansible_collections.quickpull.registry.plugins.module_utils._select import Policy, Selection, parse_policy, select_with_own
 from ansible_collections.quickpull.registry.plugins.module_utils._sharing import direct_no_proxy, mirror_urls, mirrors_for_daemon
 
 # Tags that narrow what a run configures. A run with none of them configures everything. The first three are of the daemon's files.
@@ -32,6 +32,16 @@ ENGINES = ('docker', 'containerd', 'podman', 'crio', 'k3s', 'rke2')
 # Names that no other role has: where two loaded roles have a handler of one name, a bare notify reaches the last one.
 RELOAD_HANDLER = 'Reload {} for registry_access'
 RESTART_HANDLER = 'Restart {} for registry_access'
+
+# How mirrors are chosen: by the upstream, the results of the probe, the mirrors in force, the policy, and the URLs of caches of one's own.
+Chooser = t.Callable[[str, t.Sequence[t.Mapping[str, t.Any]], t.Sequence[str], Policy, t.Collection[str]], Selection]
+
+
+def by_one_probe(
+    _upstream: str, results: t.Sequence[t.Mapping[str, t.Any]], current: t.Sequence[str], policy: Policy, own: t.Collection[str]
+) -> Selection:
+    """What a run of the role goes by; who probes again and again remembers more, see :mod:`_stability`."""
+    return select_with_own(results, current, policy, own)
 
 
 def parts_in_run(run_tags: t.Sequence[str], skip_tags: t.Sequence[str] = ()) -> list[str]:
@@ -106,6 +116,7 @@ def choose_upstreams(
     without: t.Collection[str] = (),
     engine: str = '',
     own: t.Mapping[str, t.Sequence[t.Any]] | None = None,
+    chooser: Chooser = by_one_probe,
 ) -> dict[str, t.Any]:
     """What to configure of each upstream, for an engine that takes mirrors of any.
 
@@ -133,14 +144,14 @@ def choose_upstreams(
         if results is None or not mirrors:
             chosen[name] = mirrors_for_daemon(mirrors, mirror_urls(mirrors))
             continue
-        places = {mirror.url: _place_of(mirror, engine) for mirror in parse_mirrors(mirrors)}
+        places = {mirror.url: place_for(mirror, engine) for mirror in parse_mirrors(mirrors)}
         if not any(places.values()):  # no probe makes them usable here; the module takes ours away, and says why
             chosen[name] = mirrors_for_daemon(mirrors, mirror_urls(mirrors))
             continue
         urls = {normalise_url(url): url for url, place in places.items() if place}
-        now = [url for old in (current or {}).get(name) or [] for url, place in places.items() if place and place == _place_of(Mirror(old), engine)]
+        now = [url for old in (current or {}).get(name) or [] for url, place in places.items() if place and place == place_for(Mirror(old), engine)]
         usable = [one for one in results.get(name) or () if normalise_url(one['url']) in urls]
-        selection = select_with_own(usable, now, policed, mirror_urls((own or {}).get(name) or ()))
+        selection = chooser(name, usable, now, policed, mirror_urls((own or {}).get(name) or ()))
         reasons += [f'{name}: {one.url}: {one.reason}' for one in selection.left_out]
         if selection.chosen:
             unusable = [url for url, place in places.items() if not place]
@@ -150,7 +161,7 @@ def choose_upstreams(
     return {'write': bool(chosen) or not listed, 'upstreams': chosen, 'unserved': unserved, 'reasons': reasons}
 
 
-def _place_of(mirror: Mirror, engine: str) -> str:
+def place_for(mirror: Mirror, engine: str) -> str:
     """What an engine knows a mirror by, which is the same for one in force and for its candidate; empty for one that it cannot use."""
     try:
         if engine == 'podman':  # its files tell no scheme
@@ -224,6 +235,7 @@ def choose(
     policy: t.Mapping[str, t.Any] | None = None,
     limits: Limits | None = None,
     own: t.Sequence[t.Any] = (),
+    chooser: Chooser = by_one_probe,
 ) -> dict[str, t.Any]:
     """What to configure of the ``listed`` mirrors.
 
@@ -258,7 +270,7 @@ def choose(
         return {'mirrors': mirrors_for_daemon(fitting, mirror_urls(fitting)), 'alive': bool(usable or not listed), 'reasons': [], 'unusable': unusable}
     # The order in which the user lists mirrors counts among equals, so that check mode and the run choose the same.
     policed = parse_policy(policy, key='registry_access_mirror_policy')
-    selection = select_with_own([result for result in results if normalise_url(result['url']) in usable], current, policed, mirror_urls(own))
+    selection = chooser(DOCKER_HUB, [result for result in results if normalise_url(result['url']) in usable], current, policed, mirror_urls(own))
     reasons = [f'{one.url}: {one.reason}' for one in selection.left_out]
     if not results:
         reasons = ['There is no result to choose from: the probe was not run, or registry_access_mirror_query left none.']

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, quickpull.registry contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""JMESPath on the controller: a filter or another order for the results of a probe."""
+"""JMESPath where its library is there, as on the controller: a filter or another order for the results of a probe."""
 
 from __future__ import annotations
 

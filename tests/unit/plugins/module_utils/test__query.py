@@ -8,9 +8,9 @@ import typing as t
 
 import pytest
 
+from ansible_collections.quickpull.registry.plugins.module_utils import _query
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
-from ansible_collections.quickpull.registry.plugins.plugin_utils import _jmespath
-from ansible_collections.quickpull.registry.plugins.plugin_utils._jmespath import apply_jmespath, check_jmespath
+from ansible_collections.quickpull.registry.plugins.module_utils._query import apply_jmespath, check_jmespath
 
 RESULTS: list[dict[str, t.Any]] = [
     {'url': 'https://a.example', 'ok': True, 'latency_ms': 30, 'throughput_bps': 2_000_000},
@@ -72,7 +72,7 @@ def test_errors_show_the_expression_and_the_place(expression: t.Any, words: str)
 
 
 def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_jmespath, 'HAS_JMESPATH', False)
+    monkeypatch.setattr(_query, 'HAS_JMESPATH', False)
     assert apply_jmespath(RESULTS, '') == RESULTS
     with pytest.raises(ConfigError, match='library jmespath is not installed on the controller'):
         apply_jmespath(RESULTS, '[?ok]')
