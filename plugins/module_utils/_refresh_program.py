@@ -1,0 +1,41 @@
+# Copyright (c) 2026, quickpull.registry contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The program on a host that chooses its mirrors by itself. systemd runs it by a timer; see :mod:`_refresh_install`."""
+
+from __future__ import annotations
+
+import sys
+import typing as t
+
+from ansible_collections.quickpull.registry.plugins.module_utils import _refresh, _refresh_settings, _refresh_share
+from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
+from ansible_collections.quickpull.registry.plugins.module_utils._io import read_text
+from ansible_collections.quickpull.registry.plugins.module_utils._state import State
+
+USAGE = 'Use: refresh.py run [SETTINGS] | refresh.py offer [ADDRESS:]PORT'
+
+
+def main(argv: t.Sequence[str]) -> int:
+    """``run`` refreshes once; ``offer`` shows other hosts what this one found. The exit code is 0 where all went well, also when no mirror serves."""
+    try:
+        if argv[:1] == ['run'] and len(argv) <= 2:
+            return _run(argv[1] if len(argv) == 2 else _refresh_settings.PATH)
+        if argv[:1] == ['offer'] and len(argv) == 2:
+            _refresh_share.serve(argv[1])
+    except ConfigError as exc:
+        print(f'Error: {exc}', file=sys.stderr)
+        return 1
+    print(USAGE, file=sys.stderr)
+    return 2
+
+
+def _run(path: str) -> int:
+    text = read_text(path)
+    if text is None:
+        raise ConfigError(f'{path} is not there. The role registry_access writes it, with registry_access_refresh.', path=path)
+    report = _refresh.run(_refresh_settings.load(text, path), State())
+    for line in _refresh.sentences(report):
+        print(line)
+    return 1 if report['errors'] else 0

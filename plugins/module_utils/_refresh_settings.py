@@ -1,0 +1,156 @@
+# Copyright (c) 2026, quickpull.registry contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a host is told for choosing its mirrors by itself: one JSON file, which the role writes and the refresh reads."""
+
+from __future__ import annotations
+
+import json
+import typing as t
+from dataclasses import dataclass, field, fields
+
+from ansible_collections.quickpull.registry.plugins.module_utils import _access, _leak_guard
+from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
+from ansible_collections.quickpull.registry.plugins.module_utils._mirror import check_url, parse_mirrors
+from ansible_collections.quickpull.registry.plugins.module_utils._plain import type_name
+from ansible_collections.quickpull.registry.plugins.module_utils._probe import Job
+from ansible_collections.quickpull.registry.plugins.module_utils._probe_options import make_job, parse_duration
+from ansible_collections.quickpull.registry.plugins.module_utils._select import parse_policy
+from ansible_collections.quickpull.registry.plugins.module_utils._sharing import probe_request_key
+from ansible_collections.quickpull.registry.plugins.module_utils._stability import Steadiness
+
+PATH = '/etc/quickpull.registry/refresh.json'
+#: Less would hardly be over before the next one begins.
+LEAST_SECONDS = 30.0
+
+Mirrors = t.Mapping[str, t.Sequence[t.Any]]
+
+
+@dataclass(frozen=True)
+class Asking:
+    """How mirrors are probed; the options of registry_mirror_probe of the same names. ``proxies``: what it knows as ``proxy``."""
+
+    images: tuple[str, ...] = ()
+    depth: str = 'blob'
+    deadline: float = 20.0
+    proxies: t.Mapping[str, t.Any] = field(default_factory=dict, repr=False)
+    ca_path: str = ''
+    expected_digests: t.Mapping[str, str] = field(default_factory=dict)
+    stale_after: str = '24h'
+    check_upstream: bool = True
+    allow_lapsed: bool = False
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All that a refresh goes by; the role's variables of the same names say what each does.
+
+    :ivar mirrors: the candidates by upstream, as the user writes them; ``own``: those of them that are caches of one's own.
+    :ivar interval: seconds from one refresh to the next.
+    :ivar ask: URLs where other hosts of the site offer what they found.
+    :ivar metrics_path: of the file for node_exporter; empty for none.
+    """
+
+    owner: str = 'registry_access'
+    engines: t.Any = 'auto'
+    mirrors: Mirrors = field(default_factory=dict, repr=False)
+    own: Mirrors = field(default_factory=dict, repr=False)
+    asking: Asking = field(default_factory=Asking)
+    policy: t.Mapping[str, t.Any] = field(default_factory=dict)
+    query: str = ''
+    leak_policy: str = _leak_guard.DROP
+    hub_login: bool = False
+    exclusive: bool = False
+    overwrite: bool = False
+    validate: str = 'auto'
+    backup: bool = True
+    podman_users: tuple[str, ...] = ()
+    apply_timeout: float = 60.0
+    interval: float = 600.0
+    steadiness: Steadiness = field(default_factory=Steadiness)
+    ask: tuple[str, ...] = ()
+    metrics_path: str = ''
+
+
+def parse(raw: t.Any, path: str = PATH) -> Settings:
+    """Read the settings, and check all that can be checked without asking anybody. Raises ConfigError, naming the key."""
+    given = _known(raw, Settings, '', path)
+    given['asking'] = Asking(**_tuples(_known(given.get('asking') or {}, Asking, 'asking.', path), 'images'))
+    given['steadiness'] = Steadiness(**_known(given.get('steadiness') or {}, Steadiness, 'steadiness.', path))
+    if 'interval' in given:
+        given['interval'] = parse_duration(given['interval'], 'interval')
+    settings = Settings(**_tuples(given, 'podman_users', 'ask'))
+    _check(settings)
+    return settings
+
+
+def load(text: str, path: str = PATH) -> Settings:
+    """The settings of a file. Raises ConfigError."""
+    try:
+        raw = json.loads(text)
+    except ValueError as exc:
+        raise ConfigError(f'{path} is not JSON: {exc}. Run the role again, which writes it anew.', path=path) from None
+    return parse(raw, path)
+
+
+def _known(raw: t.Any, kind: t.Any, prefix: str, path: str) -> dict[str, t.Any]:
+    if not isinstance(raw, t.Mapping):
+        raise ConfigError(f'{path}: {prefix or "the whole"}: a dict is expected, not {type_name(raw)}.', path=path)
+    names = [one.name for one in fields(kind)]
+    for name in raw:
+        if name not in names:
+            raise ConfigError(f'{path}: {prefix}{name} is not known. Known are {", ".join(names)}.', path=path, key=str(name))
+    return dict(raw)
+
+
+def _tuples(given: dict[str, t.Any], *names: str) -> dict[str, t.Any]:
+    return {**given, **{name: tuple(map(str, given[name] or ())) for name in names if name in given}}
+
+
+def _check(settings: Settings) -> None:
+    if settings.interval < LEAST_SECONDS:
+        raise ConfigError(f'interval: {settings.interval:g} seconds are less than the least, {LEAST_SECONDS:g}.', key='interval')
+    parse_policy(settings.policy, key='policy')
+    _access.added_up(settings.mirrors)
+    for upstream, mirrors in settings.mirrors.items():
+        parse_mirrors(list(mirrors), key=f'mirrors.{upstream}')
+        job_of(settings, upstream, mirrors)
+    for url in settings.ask:
+        check_url(url, key='ask')
+    if settings.metrics_path and not settings.metrics_path.startswith('/'):
+        raise ConfigError(f'metrics_path: {settings.metrics_path!r} is no absolute path.', key='metrics_path')
+    for name in ('proven', 'wanted', 'longest_pause'):
+        value = getattr(settings.steadiness, name)
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ConfigError(f'steadiness.{name}: a whole number of at least 1 is expected, not {value!r}.', key=name)
+
+
+def _options(settings: Settings, upstream: str, mirrors: t.Sequence[t.Any]) -> dict[str, t.Any]:
+    asking = settings.asking
+    images = _access.images_of(asking.images, upstream)
+    return {
+        'upstream': upstream,
+        'mirrors': list(mirrors),
+        'images': images,
+        'depth': asking.depth if images else 'ping',
+        'deadline': asking.deadline,
+        'proxy': dict(asking.proxies),
+        'ca_path': asking.ca_path,
+        'expected_digests': dict(asking.expected_digests),
+        'stale_after': asking.stale_after,
+        'check_upstream': asking.check_upstream,
+        'allow_lapsed': asking.allow_lapsed,
+    }
+
+
+def job_of(settings: Settings, upstream: str, mirrors: t.Sequence[t.Any]) -> Job:
+    """The probe of these mirrors. The depth ``pull`` counts as ``blob``, since an image is not pulled every few minutes. Raises ConfigError."""
+    more = {'prefer_direct': True, 'no_proxy': [], 'concurrency': None, 'platform': None, 'upstream_url': None}
+    job, _warnings = make_job({**_options(settings, upstream, mirrors), **more}, check_mode=True, pull=None)
+    return job
+
+
+def request_key(settings: Settings, upstream: str) -> str:
+    """Equal on hosts that would ask the same of the same mirrors; see :func:`_sharing.probe_request_key`."""
+    return probe_request_key(_options(settings, upstream, settings.mirrors.get(upstream, ())))
