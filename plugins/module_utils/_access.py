@@ -515,6 +515,7 @@ LEFT_BY_ROLE = (
     '__registry_access_login_waits',
     '__registry_access_logins',
     '__registry_access_few_pulls',
+    '__registry_access_refresh',
     '__registry_access_not_here',
 )
 
@@ -580,6 +581,7 @@ def _host_summary(variables: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
         'plan': as_dict(_together([result['plan'] for result in written if 'plan' in result])),
         'apply': apply,
         'logins': _logins_summary(logins),
+        'refresh': _refresh_summary(looked.get('refresh') or {}),
         'left_out': [one for result in written for one in result.get('left_out', [])],
         'pending': [
             sentence
@@ -678,6 +680,13 @@ def _logins_summary(logins: t.Mapping[str, t.Any]) -> list[str]:
         what = {'present': 'logged in', 'absent': 'logged out'}[one['state']] if one.get('changed') else 'as it was'
         found.append(f'{who}, for {one.get("user") or "root"}: {what}.')
     return found
+
+
+def _refresh_summary(told: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """What the host saw when it last chose by itself; empty where it does not."""
+    if not told.get('installed') or not told.get('checked_at'):
+        return {}
+    return {name: told[name] for name in ('checked_at', 'because', 'mirrors')}
 
 
 def _mirrors_after(before: list[str], written: t.Sequence[t.Mapping[str, t.Any]], apply: t.Mapping[str, t.Any]) -> list[str]:

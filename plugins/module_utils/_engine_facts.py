@@ -17,6 +17,7 @@ from ansible_collections.quickpull.registry.plugins.module_utils import (
     _docker_certs,
     _docker_report,
     _k3s_report,
+    _refresh_report,
     _registries_plan,
     _strangers,
     _users,
@@ -58,7 +59,13 @@ def facts(hosts: Hosts, state: State) -> dict[str, t.Any]:
         if rancher.installed:
             engines[name] = _k3s_report.engine(rancher, hosts.k3s)
     notes = _docker_report.notes(daemon) + _containerd_report.notes(found) + _crio_report.notes(cri_o)
-    return {'installed': sorted(engines), 'engines': engines, 'notes': notes, 'users_with_files': users_with_files(state)}
+    return {
+        'installed': sorted(engines),
+        'engines': engines,
+        'notes': notes,
+        'users_with_files': users_with_files(state),
+        'refresh': _refresh_report.facts(state, hosts.docker.root),
+    }
 
 
 def users_with_files(state: State) -> dict[str, list[str]]:

@@ -16,6 +16,7 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.quickpull.registry.plugins.module_utils import _engine_facts, _io, _probe, _refresh_choice, _refresh_engines, _refresh_metrics
+from ansible_collections.quickpull.registry.plugins.module_utils import _refresh_report as reports
 from ansible_collections.quickpull.registry.plugins.module_utils import _refresh_share as share
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._mirror import normalise_url, parse_mirrors
@@ -26,7 +27,6 @@ from ansible_collections.quickpull.registry.plugins.module_utils._refresh_settin
 from ansible_collections.quickpull.registry.plugins.module_utils._stability import further
 from ansible_collections.quickpull.registry.plugins.module_utils._state import State
 
-VERSION = 1
 #: Seconds between a probe in which a mirror in use failed and the one that has to confirm it.
 CONFIRM_SECONDS = 2.0
 #: Results of another host are taken for so many intervals: of two hosts with one timer the later one must find the earlier one's.
@@ -63,16 +63,6 @@ class Found:
     fresh: bool = True
 
 
-def memory_path(state: State) -> str:
-    """What is remembered from one refresh to the next; it may be lost."""
-    return os.path.join(state.root, 'refresh', 'memory.json')
-
-
-def report_path(state: State) -> str:
-    """What the last refresh saw and did."""
-    return os.path.join(state.root, 'refresh', 'report.json')
-
-
 def run(settings: Settings, state: State, host: Host | None = None) -> dict[str, t.Any]:
     """Do it, and return the report, which is also written.
 
@@ -85,7 +75,7 @@ def run(settings: Settings, state: State, host: Host | None = None) -> dict[str,
     if settings.query and not HAS_JMESPATH:
         raise ConfigError('query: the Python library jmespath is not installed on this host (package python3-jmespath).', key='query')
     facts = host.facts(state)
-    steady = _refresh_choice.load(_text(memory_path(state)), settings.steadiness)
+    steady = _refresh_choice.load(reports.text_of(reports.memory_path(state)), settings.steadiness)
     checked = host.now()
     shared = host.ask(settings.ask, settings.asking.ca_path, settings.interval * SHARED_FOR, checked) if settings.ask else None
     found = {name: _find(settings, name, facts, steady, shared, host) for name in _refresh_engines.upstreams(settings, facts)}
@@ -93,28 +83,13 @@ def run(settings: Settings, state: State, host: Host | None = None) -> dict[str,
     fresh = {name: apply_jmespath(list(one.results), settings.query, 'query') for name, one in found.items() if one.fresh}
     work = Work(settings, facts, fresh, steady, state)
     done = host.apply(work) if fresh else []
-    _io.write_private(memory_path(state), _refresh_choice.dump(steady).encode(), root=state.root)
-    report = _report(settings, checked, found, done, work, host, _last(state))
-    _io.write_private(report_path(state), (json.dumps(report, indent=1, sort_keys=True) + '\n').encode(), root=state.root)
+    _io.write_private(reports.memory_path(state), _refresh_choice.dump(steady).encode(), root=state.root)
+    report = _report(settings, checked, found, done, work, host, reports.load(state))
+    _io.write_private(reports.report_path(state), (json.dumps(report, indent=1, sort_keys=True) + '\n').encode(), root=state.root)
     _show(host.offered, share.dump(report['probed'], {request_key(settings, name): list(one.results) for name, one in found.items()}))
     if settings.metrics_path:
         _show(settings.metrics_path, _refresh_metrics.render(report))
     return report
-
-
-def _text(path: str) -> str:
-    try:
-        return _io.read_text(path) or ''
-    except ConfigError:
-        return ''
-
-
-def _last(state: State) -> dict[str, t.Any]:
-    try:
-        last = json.loads(_text(report_path(state)))
-    except ValueError:
-        return {}
-    return last if isinstance(last, dict) and last.get('version') == VERSION else {}
 
 
 # -- what serves
@@ -178,7 +153,7 @@ def _report(
         if one.upstream
     ]  # fmt: skip
     return {
-        'version': VERSION,
+        'version': reports.VERSION,
         'checked': checked,
         'probed': min((one.probed for one in found.values()), default=0.0),
         'chosen': checked if any(one.changed for one in done) else last.get('chosen', 0.0),
@@ -196,23 +171,3 @@ def _show(path: str, text: str) -> None:
     """A file that anybody may read, in a directory of its own or of others."""
     _io.make_dirs(os.path.dirname(path))
     _io.write_atomic(path, text.encode(), default_mode=0o644)
-
-
-def sentences(report: t.Mapping[str, t.Any]) -> list[str]:
-    """The report for the journal: a line for each upstream, and one for each change, wait and error."""
-    lines = []
-    for upstream, results in report['results'].items():
-        failed = [f'{one["url"]} ({one.get("state") or "failed"})' for one in results if not one.get('ok')]
-        source = f', as {report["source"][upstream]} found' if report['source'].get(upstream) else ''
-        but = f'; not: {", ".join(failed)}' if failed else ''
-        lines.append(f'{upstream}: {len(results) - len(failed)} of {len(results)} mirrors serve{source}{but}.')
-    for one in report['engines']:
-        where = f'{one["engine"]}: {one["upstream"]}'
-        if one['changed']:
-            lines.append(f'{where}: {", ".join(one["before"]) or "no mirror"} -> {", ".join(one["mirrors"]) or "no mirror"}. {one["because"]}'.rstrip())
-        elif one['because']:
-            lines.append(f'{where}: {one["because"]}')
-        if one['waits']:
-            lines.append(f'{where}: {one["waits"]}')
-    lines += [f'{engine}: a restart is needed, which a refresh does not make. {because}'.rstrip() for engine, because in report['pending'].items()]
-    return lines + [f'Error: {text}' for text in report['errors']]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import typing as t
 
-from ansible_collections.quickpull.registry.plugins.module_utils import _refresh, _refresh_settings, _refresh_share
+from ansible_collections.quickpull.registry.plugins.module_utils import _refresh, _refresh_report, _refresh_settings, _refresh_share
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._io import read_text
 from ansible_collections.quickpull.registry.plugins.module_utils._state import State
@@ -36,6 +36,6 @@ def _run(path: str) -> int:
     if text is None:
         raise ConfigError(f'{path} is not there. The role registry_access writes it, with registry_access_refresh.', path=path)
     report = _refresh.run(_refresh_settings.load(text, path), State())
-    for line in _refresh.sentences(report):
+    for line in _refresh_report.sentences(report):
         print(line)
     return 1 if report['errors'] else 0

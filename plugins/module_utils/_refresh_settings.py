@@ -16,11 +16,12 @@ from ansible_collections.quickpull.registry.plugins.module_utils._mirror import 
 from ansible_collections.quickpull.registry.plugins.module_utils._plain import type_name
 from ansible_collections.quickpull.registry.plugins.module_utils._probe import Job
 from ansible_collections.quickpull.registry.plugins.module_utils._probe_options import make_job, parse_duration
+from ansible_collections.quickpull.registry.plugins.module_utils._refresh_report import SETTINGS
 from ansible_collections.quickpull.registry.plugins.module_utils._select import parse_policy
 from ansible_collections.quickpull.registry.plugins.module_utils._sharing import probe_request_key
 from ansible_collections.quickpull.registry.plugins.module_utils._stability import Steadiness
 
-PATH = '/etc/quickpull.registry/refresh.json'
+PATH = SETTINGS
 #: Less would hardly be over before the next one begins.
 LEAST_SECONDS = 30.0
 

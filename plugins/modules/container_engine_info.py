@@ -516,6 +516,37 @@ users_with_files:
   returned: always
   type: dict
   sample: {podman: [alice], buildkit: [ci]}
+refresh:
+  description: Whether the host chooses its mirrors by itself (M(quickpull.registry.registry_mirror_refresh)), and what it saw when it last did.
+  returned: always
+  type: dict
+  contains:
+    installed:
+      description: Whether it does. The other keys are empty until it did for the first time.
+      returned: always
+      type: bool
+      sample: true
+    checked_at:
+      description: When, in UTC.
+      returned: always
+      type: str
+      sample: "2026-11-29T02:00:00Z"
+    because:
+      description: Why mirrors changed, or what keeps them from changing. Empty where all is as it should be.
+      returned: always
+      type: str
+      sample: http://cache.lan:5000 does not serve any more.
+    errors:
+      description: What went wrong, one sentence each.
+      returned: always
+      type: list
+      elements: str
+      sample: []
+    mirrors:
+      description: The mirrors that were chosen, by upstream.
+      returned: always
+      type: dict
+      sample: {docker.io: ["http://cache.lan:5000"]}
 """
 
 from ansible.module_utils.basic import AnsibleModule

@@ -1,0 +1,82 @@
+# Copyright (c) 2026, quickpull.registry contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a refresh saw and did: the file that it leaves, and the same in words."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import typing as t
+
+from ansible_collections.quickpull.registry.plugins.module_utils import _io
+from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
+from ansible_collections.quickpull.registry.plugins.module_utils._root import below
+from ansible_collections.quickpull.registry.plugins.module_utils._state import State
+
+VERSION = 1
+#: What a refresh goes by.
+SETTINGS = '/etc/quickpull.registry/refresh.json'
+
+
+def memory_path(state: State) -> str:
+    """What is remembered from one refresh to the next; it may be lost."""
+    return os.path.join(state.root, 'refresh', 'memory.json')
+
+
+def report_path(state: State) -> str:
+    """What the last refresh saw and did."""
+    return os.path.join(state.root, 'refresh', 'report.json')
+
+
+def text_of(path: str) -> str:
+    """The text of a file that may be missing, or broken."""
+    try:
+        return _io.read_text(path) or ''
+    except ConfigError:
+        return ''
+
+
+def load(state: State) -> dict[str, t.Any]:
+    """The last report, as :func:`_refresh.run` describes it; empty where there is none that can be understood."""
+    try:
+        last = json.loads(text_of(report_path(state)))
+    except ValueError:
+        return {}
+    return last if isinstance(last, dict) and last.get('version') == VERSION else {}
+
+
+def facts(state: State, root: str = '') -> dict[str, t.Any]:
+    """For container_engine_info: whether the host chooses by itself, and what it last saw."""
+    report = load(state)
+    engines = report.get('engines', [])
+    told = [one['because'] or one['waits'] for one in engines]
+    return {
+        'installed': os.path.exists(below(root, SETTINGS)),
+        'checked_at': time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(report['checked'])) if report else '',
+        'because': ' '.join(dict.fromkeys(one for one in told if one)),
+        'errors': report.get('errors', []),
+        'mirrors': {one['upstream']: one['mirrors'] for one in engines},
+    }
+
+
+def sentences(report: t.Mapping[str, t.Any]) -> list[str]:
+    """The report for the journal: a line for each upstream, and one for each change, wait and error."""
+    lines = []
+    for upstream, results in report['results'].items():
+        failed = [f'{one["url"]} ({one.get("state") or "failed"})' for one in results if not one.get('ok')]
+        source = f', as {report["source"][upstream]} found' if report['source'].get(upstream) else ''
+        but = f'; not: {", ".join(failed)}' if failed else ''
+        lines.append(f'{upstream}: {len(results) - len(failed)} of {len(results)} mirrors serve{source}{but}.')
+    for one in report['engines']:
+        where = f'{one["engine"]}: {one["upstream"]}'
+        if one['changed']:
+            lines.append(f'{where}: {", ".join(one["before"]) or "no mirror"} -> {", ".join(one["mirrors"]) or "no mirror"}. {one["because"]}'.rstrip())
+        elif one['because']:
+            lines.append(f'{where}: {one["because"]}')
+        if one['waits']:
+            lines.append(f'{where}: {one["waits"]}')
+    lines += [f'{engine}: a restart is needed, which a refresh does not make. {because}'.rstrip() for engine, because in report['pending'].items()]
+    return lines + [f'Error: {text}' for text in report['errors']]
