@@ -82,7 +82,7 @@ Wants=network-online.target
 
 [Service]
 Type=oneshot
-ExecStart={python} -I -B {directory}/refresh.py run
+ExecStart={python} -I -X pycache_prefix=/var/cache/quickpull.registry {directory}/refresh.py run
 # It waits for mirrors that do not answer, and for engines that are reloaded.
 TimeoutStartSec=15min
 Nice=10
@@ -90,9 +90,11 @@ Nice=10
 RuntimeDirectory=quickpull.registry
 RuntimeDirectoryMode=0755
 RuntimeDirectoryPreserve=yes
+# Not its source, but what Python makes of it, which halves what a refresh costs.
+CacheDirectory=quickpull.registry
+CacheDirectoryMode=0700
 # It writes below /etc, where a file of an engine may be a link to anywhere in /etc, /var or /srv, and reads what runs on this host.
-ProtectSystem=full
-ReadWritePaths=/etc
+ProtectSystem=yes
 {home}CapabilityBoundingSet=CAP_CHOWN CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH CAP_FOWNER CAP_KILL CAP_SETGID CAP_SETUID CAP_SYS_PTRACE
 RestrictAddressFamilies=AF_INET AF_INET6 AF_NETLINK AF_UNIX
 {hardened}"""
@@ -288,4 +290,5 @@ def _forget(state: State, host: Host) -> None:
         _io.delete_file(path)
     with contextlib.suppress(OSError):
         os.rmdir(os.path.dirname(_refresh_report.memory_path(state)))
-    shutil.rmtree(host.path(_refresh_share.DIRECTORY), ignore_errors=True)
+    for folder in (_refresh_share.DIRECTORY, '/var/cache/quickpull.registry'):
+        shutil.rmtree(host.path(folder), ignore_errors=True)
