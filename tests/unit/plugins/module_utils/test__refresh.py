@@ -1,0 +1,253 @@
+# Copyright (c) 2026, quickpull.registry contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One refresh after the other, with mirrors and engines that the test makes up; the real ones are tried on the lab (test_refresh.py)."""
+
+from __future__ import annotations
+
+import json
+import typing as t
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.quickpull.registry.plugins.module_utils import _refresh, _refresh_engines, _refresh_report
+from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
+from ansible_collections.quickpull.registry.plugins.module_utils._mirror import normalise_url
+from ansible_collections.quickpull.registry.plugins.module_utils._probe import Job
+from ansible_collections.quickpull.registry.plugins.module_utils._refresh_engines import Done, Work
+from ansible_collections.quickpull.registry.plugins.module_utils._refresh_settings import Settings, parse, request_key
+from ansible_collections.quickpull.registry.plugins.module_utils._refresh_share import Shared
+from ansible_collections.quickpull.registry.plugins.module_utils._state import State
+
+A, B, C = (f'https://{name}.example' for name in 'abc')
+HUB = 'docker.io'
+RAW = {'mirrors': {HUB: [A, B, C]}, 'policy': {'max': 2, 'order_by': 'listed'}, 'interval': '10m'}
+
+
+class Site:
+    """A host with containerd, mirrors that serve or not, and a clock."""
+
+    def __init__(self, root: Path, raw: t.Mapping[str, t.Any] | None = None, in_force: t.Sequence[str] = (A, B)) -> None:
+        self.state = State(str(root / 'state'))
+        self.settings: Settings = parse({**RAW, **(raw or {})})
+        self.mirrors = list(in_force)
+        self.dead: set[str] = set()
+        self.blinks: dict[str, int] = {}
+        self.asked: list[list[str]] = []
+        self.shared: Shared | None = None
+        self.time = 1_800_000_000.0
+        self.fails = ''
+        self.host = _refresh.Host(
+            facts=lambda _state: self.facts(), probe=self.probe, ask=lambda *_all: self.shared, apply=self.apply, pending=lambda _work: {},
+            now=lambda: self.time, sleep=self.sleep, offered=str(root / 'run' / 'probes.json'),
+        )  # fmt: skip
+
+    def facts(self) -> dict[str, t.Any]:
+        return {'engines': {'containerd': {'version': '2.1.4', 'mirrors': {HUB: list(self.mirrors)}, 'for_docker_alone': False}}}
+
+    def sleep(self, seconds: float) -> None:
+        self.time += seconds
+
+    def probe(self, job: Job) -> dict[str, t.Any]:
+        urls = [mirror.url for mirror in job.mirrors]
+        self.asked.append(urls)
+        return {'results': [self.result(url) for url in urls]}
+
+    def result(self, url: str) -> dict[str, t.Any]:
+        blinks = self.blinks.get(url, 0)
+        self.blinks[url] = max(0, blinks - 1)
+        serves = url not in self.dead and not blinks
+        return {'url': url, 'ok': serves, 'state': 'ok' if serves else 'unreachable', 'reason': '', 'latency_ms': 10.0 if serves else None}
+
+    def apply(self, work: Work) -> list[Done]:
+        """What the engines' steps do with containerd, without its files."""
+        choice = _refresh_engines._chosen(work, 'containerd', work.engines['containerd']['mirrors'])
+        if self.fails:
+            return [Done('containerd', '', error=self.fails)]
+        if HUB not in choice['upstreams']:
+            return []
+        before, self.mirrors = self.mirrors, [one['url'] for one in choice['upstreams'][HUB]]
+        because = work.steady.because[('containerd', HUB)]
+        return [Done('containerd', HUB, tuple(before), tuple(self.mirrors), before != self.mirrors, because)]
+
+    def refresh(self) -> dict[str, t.Any]:
+        self.time += 600
+        self.asked.clear()
+        return _refresh.run(self.settings, self.state, self.host)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    return Site(tmp_path)
+
+
+def test_mirrors_that_serve_stay(site: Site) -> None:
+    report = site.refresh()
+    assert site.mirrors == [A, B]
+    assert (report['engines'][0]['changed'], report['engines'][0]['because'], report['chosen']) == (False, '', 0.0)
+    assert json.loads(Path(_refresh_report.report_path(site.state)).read_text()) == report
+
+
+def test_one_that_dies_is_asked_twice_and_then_passed_over_at_once(site: Site) -> None:
+    site.refresh()
+    site.dead.add(A)
+    report = site.refresh()
+    assert site.asked == [[A, B, C], [A]]
+    assert site.mirrors == [B, C]
+    assert report['chosen'] == report['checked']
+    assert _refresh_report.sentences(report) == [
+        f'docker.io: 2 of 3 mirrors serve; not: {A} (unreachable).',
+        f'containerd: docker.io: {A}, {B} -> {B}, {C}. {A} does not serve any more.',
+    ]
+
+
+def test_one_that_only_blinked_is_no_reason(site: Site) -> None:
+    site.refresh()
+    site.blinks[A] = 1
+    report = site.refresh()
+    assert site.mirrors == [A, B]
+    assert [one['ok'] for one in report['results'][HUB]] == [True, True, True]
+
+
+def test_an_outage_changes_nothing_and_asks_everybody(site: Site) -> None:
+    site.refresh()
+    site.dead |= {A, B, C}
+    for _round in range(3):
+        report = site.refresh()
+        assert site.mirrors == [A, B]
+        assert report['engines'][0]['because'] == 'No mirror serves, so the choice stays as it is.'
+    assert {url for urls in site.asked for url in urls} == {A, B, C}
+    site.dead.clear()
+    assert not site.refresh()['engines'][0]['changed']
+
+
+def test_one_that_comes_back_is_taken_once(site: Site) -> None:
+    site.refresh()
+    site.dead.add(A)
+    site.refresh()
+    site.dead.clear()
+    changes = [number for number in range(12) if site.refresh()['engines'][0]['changed']]
+    assert len(changes) == 1 and changes[0] >= 4
+    assert site.mirrors == [A, B]
+
+
+def test_what_goes_on_failing_is_asked_less_and_less(site: Site) -> None:
+    site.dead.add(C)
+    site.refresh()
+    asked = 0
+    for _round in range(32):
+        site.refresh()
+        asked += any(C in urls for urls in site.asked)
+    assert 3 <= asked <= 8
+
+
+def test_a_host_without_mirrors_in_use_takes_what_serves(tmp_path: Path) -> None:
+    site = Site(tmp_path, in_force=())
+    site.dead.add(A)
+    site.refresh()
+    assert site.mirrors == [B, C]
+
+
+# -- one host for many
+
+
+def shared(site: Site, *dead: str, age: float = 10.0, **raw: t.Any) -> Shared:
+    settings = parse({**RAW, **raw})
+    results = [{'url': url, 'ok': url not in dead, 'state': 'ok' if url not in dead else 'timeout', 'latency_ms': 5.0} for url in (A, B, C)]
+    return Shared('http://leader.lan:8377', site.time + 600 - age, {request_key(settings, HUB): results})
+
+
+def test_what_another_host_found_is_believed_and_counts_once(tmp_path: Path) -> None:
+    site = Site(tmp_path, {'ask': ['http://leader.lan:8377']})
+    site.shared = shared(site, A)
+    report = site.refresh()
+    assert site.asked == []
+    assert site.mirrors == [B, C]
+    assert report['source'] == {HUB: 'http://leader.lan:8377'}
+    site.time -= 600
+    again = site.refresh()
+    assert (site.asked, again['engines'][0]['changed'], site.mirrors) == ([], False, [B, C])
+    assert again['chosen'] == report['chosen']
+    offered = json.loads(Path(site.host.offered).read_text())
+    assert offered['probed_at'] == report['probed'] < report['checked']
+
+
+def test_a_mirror_in_use_that_the_other_host_did_not_ask_is_asked_here(tmp_path: Path) -> None:
+    site = Site(tmp_path, {'ask': ['http://leader.lan:8377']})
+    found = shared(site)
+    key = next(iter(found.upstreams))
+    site.shared = Shared(found.source, found.probed_at, {key: [one for one in found.upstreams[key] if one['url'] != B]})
+    site.refresh()
+    assert site.asked == [[B]]
+    assert site.mirrors == [A, B]
+
+
+def test_results_for_another_question_are_not_believed(tmp_path: Path) -> None:
+    site = Site(tmp_path, {'ask': ['http://leader.lan:8377']})
+    site.shared = shared(site, A, asking={'images': ['library/other:1']})
+    report = site.refresh()
+    assert site.asked == [[A, B, C]]
+    assert report['source'] == {HUB: ''}
+
+
+# -- what goes wrong
+
+
+def test_an_engine_that_fails_is_told_and_its_last_state_is_kept(site: Site) -> None:
+    site.refresh()
+    site.fails = 'The disk is full.'
+    report = site.refresh()
+    assert report['errors'] == ['containerd: The disk is full.']
+    assert [one['mirrors'] for one in report['engines']] == [[A, B]]
+    assert _refresh_report.sentences(report)[-1] == 'Error: containerd: The disk is full.'
+
+
+@pytest.mark.parametrize('path', [_refresh_report.memory_path, _refresh_report.report_path])
+def test_what_is_remembered_may_be_lost_or_broken(site: Site, path: t.Callable[[State], str]) -> None:
+    site.refresh()
+    for text in ('', '{', '[]', '{"version": 99}'):
+        Path(path(site.state)).write_text(text)
+        site.refresh()
+        assert site.mirrors == [A, B]
+
+
+def test_a_query_without_its_library_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_refresh, 'HAS_JMESPATH', False)
+    with pytest.raises(ConfigError, match='python3-jmespath'):
+        Site(tmp_path, {'query': '[?ok]'}).refresh()
+
+
+def test_a_query_narrows_the_choice(tmp_path: Path) -> None:
+    site = Site(tmp_path, {'query': f"[?url != '{A}']"})
+    site.refresh()
+    assert site.mirrors == [B, C]
+
+
+def test_metrics_are_written_on_request(tmp_path: Path) -> None:
+    path = tmp_path / 'metrics' / 'quickpull.prom'
+    site = Site(tmp_path, {'metrics_path': str(path)})
+    site.dead.add(C)
+    site.refresh()
+    text = path.read_text()
+    assert 'quickpull_registry_mirror_up{upstream="docker.io",mirror="https://a.example"} 1\n' in text
+    assert 'quickpull_registry_mirror_up{upstream="docker.io",mirror="https://c.example"} 0\n' in text
+    assert 'quickpull_registry_mirror_in_use{engine="containerd",upstream="docker.io",mirror="https://b.example"} 1\n' in text
+    assert 'quickpull_registry_pending_restart{engine="containerd"} 0\n' in text
+    assert path.stat().st_mode & 0o777 == 0o644
+    for line in text.splitlines():
+        assert line.startswith(('# HELP quickpull_registry_', '# TYPE quickpull_registry_', 'quickpull_registry_'))
+    names = [line.split()[2] for line in text.splitlines() if line.startswith('# TYPE')]
+    assert len(names) == len(set(names))
+
+
+def test_what_is_in_force_is_told_by_the_candidates_own_names() -> None:
+    settings = parse({'mirrors': {HUB: [A + '/', 'http://Cache.lan:80']}})
+    facts = {'engines': {
+        'docker': {'registry_mirrors': ['http://cache.lan/', 'https://foreign.example/']},
+        'podman': {'version': '5.4.2', 'mirrors': {HUB: ['https://cache.lan:80']}},
+    }}  # fmt: skip
+    found = _refresh_engines.in_force(settings, facts, HUB)
+    assert {engine: [normalise_url(url) for url in urls] for engine, urls in found.items()} == {
+        'docker': [normalise_url('http://cache.lan')], 'podman': [normalise_url('http://cache.lan')],
+    }  # fmt: skip

@@ -1,0 +1,218 @@
+# Copyright (c) 2026, quickpull.registry contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import configparser
+import json
+import os
+import subprocess
+import sys
+import typing as t
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ansible_collections.quickpull.registry.plugins.module_utils import _refresh_install, _refresh_report, _refresh_settings, _systemd
+from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
+from ansible_collections.quickpull.registry.plugins.module_utils._refresh_install import OFFER, SERVICE, TIMER
+from ansible_collections.quickpull.registry.plugins.module_utils._state import State
+from ansible_collections.quickpull.registry.plugins.modules import registry_mirror_refresh
+from ansible_collections.quickpull.registry.tests.unit.plugins.fake_module import FakeModule
+
+MIRRORS = {'docker.io': ['http://cache.lan:5000', {'url': 'https://mirror.example', 'headers': {'authorization': 'Basic s3cret'}}]}
+SETTINGS: dict[str, t.Any] = {'mirrors': MIRRORS, 'interval': '10m', 'query': ''}
+PROGRAM = 'usr/local/lib/quickpull.registry'
+
+
+class Place:
+    """A host in a folder, its systemd a table."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.state = State(str(root / 'var/lib/quickpull.registry'))
+        self.units: dict[str, str] = {}
+        self.commands: list[str] = []
+        self.refuses = ''
+        (root / 'usr/local/lib').mkdir(parents=True)
+        (root / 'etc/systemd/system').mkdir(parents=True)
+
+    def systemd(self, command: t.Sequence[str], _timeout: float) -> _systemd.Result:
+        verb, *rest = [word for word in command[1:] if not word.startswith('--no-')]
+        if verb == 'show':
+            state = self.units.get(rest[-1], '')
+            return _systemd.Result(0, f'LoadState=loaded\nActiveState={"active" if state else "inactive"}\nUnitFileState={state or "disabled"}\n')
+        self.commands.append(' '.join([verb, *(word for word in rest if word != '--now')]))
+        if self.refuses and verb == self.refuses:
+            return _systemd.Result(1, '', 'Failed: no.')
+        if verb == 'enable':
+            self.units[rest[-1]] = 'enabled'
+        if verb == 'disable':
+            self.units.pop(rest[-1], None)
+        return _systemd.Result(0)
+
+    def run(self, check: bool = False, **params: t.Any) -> dict[str, t.Any]:
+        self.commands.clear()
+        given = {'settings': SETTINGS, 'jitter': None, 'offer': '', 'owner': 'registry_access', 'state': 'present', **params}
+        host = _refresh_install.Host(str(self.root), self.systemd)
+        return registry_mirror_refresh.run(t.cast(t.Any, FakeModule(check, given)), self.state, host)
+
+    def files(self) -> dict[str, str]:
+        found = (path for path in self.root.rglob('*') if path.is_file() and 'var/lib' not in str(path))
+        return {str(path.relative_to(self.root)): path.read_text() for path in found}
+
+    def unit(self, name: str) -> configparser.ConfigParser:
+        parsed = configparser.ConfigParser(interpolation=None, delimiters=('=',), strict=False)
+        parsed.optionxform = str  # type: ignore[assignment,method-assign]
+        parsed.read(self.root / 'etc/systemd/system' / name)
+        return parsed
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+    """With a program of one file, since to write all of it takes a while."""
+    monkeypatch.setattr(_refresh_install, 'sources', lambda: {'ansible_collections/program.py': '# the program\n'})
+    return Place(tmp_path)
+
+
+def test_it_is_put_there_and_a_second_run_changes_nothing(place: Place) -> None:
+    before = sorted(map(str, place.root.rglob('*')))
+    foreseen = place.run(check=True)
+    assert (sorted(map(str, place.root.rglob('*'))), place.commands) == (before, [])
+    done = place.run()
+    assert (done['files'], done['did']) == (foreseen['files'], foreseen['did'])
+    assert place.commands == ['daemon-reload', f'enable {TIMER}']
+    assert oct((place.root / 'etc/quickpull.registry/refresh.json').stat().st_mode & 0o777) == '0o600'
+    assert not place.run()['changed']
+    assert place.commands == []
+
+
+def test_absent_leaves_nothing(place: Place) -> None:
+    before = sorted(map(str, place.root.rglob('*')))
+    place.run(offer='8377')
+    for path in (_refresh_report.memory_path(place.state), _refresh_report.report_path(place.state)):
+        Path(path).parent.mkdir(exist_ok=True)
+        Path(path).write_text('{}')
+    (place.root / 'run/quickpull.registry').mkdir(parents=True)
+    foreseen, done = place.run(check=True, state='absent'), place.run(state='absent')
+    assert (foreseen['files'], foreseen['did']) == (done['files'], done['did'])
+    assert place.commands == [f'disable {TIMER}', f'disable {OFFER}', 'daemon-reload']
+    left = [one for one in sorted(map(str, place.root.rglob('*'))) if one not in before and 'var' not in one and not one.endswith('/run')]
+    assert left == []
+    assert not os.path.exists(os.path.dirname(_refresh_report.memory_path(place.state)))
+    assert not place.run(state='absent')['changed']
+
+
+def test_the_interval_is_the_longest_time_and_jitter_comes_off_it(place: Place) -> None:
+    place.run()
+    timer = place.unit(TIMER)['Timer']
+    assert (timer['OnUnitActiveSec'], timer['RandomizedDelaySec'], timer['AccuracySec']) == ('480', '120', '1s')
+    place.run(jitter=0)
+    assert place.commands == ['daemon-reload', f'restart {TIMER}']
+    assert place.unit(TIMER)['Timer']['OnUnitActiveSec'] == '600'
+
+
+def test_a_host_that_offers_has_a_service_without_rights(place: Place) -> None:
+    assert place.run(offer='127.0.0.1:8377')['did'] == [f'{TIMER} is enabled and started.', f'{OFFER} is enabled and started.']
+    service = place.unit(OFFER)['Service']
+    assert service['ExecStart'].endswith('refresh.py offer 127.0.0.1:8377')
+    assert (service['DynamicUser'], service['CapabilityBoundingSet']) == ('yes', '')
+    place.run(offer='80')
+    assert place.unit(OFFER)['Service']['CapabilityBoundingSet'] == 'CAP_NET_BIND_SERVICE'
+    assert place.run(offer='')['did'] == [f'{OFFER} is stopped and disabled.']
+    assert not (place.root / 'etc/systemd/system' / OFFER).exists()
+
+
+def test_homes_are_for_reading_but_where_users_have_files(place: Place) -> None:
+    place.run()
+    assert place.unit(SERVICE)['Service']['ProtectHome'] == 'read-only'
+    place.run(settings={**SETTINGS, 'podman_users': ['alice']})
+    assert 'ProtectHome' not in place.unit(SERVICE)['Service']
+
+
+def test_no_secret_is_shown(place: Place) -> None:
+    result = place.run()
+    assert 's3cret' not in str(result)
+    assert 's3cret' in (place.root / 'etc/quickpull.registry/refresh.json').read_text()
+    result = place.run(settings={**SETTINGS, 'mirrors': {'docker.io': [{**MIRRORS['docker.io'][1], 'headers': {'authorization': 'other'}}]}})  # type: ignore[dict-item]
+    assert [one['after'] for one in result['diff']] == ['(not shown, changed)\n']
+
+
+@pytest.mark.parametrize('name', ['etc/systemd/system/registry_access_refresh.timer', f'{PROGRAM}/refresh.py'])
+def test_a_file_of_somebody_else_is_left_and_nothing_is_written(place: Place, name: str) -> None:
+    path = place.root / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text('theirs\n')
+    before = place.files()
+    with pytest.raises(ConfigError, match='was not written by this collection'):
+        place.run()
+    assert (place.files(), place.commands) == (before, [])
+
+
+def test_what_systemd_refuses_is_told_and_done_by_the_next_run(place: Place) -> None:
+    place.refuses = 'enable'
+    with pytest.raises(ConfigError, match='Failed: no'):
+        place.run()
+    place.refuses = ''
+    assert place.run()['did'] == [f'{TIMER} is enabled and started.']
+
+
+@pytest.mark.parametrize('change, told', [
+    ({'interval': '5s'}, 'interval: 5 seconds'),
+    ({'interval': 'soon'}, "interval: 'soon' is no duration"),
+    ({'mirrors': {'docker.io': ['ftp://x']}}, 'mirrors.docker.io'),
+    ({'mirrors': {'docker.io': 'http://x.lan'}}, 'docker.io takes a list'),
+    ({'policy': {'best': 1}}, 'policy: unknown key'),
+    ({'steadiness': {'proven': 0}}, 'steadiness.proven'),
+    ({'steadiness': {'proved': 1}}, 'steadiness.proved is not known'),
+    ({'asking': {'images': ['x y']}}, ''),
+    ({'asking': {'speed': 1}}, 'asking.speed is not known'),
+    ({'ask': ['leader']}, 'ask'),
+    ({'metrics_path': 'x.prom'}, 'no absolute path'),
+    ({'unknown': 1}, 'unknown is not known'),
+])  # fmt: skip
+def test_settings_that_make_no_sense_are_told_before_anything_is_written(place: Place, change: dict[str, t.Any], told: str) -> None:
+    before = place.files()
+    with pytest.raises(ConfigError) as info:
+        place.run(settings={**SETTINGS, **change})
+    assert told in str(info.value)
+    assert place.files() == before
+
+
+@pytest.mark.parametrize('options', [{'jitter': 301}, {'jitter': -1}, {'offer': 'x'}])
+def test_options_that_make_no_sense(place: Place, options: dict[str, t.Any]) -> None:
+    with pytest.raises(ConfigError):
+        place.run(**options)
+
+
+def test_the_settings_file_is_read_as_it_was_written(place: Place) -> None:
+    place.run()
+    text = (place.root / 'etc/quickpull.registry/refresh.json').read_text()
+    assert _refresh_settings.load(text) == _refresh_settings.parse(SETTINGS)
+    with pytest.raises(ConfigError, match='is not JSON'):
+        _refresh_settings.load('{')
+
+
+@pytest.mark.parametrize('python', sorted({sys.executable, *map(str, Path(__file__).parents[4].joinpath('.cache/pythons').glob('python3.8'))}))
+def test_the_program_runs_by_itself(tmp_path: Path, python: str) -> None:
+    """With nothing but the files that were put there, not even site-packages."""
+    place = Place(tmp_path)
+    place.run()
+    program = place.root / PROGRAM / 'refresh.py'
+
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([python, '-I', '-S', '-B', str(program), *words], capture_output=True, encoding='utf-8', check=False, cwd='/')
+
+    assert (run().returncode, run('nonsense').returncode) == (2, 2)
+    assert run().stderr.startswith('Use: refresh.py run')
+    missing = run('run', str(place.root / 'nothing.json'))
+    assert (missing.returncode, missing.stderr.split(': ')[0]) == (1, 'Error')
+    broken = place.root / 'broken.json'
+    broken.write_text(json.dumps({'mirrors': {}, 'interval': 1}))
+    assert 'less than the least' in run('run', str(broken)).stderr
+
+
+def test_documented_settings_are_those_that_are_understood() -> None:
+    documented = set(yaml.safe_load(registry_mirror_refresh.DOCUMENTATION)['options']['settings']['suboptions'])
+    assert documented == set(_refresh_settings.Settings.__dataclass_fields__)
