@@ -32,8 +32,11 @@ from ansible_collections.quickpull.registry.plugins.module_utils._state import S
 
 ENVIRON = 'QUICKPULL_REGISTRY_RUN'
 OFF = 'none'
-#: So many runs are kept.
+#: So many runs are kept, and those of a host's own refresh that came after the oldest of them; never more than the second number.
 KEEP = 10
+KEEP_AT_MOST = 50
+#: What the id of a run ends in that a host began by itself.
+REFRESH = '-refresh'
 
 FILE = 'file'
 DIRECTORY = 'dir'
@@ -351,9 +354,16 @@ class Recorder:
             os.mkdir(folder, 0o700)
         except OSError as exc:
             raise ConfigError(f'Cannot make {folder}, where the former state is kept: {exc.strerror or exc}. Nothing was changed.', path=folder) from exc
-        for old in known[: max(0, len(known) + 1 - KEEP)]:
+        for old in _too_old([*known, Run(number, self.ident, folder, False)]):
             _drop(old.folder)
         return Run(number, self.ident, folder, False)
+
+
+def _too_old(known: t.Sequence[Run]) -> t.Sequence[Run]:
+    """Of the runs (the oldest first), those that are not kept."""
+    asked_for = [index for index, run in enumerate(known) if not run.id.endswith(REFRESH)]
+    first = asked_for[-KEEP] if len(asked_for) > KEEP else 0
+    return known[: max(first, len(known) - KEEP_AT_MOST)]
 
 
 def _drop(folder: str) -> None:

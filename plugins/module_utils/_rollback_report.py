@@ -11,7 +11,7 @@ import typing as t
 from ansible_collections.quickpull.registry.plugins.module_utils import _daemon_secrets
 from ansible_collections.quickpull.registry.plugins.module_utils._auth_file import CONTAINERS, DOCKER
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
-from ansible_collections.quickpull.registry.plugins.module_utils._journal import FILE, Look
+from ansible_collections.quickpull.registry.plugins.module_utils._journal import FILE, KEEP, Look
 from ansible_collections.quickpull.registry.plugins.module_utils._json_text import Document
 from ansible_collections.quickpull.registry.plugins.module_utils._login_diff import Logins
 from ansible_collections.quickpull.registry.plugins.module_utils._mask import mask_text
@@ -57,8 +57,9 @@ def report(hosts: t.Mapping[str, t.Mapping[str, t.Any]], run: str) -> list[str]:
 
     :param hosts: by host, a dict with ``result`` of registry_rollback, ``applied`` of what applies (a list of module results) and ``failed``, a sentence.
     """
+    told_by = {host: {**told, 'run': run} for host, told in hosts.items()}
     lines = [f'Rolled back to what was there before {run}.' if run else 'No host remembers a run that could be rolled back.']
-    for host, told in hosts.items():
+    for host, told in told_by.items():
         lines += [f'{host}:', *(f'  {line}' for line in _of_host(told))]
     return lines
 
@@ -78,8 +79,17 @@ def _of_host(told: t.Mapping[str, t.Any]) -> list[str]:
     if failed:
         lines.append(f'FAILED: {failed}')
     elif not put_back and not left:
-        lines.append('nothing is to be rolled back: ' + ('all is as it was before already.' if result.get('rolled_back') else 'the run changed nothing here.'))
+        lines.append(f'nothing is to be rolled back: {_why_nothing(result, str(told.get("run") or ""))}')
     return lines
+
+
+def _why_nothing(result: t.Mapping[str, t.Any], run: str) -> str:
+    ids = [str(one.get('id', '')) for one in result.get('runs') or ()]
+    if result.get('rolled_back'):
+        return 'all is as it was before already.'
+    if run and len(ids) >= KEEP and run < min(ids):
+        return 'this host does not remember runs that are so old.'
+    return 'the run changed nothing here.'
 
 
 def _proved(one: t.Mapping[str, t.Any]) -> bool:

@@ -58,7 +58,7 @@ def remembered(lab: Lab) -> dict[str, list[str]]:
 
 def result_of(run: PlaybookRun, host: Host | str) -> dict[str, t.Any]:
     name = host if isinstance(host, str) else host.name
-    return t.cast('dict[str, t.Any]', run.of(task='Put back what the run changed', host=name)[0].result)
+    return run.of(task='Put back what the run changed', host=name)[0].result
 
 
 def prepare(host: Host) -> None:

@@ -192,6 +192,16 @@ def test_the_journal_is_for_root_alone_and_remembers_ten_runs(place: Place) -> N
     assert place.tree()['a.toml'][1] == b'8'
 
 
+def test_the_runs_of_a_refresh_push_no_other_run_out(place: Place) -> None:
+    for ident in ('asked', *(f'{number}-refresh' for number in range(20))):
+        with place.run(ident):
+            write(place, 'a.toml', ident.encode())
+    assert _journal.runs(place.state)[0].id == 'asked'
+    with mock.patch.object(_journal, 'KEEP_AT_MOST', 5), place.run('last'):
+        write(place, 'a.toml', b'last')
+    assert [run.id for run in _journal.runs(place.state)] == [*(f'{number}-refresh' for number in range(16, 20)), 'last']
+
+
 def test_no_journal_on_request_and_a_run_of_its_own_without_a_name(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     with place.run(_journal.OFF):
         write(place, 'a.toml', b'1')
@@ -351,9 +361,10 @@ def test_the_last_run_of_a_fleet_and_its_report() -> None:
             },
             'b': {'result': {'rolled_back': []}},
             'c': {'failed': 'no.'},
+            'd': {'result': {'rolled_back': [], 'runs': [{'id': f'y{number}'} for number in range(10)]}},
         },
         'x',
     )
     text = '\n'.join(lines)
-    for part in ('restored: /p', 'left: /q was edited.', 'docker: reload, proved', 'pending (crio): later', 'the run changed nothing here', 'FAILED: no.'):
+    for part in ('restored: /p', 'left: /q was edited.', 'docker: reload, proved', 'pending (crio): later', 'the run changed nothing here', 'FAILED: no.', 'so old'):
         assert part in text
