@@ -35,7 +35,9 @@ def rollback_report(hostvars: t.Any, hosts: t.Any, run: str) -> list[str]:
     """What a roll-back did, as lines."""
     told = {}
     for host in hosts:
-        left = hostvars[host] if host in hostvars else {}
+        if host not in hostvars:
+            continue
+        left = hostvars[host]
         applied = [plain(left[name]) for name in _APPLIED if name in left]
         told[str(host)] = {
             'result': plain(left[_DONE]) if _DONE in left else {},

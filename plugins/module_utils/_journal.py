@@ -80,7 +80,7 @@ class Mark:
 class Step:
     """A path before our first write, and all that we wrote then without anybody else's edit in between.
 
-    :ivar after: the last content, of files that can be taken apart (JSON) when somebody edits them later; else None.
+    :ivar after: of a JSON file the shape of the last content, which has hashes and no values; it is what tells our part from what somebody edits later.
     :ivar parents: the directories above as (path, mode, uid, gid), outermost first.
     """
 
@@ -122,6 +122,24 @@ class Run:
 def digest(kind: str, data: bytes = b'') -> str:
     """What tells contents apart; ``dir`` for a directory, empty for nothing."""
     return hashlib.sha256(data).hexdigest() if kind == FILE else kind
+
+
+def shape(value: t.Any) -> t.Any:
+    """A JSON value with hashes in place of what is no object or list: enough to tell whether a value is this one, and no secret."""
+    if isinstance(value, dict):
+        return {key: shape(inner) for key, inner in value.items()}
+    text = [json.dumps(one, sort_keys=True) for one in (value if isinstance(value, list) else [value])]
+    hashes = [hashlib.sha256(one.encode()).hexdigest() for one in text]
+    return hashes if isinstance(value, list) else hashes[0]
+
+
+def shape_of(data: bytes) -> bytes | None:
+    """The shape of a file that holds an object, as JSON; None for any other."""
+    try:
+        value = json.loads(data.decode('utf-8-sig'))
+    except ValueError:
+        return None
+    return json.dumps(shape(value)).encode() if isinstance(value, dict) else None
 
 
 def look(path: str) -> Look:
@@ -434,7 +452,7 @@ def note(path: str, kind: str, data: bytes | None, mode: int = -1, uid: int = -1
         return
     before = look(path)
     content = before.data if kind == FILE and data is None else data or b''
-    after = content if kind == FILE and path.endswith('.json') else None
+    after = shape_of(content) if kind == FILE and path.endswith('.json') else None
     _process.note((path, before, Mark(digest(kind, content), mode, uid, gid), after, parents_of(path)))
 
 

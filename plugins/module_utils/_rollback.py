@@ -127,9 +127,9 @@ def without_ours(path: str, now: Look, step: Step) -> tuple[Look | None, list[st
         return None, []
     try:
         document = Document.parse(now.data, path)
-        wrote = Document.parse(step.after, path).value
+        wrote = json.loads(step.after)
         before = Document.parse(step.before.data, path)
-    except ConfigError:
+    except (ConfigError, ValueError):
         return None, []
     conflicts: list[str] = []
     merged = _merged(document, wrote, before, (), conflicts)
@@ -140,16 +140,19 @@ def without_ours(path: str, now: Look, step: Step) -> tuple[Look | None, list[st
 
 
 def _merged(document: Document, wrote: t.Mapping[str, t.Any], before: Document, at: tuple[str, ...], conflicts: list[str]) -> Document:
-    """The document with what differs between the two turned into what was there before, inside of the object ``at``."""
+    """The document with what differs between the two turned into what was there before, inside of the object ``at``.
+
+    :param wrote: the shape of what we wrote there.
+    """
     former = before.get(pointer(*at)) if at else before.value
     former = former if isinstance(former, dict) else {}
     for key in dict.fromkeys([*wrote, *former]):
         parts = (*at, key)
         where = pointer(*parts)
         ours, theirs, then = wrote.get(key, ABSENT), document.get(where), former.get(key, ABSENT)
-        if same_value(ours, then) or same_value(theirs, then):
+        if _is(then, ours) or same_value(theirs, then):
             continue
-        if same_value(theirs, ours):
+        if _is(theirs, ours):
             document = _turned(document, where, then, before)
         elif isinstance(theirs, dict) and isinstance(ours, dict) and (then is ABSENT or isinstance(then, dict)):
             document = _merged(document, ours, before, parts, conflicts)
@@ -163,10 +166,17 @@ def _merged(document: Document, wrote: t.Mapping[str, t.Any], before: Document, 
     return document
 
 
+def _is(value: t.Any, ours: t.Any) -> bool:
+    """Whether a value is what a shape was made of."""
+    if value is ABSENT or ours is ABSENT:
+        return value is ours
+    return bool(_journal.shape(value) == ours)
+
+
 def _list_of(theirs: t.Sequence[t.Any], ours: t.Sequence[t.Any], then: t.Sequence[t.Any]) -> list[t.Any]:
     """The former entries without those that somebody took out since, and then those that somebody put in."""
-    kept = [entry for entry in then if entry in theirs or entry not in ours]
-    return kept + [entry for entry in theirs if entry not in ours and entry not in kept]
+    kept = [entry for entry in then if entry in theirs or _journal.shape([entry])[0] not in ours]
+    return kept + [entry for entry in theirs if _journal.shape([entry])[0] not in ours and entry not in kept]
 
 
 def _turned(document: Document, where: str, value: t.Any, before: Document) -> Document:

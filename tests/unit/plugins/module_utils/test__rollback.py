@@ -273,7 +273,7 @@ OBJECTS = st.dictionaries(st.sampled_from('abcd'), JSON, max_size=4)
 
 
 def merged(now: t.Any, wrote: t.Any, before: t.Any) -> tuple[t.Any, list[str]]:
-    step = Step(Look(FILE, json.dumps(before).encode()), (Mark(''),), json.dumps(wrote).encode())
+    step = Step(Look(FILE, json.dumps(before).encode()), (Mark(''),), _journal.shape_of(json.dumps(wrote).encode()))
     found, conflicts = _rollback.without_ours('/x.json', Look(FILE, json.dumps(now).encode()), step)
     return None if found is None else json.loads(found.data), conflicts
 
@@ -366,5 +366,6 @@ def test_the_last_run_of_a_fleet_and_its_report() -> None:
         'x',
     )
     text = '\n'.join(lines)
-    for part in ('restored: /p', 'left: /q was edited.', 'docker: reload, proved', 'pending (crio): later', 'the run changed nothing here', 'FAILED: no.', 'so old'):
+    for part in ('restored: /p', 'left: /q was edited.', 'docker: reload, proved', 'pending (crio): later',
+                 'the run changed nothing here', 'FAILED: no.', 'so old'):
         assert part in text
