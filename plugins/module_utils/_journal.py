@@ -497,15 +497,19 @@ def answer(recorder_note: bytes, user: int) -> bytes:
         return b'"what was told of a change cannot be understood"\n'
 
 
-def also_wrote(run: Run, path: str, now: Look) -> None:
-    """Count one more content of a path among those that a run wrote: what stands there in the middle of taking it back. Raises ConfigError."""
-    place = os.path.join(run.folder, _place_of(path))
-    if os.path.exists(place):
-        entry = _load(place)
-        last = entry.steps[-1]
-        mark = Mark(now.digest, now.mode, now.uid, now.gid)
-        if _match(now, last.wrote) is None:
-            _put(place, _encode(replace(entry, steps=(*entry.steps[:-1], replace(last, wrote=(mark, *last.wrote))))))
+def also_wrote(chosen: t.Iterable[Run], path: str, now: Look) -> None:
+    """Count one more content of a path among those that we wrote: what stands there in the middle of taking runs back. Raises ConfigError.
+
+    :param chosen: the newest first.
+    """
+    place = next((one for one in (os.path.join(run.folder, _place_of(path)) for run in chosen) if os.path.exists(one)), '')
+    if not place:
+        return
+    entry = _load(place)
+    last = entry.steps[-1]
+    mark = Mark(now.digest, now.mode, now.uid, now.gid)
+    if _match(now, last.wrote) is None:
+        _put(place, _encode(replace(entry, steps=(*entry.steps[:-1], replace(last, wrote=(mark, *last.wrote))))))
 
 
 def _place_of(path: str) -> str:

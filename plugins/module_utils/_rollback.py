@@ -242,6 +242,11 @@ def _item(path: str, user: int | None, record: bool, now: Look, steps: t.Sequenc
     if record:
         return Item(path, user, record, now, now, '', parents)
     target, because = unwound(path, now, steps)
+    if user is None and target != now:
+        try:
+            check_hands(path)
+        except ConfigError as exc:
+            target, because = now, str(exc)
     if target.kind not in (FILE, DIRECTORY, NOTHING):
         target, because = now, f'{path} was no file before, and is left as it is.'
     return Item(path, user, record, now, target, because, parents)

@@ -209,6 +209,8 @@ def plans(state: State, concerned: Concerned, hosts: Hosts, docker_host: DockerH
     """What each of the engines needs, once the files are written; of those that are not installed, nothing."""
     found: dict[str, dict[str, t.Any]] = {}
     for name in concerned.files:
+        if name == DOCKER and not docker.inspect(with_logins=False, host=hosts.docker).installed:
+            continue
         if name == DOCKER:
             found[name] = as_dict(_docker_apply.apply(docker_host, state, _docker_apply.Options(check_mode=True)).plan)
         elif name == CONTAINERD:
@@ -227,6 +229,8 @@ def foreseen(state: State, concerned: Concerned, daemon_jsons: t.Sequence[Daemon
         if name == DOCKER:
             plan = next((foreseen_docker(state, one) for one in daemon_jsons if one.item.changed), Plan())
             daemon = docker.inspect(with_logins=False, host=hosts.docker)
+            if not daemon.installed:
+                continue
             reasons = _dropin_reasons(items, daemon, '/')
             if reasons and not plan.restart_keys:
                 plan = dataclasses.replace(plan, action='restart', restart_keys=(DROPIN,), reasons=(*plan.reasons, *reasons))

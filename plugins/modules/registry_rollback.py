@@ -202,7 +202,7 @@ def write(state: State, planned: _rollback.Plan, concerned: _rollback_engines.Co
     _rollback_engines.put_aside(state, concerned, hosts)
     for one in special:
         if one.item.changed and one.item.target.kind == _journal.FILE:
-            _journal.also_wrote(planned.runs[0], one.item.path, one.item.target)
+            _journal.also_wrote(planned.runs, one.item.path, one.item.target)
         _rollback_engines.write_daemon_json(state, one)
     apart = {one.item.path for one in special} | {_rollback_engines.record_path(state, one.item.path) for one in special}
     waiting = [one.item.path for one in special if one.item.target.kind == _journal.FILE]
