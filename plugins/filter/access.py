@@ -13,6 +13,7 @@ from ansible_collections.quickpull.registry.plugins.module_utils._plain import p
 from ansible_collections.quickpull.registry.plugins.module_utils._query import apply_jmespath, check_jmespath
 from ansible_collections.quickpull.registry.plugins.module_utils._select import parse_policy
 from ansible_collections.quickpull.registry.plugins.plugin_utils._filter import as_filter
+from ansible_collections.quickpull.registry.plugins.plugin_utils._run import run_id
 
 # What the user of the role knows the JMESPath expression by.
 _QUERY = 'registry_access_mirror_query'
@@ -216,6 +217,12 @@ def access_hub_login(auths: t.Any) -> bool:
 
 
 @as_filter
+def access_run(kind: str) -> str:
+    """The id of this run of Ansible, under which hosts remember what it changes."""
+    return run_id(str(kind))
+
+
+@as_filter
 def access_summary(hostvars: t.Any, hosts: t.Any) -> dict[str, t.Any]:
     """What the role left in the variables of these hosts, in the shape that access_report takes."""
     return _access.summary({str(host): _left(hostvars[host]) for host in hosts if host in hostvars})
@@ -253,6 +260,7 @@ class FilterModule:
             'access_proxies': access_proxies,
             'access_registries': access_registries,
             'access_rules_hold': access_rules_hold,
+            'access_run': access_run,
             'access_step': access_step,
             'access_summary': access_summary,
             'access_upstreams': access_upstreams,

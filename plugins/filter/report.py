@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.quickpull.registry.plugins.module_utils import _report
+from ansible_collections.quickpull.registry.plugins.module_utils import _report, _rollback_report
 from ansible_collections.quickpull.registry.plugins.module_utils._plain import plain
 from ansible_collections.quickpull.registry.plugins.plugin_utils._filter import as_filter
 
@@ -22,9 +22,39 @@ def access_report_data(data: t.Any) -> dict[str, t.Any]:
     return _report.as_data(plain(data))
 
 
+_FOUND, _DONE, _FAILED = '__registry_rollback_found', '__registry_rollback_done', '__registry_rollback_failed'
+_APPLIED = ('__registry_rollback_docker', '__registry_rollback_engines')
+
+
+def rollback_last_run(hostvars: t.Any, hosts: t.Any) -> str:
+    """The id of the newest run of the role that any of the hosts remembers."""
+    return _rollback_report.last_run({str(host): plain(hostvars[host].get(_FOUND) or {}) for host in hosts if host in hostvars})
+
+
+def rollback_report(hostvars: t.Any, hosts: t.Any, run: str) -> list[str]:
+    """What a roll-back did, as lines."""
+    told = {}
+    for host in hosts:
+        if host not in hostvars:
+            continue
+        left = hostvars[host]
+        applied = [plain(left[name]) for name in _APPLIED if name in left]
+        told[str(host)] = {
+            'result': plain(left[_DONE]) if _DONE in left else {},
+            'applied': [one for result in applied for one in (result.get('results') or [result])],
+            'failed': plain(left[_FAILED]) if _FAILED in left else '' if _DONE in left else 'it was not reached.',
+        }
+    return _rollback_report.report(told, str(run))
+
+
 class FilterModule:
     """Filters that render what was probed and done."""
 
     def filters(self) -> dict[str, t.Callable[..., t.Any]]:
         """Their names in playbooks."""
-        return {'access_report': as_filter(access_report), 'access_report_data': as_filter(access_report_data)}
+        return {
+            'access_report': as_filter(access_report),
+            'access_report_data': as_filter(access_report_data),
+            'rollback_last_run': as_filter(rollback_last_run),
+            'rollback_report': as_filter(rollback_report),
+        }

@@ -16,12 +16,14 @@ import os
 import pwd
 import select
 import signal
+import socket
 import stat
 import tempfile
 import time
 import typing as t
 from dataclasses import dataclass
 
+from ansible_collections.quickpull.registry.plugins.module_utils import _journal
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 
 MAX_ANSWER = 16 * 1024 * 1024
@@ -85,15 +87,24 @@ def run_as(who: Account, work: t.Callable[[], t.Any]) -> t.Any:
     if os.geteuid() != 0:
         raise ConfigError(f'user: only root can work in the home of {who.name}; run with become: true.', key='user')
     reading, writing = os.pipe()
+    # The journal is root's: the child has what it is about to change written down by this process, and waits for that.
+    ours, theirs = socket.socketpair() if _journal.is_kept() else (None, None)
     child = os.fork()
     if child == 0:
+        if ours and theirs:
+            ours.close()
+            _have_noted(theirs)
         _child(who, work, reading, writing)
     os.close(writing)
+    if theirs:
+        theirs.close()
     try:
-        answer = _read(reading, time.monotonic() + SECONDS)
+        answer = _read(reading, time.monotonic() + SECONDS, ours, who.uid)
     except TimeoutError:
         raise ConfigError(f'The process that worked as {who.name} did not end within {SECONDS:g} s and was stopped.') from None
     finally:
+        if ours:
+            ours.close()
         # The user may send it signals, and could keep it, and so root, for ever.
         with contextlib.suppress(OSError):
             os.kill(child, signal.SIGKILL)
@@ -101,13 +112,38 @@ def run_as(who: Account, work: t.Callable[[], t.Any]) -> t.Any:
     return _result(who, answer, status)
 
 
-def _read(descriptor: int, until: float) -> bytes:
-    """All that comes until the other end is closed. Raises TimeoutError."""
-    answer = b''
+def _have_noted(to: socket.socket) -> None:
+    """In the child: changes are told through a socket, a line each, and each is answered by a line."""
+    to.settimeout(SECONDS)
+    stream = to.makefile('rb')
+
+    def ask(line: bytes) -> bytes:
+        to.sendall(line + b'\n')
+        return stream.readline()
+
+    _journal.tell_to(ask)
+
+
+def _read(descriptor: int, until: float, notes: socket.socket | None = None, uid: int = -1) -> bytes:
+    """All that comes until the other end is closed; what comes as ``notes`` meanwhile is written into the journal. Raises TimeoutError."""
+    answer, told = b'', b''
     with os.fdopen(descriptor, 'rb', buffering=0) as stream:
         while len(answer) < MAX_ANSWER:
-            if not select.select([stream], [], [], max(0.0, until - time.monotonic()))[0]:
+            waiting = [stream.fileno(), notes.fileno()] if notes else [stream.fileno()]
+            ready = select.select(waiting, [], [], max(0.0, until - time.monotonic()))[0]
+            if not ready:
                 raise TimeoutError
+            if notes and notes.fileno() in ready:
+                part = notes.recv(65536)
+                told += part
+                if not part or len(told) > 4 * MAX_ANSWER:
+                    notes = None
+                    continue
+                while b'\n' in told:
+                    line, _newline, told = told.partition(b'\n')
+                    notes.sendall(_journal.answer(line, uid))
+            if stream.fileno() not in ready:
+                continue
             data = stream.read(65536)
             if not data:
                 break

@@ -231,7 +231,7 @@ def apply(host: Host, state: State, *, timeout: float, rollback: bool = True, re
     :raises ConfigError: when one did not. It names what was put back, and whether that runs.
     """
     reach = reach or Reach()
-    with _io.locked(state):
+    with _io.locked(state, journal=False):
         steps = plan(host, state, create_key=True)
         left = _better_left(steps, host, reach)
         now = [one for one in steps if one.service.unit not in left]

@@ -16,6 +16,7 @@ import time
 import typing as t
 from dataclasses import dataclass, replace
 
+from ansible_collections.quickpull.registry.plugins.module_utils import _journal
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ChangedMeanwhileError, ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._state import State, escape_path
 
@@ -243,6 +244,7 @@ def write_atomic(
     """
     before = like or expect or read_file(path)
     target = before.target if before.path == path else os.path.realpath(path)
+    _note_write(target, data, before, default_mode)
     clean_temps(target)
     temp = ''
     try:
@@ -265,6 +267,14 @@ def write_atomic(
                 os.unlink(temp)
 
 
+def _note_write(target: str, data: bytes | None, like: FileState, default_mode: int) -> None:
+    """Have the former state kept, before anything changes. ``data`` is None where the mode alone does."""
+    if like.exists:
+        _journal.note(target, _journal.FILE, data, like.mode, like.uid, like.gid)
+    else:
+        _journal.note(target, _journal.FILE, data, default_mode)
+
+
 def delete_file(path: str, *, expect: FileState | None = None) -> None:
     """Remove a file (behind a symlink: its target). That it is gone already is fine.
 
@@ -273,6 +283,8 @@ def delete_file(path: str, *, expect: FileState | None = None) -> None:
     if expect is not None and not same_content(expect):
         raise ChangedMeanwhileError(f'{path} was changed by somebody else while it was being edited; run again.', path=path)
     target = os.path.realpath(path)
+    if os.path.lexists(target):
+        _journal.note(target, _journal.NOTHING, None)
     try:
         os.unlink(target)
         fsync_dir(os.path.dirname(target))
@@ -299,6 +311,7 @@ def make_dirs(folder: str, mode: int = 0o755) -> list[str]:
     """
     made = []
     for one in missing_dirs(folder):
+        _journal.note(os.path.realpath(one), _journal.DIRECTORY, None, mode)
         try:
             os.mkdir(one, mode)
             os.chmod(one, mode)
@@ -310,6 +323,18 @@ def make_dirs(folder: str, mode: int = 0o755) -> list[str]:
             raise explain(exc, one, 'create the directory') from exc
         made.append(one)
     return made
+
+
+def set_mode(path: str, mode: int) -> None:
+    """Give a file or directory another mode. Raises ConfigError."""
+    target = os.path.realpath(path)
+    try:
+        info = os.stat(target)
+        kind = _journal.DIRECTORY if stat.S_ISDIR(info.st_mode) else _journal.FILE
+        _journal.note(target, kind, None, mode, info.st_uid, info.st_gid)
+        os.chmod(target, mode)
+    except OSError as exc:
+        raise explain(exc, path, 'change the mode of') from exc
 
 
 def write_private(path: str, data: bytes, *, root: str) -> None:
@@ -340,12 +365,13 @@ def backup(path: str, state: State, keep: int = 5) -> str | None:
 
 
 @contextlib.contextmanager
-def locked(state: State, timeout: float = 60.0) -> t.Iterator[None]:
+def locked(state: State, timeout: float = 60.0, *, journal: bool = True) -> t.Iterator[None]:
     """Hold the host's lock: one run of the collection's modules writes at a time.
 
     The kernel drops the lock with the process that holds it, so a killed run blocks nobody.
 
     :param timeout: seconds to wait for another run.
+    :param journal: keep what was there before each change meanwhile, so that registry_rollback can put it back.
     :raises ConfigError: when the lock cannot be had in time.
     """
     make_dirs(state.root, 0o700)
@@ -368,6 +394,7 @@ def locked(state: State, timeout: float = 60.0) -> t.Iterator[None]:
                         path=state.lock,
                     ) from exc
             time.sleep(0.05)
-        yield
+        with _journal.kept(state) if journal else contextlib.nullcontext():
+            yield
     finally:
         os.close(fd)

@@ -428,10 +428,7 @@ class _Work:
         for path in self._too_open():
             if path == self.file.target and os.stat(path).st_mode & 0o077 == 0:
                 continue  # replaced above
-            try:
-                os.chmod(path, 0o700 if os.path.isdir(path) else 0o600)
-            except OSError as exc:
-                raise _io.explain(exc, path, 'change the mode of') from exc
+            _io.set_mode(path, 0o700 if os.path.isdir(path) else 0o600)
         if told:
             raise ConfigError('\n'.join(told), path=self.target.path)
 

@@ -169,6 +169,11 @@ def load(state: State, path: str) -> Record:
     data = read_file(place).data
     if data is None:
         return Record(os.path.realpath(path))
+    return decode(data, path, place)
+
+
+def decode(data: bytes, path: str, place: str) -> Record:
+    """The record of the file at ``path`` from the bytes that are, or were, at ``place``. Raises ConfigError when they cannot be understood."""
     try:
         return _decode(json.loads(data.decode('utf-8')))
     except (ValueError, KeyError, TypeError, AttributeError) as exc:

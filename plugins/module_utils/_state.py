@@ -57,6 +57,11 @@ class State:
         return os.path.join(self.root, 'backups')
 
     @property
+    def journal(self) -> str:
+        """What was there before each run's changes."""
+        return os.path.join(self.root, 'journal')
+
+    @property
     def lock(self) -> str:
         return os.path.join(self.root, 'lock')
 

@@ -242,7 +242,9 @@ def run(module: AnsibleModule, state: State) -> dict[str, t.Any]:
         directories=() if params['path'] else (directory, os.path.dirname(directory)),
         write=not module.check_mode,
     )
-    result: dict[str, t.Any] = _as_user.run_as(who, lambda: work(task))
+    # For the journal; a user without root may not have the lock, nor keep one.
+    with _io.locked(state) if task.write and os.geteuid() == 0 else contextlib.nullcontext():
+        result: dict[str, t.Any] = _as_user.run_as(who, lambda: work(task))
     result['left_out'] += [f'{name} is a part of a registry, and BuildKit has mirrors of whole ones alone; it is left out.' for name in parts]
     for sentence in result['left_out']:
         module.warn(sentence)

@@ -335,7 +335,7 @@ def run(module: AnsibleModule, host: _cache_plan.Host, state: State) -> dict[str
     # With no_log the call is kept out of the system log. From here on only what is secret is cut out of the results.
     passwords = {one['password'] for one in clients or () if one['password']}
     module.no_log_values = _cache_registry.secrets_of(upstreams) | _cache_store.secrets_of(store) | passwords
-    with contextlib.nullcontext() if module.check_mode else _io.locked(state):
+    with contextlib.nullcontext() if module.check_mode else _io.locked(state, journal=False):
         record = _owned_files.load(state, _cache_plan.KIND)
         before, listened = _cache_plan.instances(host), _cache_plan.listens(host)
         if present:

@@ -68,7 +68,8 @@ class Place:
         return hosts_toml.run(t.cast(t.Any, self.module), self.state, self.hosts)
 
     def tree(self) -> dict[str, tuple[bytes, int]]:
-        files = (path for path in self.root.rglob('*') if path.is_file() and path.name != 'lock')
+        # The journal outlives what it tells of.
+        files = (path for path in self.root.rglob('*') if path.is_file() and path.name != 'lock' and 'journal' not in path.parts)
         return {str(path.relative_to(self.root)): (path.read_bytes(), path.stat().st_mode & 0o777) for path in files}
 
     def hosts_of(self, upstream: str) -> list[str]:

@@ -1,0 +1,371 @@
+# Copyright (c) 2026, quickpull.registry contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a run did is taken back, to the byte, by the journal that _io keeps; what somebody else did stays."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import stat
+import tempfile
+import typing as t
+from pathlib import Path
+from unittest import mock
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ansible_collections.quickpull.registry.plugins.module_utils import _as_user, _io, _journal, _owned_files, _rollback
+from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
+from ansible_collections.quickpull.registry.plugins.module_utils._journal import FILE, Look, Mark, Step
+from ansible_collections.quickpull.registry.plugins.module_utils._owned_files import Content
+from ansible_collections.quickpull.registry.plugins.module_utils._rollback_report import diff_of, last_run, report
+from ansible_collections.quickpull.registry.plugins.module_utils._state import State
+
+Tree = t.Dict[str, t.Tuple[int, t.Optional[bytes]]]
+
+NAMES = ('a.toml', 'b.json', 'deep/er/c.toml', 'deep/d.conf')
+
+
+class Place:
+    """A tree, a state directory, and runs that write."""
+
+    def __init__(self, root: str) -> None:
+        self.root = Path(os.path.realpath(root))
+        self.tree_root = self.root / 'etc'
+        self.tree_root.mkdir()
+        self.state = State(str(self.root / 'state'))
+
+    def path(self, name: str) -> str:
+        return str(self.tree_root / name)
+
+    def put(self, name: str, data: bytes, mode: int = 0o644) -> None:
+        """As somebody else would."""
+        path = self.tree_root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        path.chmod(mode)
+
+    def tree(self) -> Tree:
+        found = sorted(self.tree_root.rglob('*'))
+        return {str(one.relative_to(self.tree_root)): (stat.S_IMODE(one.stat().st_mode), None if one.is_dir() else one.read_bytes()) for one in found}
+
+    @contextlib.contextmanager
+    def run(self, ident: str) -> t.Iterator[None]:
+        with mock.patch.dict(os.environ, {_journal.ENVIRON: ident}), _io.locked(self.state):
+            yield
+
+    def back(self, **which: t.Any) -> list[_rollback.Item]:
+        """Take runs back; what is left of them."""
+        planned = _rollback.plan(_rollback.choose(_journal.runs(self.state), **which))
+        with _io.locked(self.state, journal=False):
+            _rollback.write(planned.items)
+        for run in planned.runs:
+            _journal.mark_undone(run)
+        return [item for item in planned.items if item.left]
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(str(tmp_path))
+
+
+@contextlib.contextmanager
+def a_place(before: t.Mapping[str, tuple[bytes, int]]) -> t.Iterator[Place]:
+    """One for each example of hypothesis, which a fixture is not."""
+    with tempfile.TemporaryDirectory() as root:
+        made = Place(root)
+        for name, (data, mode) in before.items():
+            made.put(name, data, mode)
+        yield made
+
+
+def write(place: Place, name: str, data: bytes, mode: int = 0o644) -> None:
+    _io.make_dirs(os.path.dirname(place.path(name)))
+    _io.write_atomic(place.path(name), data, default_mode=mode)
+
+
+def remove(place: Place, name: str) -> None:
+    """As modules do: the file, and the directories that are empty then."""
+    _io.delete_file(place.path(name))
+    for folder in (Path(place.path(name)).parent, Path(place.path(name)).parent.parent):
+        if folder != place.tree_root and place.tree_root in folder.parents:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+
+
+def change(place: Place, step: tuple[str, str, bytes, int]) -> None:
+    what, name, data, mode = step
+    if what == 'write':
+        write(place, name, data, mode)
+    elif what == 'remove':
+        remove(place, name)
+    elif os.path.exists(place.path(name)):
+        _io.set_mode(place.path(name), mode)
+
+
+BYTES = st.sampled_from([b'', b'one\n', b'two\n', b'{"a": 1}', b'{"a": [1, 2]}'])
+MODES = st.sampled_from([0o600, 0o640, 0o644])
+STEPS = st.tuples(st.sampled_from(['write', 'write', 'remove', 'mode']), st.sampled_from(NAMES), BYTES, MODES)
+BEFORE = st.dictionaries(st.sampled_from(NAMES), st.tuples(BYTES, MODES), max_size=3)
+
+
+@settings(max_examples=40, deadline=None)
+@given(BEFORE, st.lists(st.lists(STEPS, max_size=4), min_size=1, max_size=3))
+def test_taking_runs_back_leaves_what_was_there_before_each_of_them(before: dict[str, tuple[bytes, int]], runs: list[list[t.Any]]) -> None:
+    with mock.patch.object(os, 'fsync'), a_place(before) as place:
+        trees: list[tuple[str, Tree]] = []
+        for number, steps in enumerate(runs):
+            trees.append((f'run{number}', place.tree()))
+            with place.run(f'run{number}'):
+                for step in steps:
+                    change(place, step)
+        remembered = {run.id for run in _journal.runs(place.state)}
+        for ident, tree in reversed(trees):
+            if ident in remembered:
+                assert place.back(run=ident) == []
+            assert place.tree() == tree
+            if ident in remembered:
+                assert place.back(run=ident) == []
+                assert place.tree() == tree, 'once more is nothing more'
+
+
+@settings(max_examples=30, deadline=None)
+@given(BEFORE, st.lists(STEPS, min_size=1, max_size=5), st.sampled_from(NAMES))
+def test_what_somebody_else_writes_survives(before: dict[str, tuple[bytes, int]], steps: list[t.Any], name: str) -> None:
+    with mock.patch.object(os, 'fsync'), a_place(before) as place:
+        was = place.tree()
+        with place.run('run'):
+            for step in steps:
+                change(place, step)
+        place.put(name, b'of somebody else')
+        touched = name in {step[1] for step in steps if step[0] != 'mode'}
+        left = place.back()
+        now = place.tree()
+        assert now[name][1] == b'of somebody else'
+        others = {one: what for one, what in now.items() if what[1] is not None and one != name}
+        assert others == {one: what for one, what in was.items() if what[1] is not None and one != name}
+        assert {item.path for item in left} <= {place.path(name)}
+        noted = {entry.path for run in _journal.runs(place.state) for entry in run.entries()}
+        if touched and place.path(name) in noted:
+            assert left
+
+
+def test_a_run_that_was_killed_between_entry_and_file_is_taken_back(place: Place) -> None:
+    place.put('a.toml', b'before')
+    with place.run('run'):
+        write(place, 'b.json', b'{}')
+        real = os.replace
+
+        def dies(source: str, to: str) -> None:
+            if to == place.path('a.toml'):
+                raise KeyboardInterrupt
+            real(source, to)
+
+        with mock.patch.object(os, 'replace', dies), contextlib.suppress(KeyboardInterrupt):
+            write(place, 'a.toml', b'after')
+    assert {os.path.basename(entry.path) for run in _journal.runs(place.state) for entry in run.entries()} == {'a.toml', 'b.json'}
+    assert place.back() == []
+    assert place.tree() == {'a.toml': (0o644, b'before')}
+
+
+def test_nothing_is_written_where_the_former_state_cannot_be_kept(place: Place) -> None:
+    place.put('a.toml', b'before')
+    with place.run('run'), mock.patch.object(_journal, '_put', side_effect=ConfigError('full')), pytest.raises(ConfigError, match='full'):
+        write(place, 'a.toml', b'after')
+    assert place.tree()['a.toml'][1] == b'before'
+
+
+def test_the_journal_is_for_root_alone_and_remembers_ten_runs(place: Place) -> None:
+    for number in range(13):
+        with place.run(f'run{number}'):
+            write(place, 'a.toml', f'{number}'.encode(), 0o600)
+    assert [run.id for run in _journal.runs(place.state)] == [f'run{number}' for number in range(3, 13)]
+    assert len(os.listdir(place.state.journal)) == _journal.KEEP
+    for folder, _folders, files in os.walk(place.state.journal):
+        assert stat.S_IMODE(os.stat(folder).st_mode) == 0o700
+        assert {stat.S_IMODE(os.stat(os.path.join(folder, name)).st_mode) for name in files} <= {0o600}
+    place.back(count=4)
+    assert place.tree()['a.toml'][1] == b'8'
+
+
+def test_the_runs_of_a_refresh_push_no_other_run_out(place: Place) -> None:
+    for ident in ('asked', *(f'{number}-refresh' for number in range(20))):
+        with place.run(ident):
+            write(place, 'a.toml', ident.encode())
+    assert _journal.runs(place.state)[0].id == 'asked'
+    with mock.patch.object(_journal, 'KEEP_AT_MOST', 5), place.run('last'):
+        write(place, 'a.toml', b'last')
+    assert [run.id for run in _journal.runs(place.state)] == [*(f'{number}-refresh' for number in range(16, 20)), 'last']
+
+
+def test_no_journal_on_request_and_a_run_of_its_own_without_a_name(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    with place.run(_journal.OFF):
+        write(place, 'a.toml', b'1')
+    assert _journal.runs(place.state) == []
+    monkeypatch.delenv(_journal.ENVIRON, raising=False)
+    for data in (b'2', b'3'):
+        with _io.locked(place.state):
+            write(place, 'a.toml', data)
+    (alone,) = _journal.runs(place.state)
+    assert alone.id.endswith('-alone') and _journal.begun(alone.id)
+    place.back()
+    assert place.tree()['a.toml'][1] == b'1'
+    with pytest.raises(ConfigError, match='no id of a run'), place.run('../escape'):
+        pass
+
+
+def test_a_run_that_another_one_came_into_is_taken_back_from_its_beginning(place: Place) -> None:
+    for ident, data in (('long', b'1'), ('refresh', b'2'), ('long', b'3')):
+        with place.run(ident):
+            write(place, 'a.toml', data)
+    place.back(run='long')
+    assert place.tree() == {}
+    assert _rollback.choose(_journal.runs(place.state), run='unknown') == []
+    assert _rollback.choose(_journal.runs(place.state), count=0) == []
+
+
+def test_runs_since_a_moment(place: Place) -> None:
+    for moment in (1000.0, 2000.0, 3000.0):
+        with place.run(_journal.stamp(moment)):
+            write(place, 'a.toml', str(moment).encode())
+    chosen = _rollback.choose(_journal.runs(place.state), since=_journal.begun(_journal.stamp(2000.0)))
+    assert [run.id for run in chosen] == [_journal.stamp(3000.0), _journal.stamp(2000.0)]
+
+
+def test_mode_and_owner_that_somebody_gave_a_file_stay(place: Place) -> None:
+    place.put('a.toml', b'before', 0o644)
+    with place.run('run'):
+        write(place, 'a.toml', b'after')
+    os.chmod(place.path('a.toml'), 0o640)
+    assert place.back() == []
+    assert place.tree()['a.toml'] == (0o640, b'before')
+
+
+def test_the_record_of_owned_files_keeps_what_is_left_and_forgets_the_rest(place: Place) -> None:
+    paths = [place.path('a.toml'), place.path('b.toml')]
+
+    def bring(ident: str, text: str) -> None:
+        with place.run(ident):
+            record = _owned_files.load(place.state, 'kind')
+            _owned_files.apply(place.state, 'kind', _owned_files.plan(record, 'me', {path: Content(text) for path in paths}))
+
+    bring('one', f'{_owned_files.FIRST_LINE}\n1\n')
+    first = Path(place.state.files('kind')).read_bytes()
+    bring('two', f'{_owned_files.FIRST_LINE}\n2\n')
+    second = _owned_files.load(place.state, 'kind')
+    place.put('b.toml', b'of somebody else')
+    left = place.back()
+    assert [item.path for item in left] == [paths[1]]
+    record = _owned_files.load(place.state, 'kind')
+    assert record[paths[1]] == second[paths[1]] and record[paths[0]] != second[paths[0]]
+    place.put('b.toml', f'{_owned_files.FIRST_LINE}\n2\n'.encode())
+    assert place.back() == []
+    assert Path(place.state.files('kind')).read_bytes() == first
+
+
+JSON = st.recursive(st.integers(0, 3) | st.sampled_from(['x', 'y']) | st.lists(st.integers(0, 4), max_size=3, unique=True),
+                    lambda inner: st.dictionaries(st.sampled_from('abc'), inner, max_size=3), max_leaves=6)  # fmt: skip
+OBJECTS = st.dictionaries(st.sampled_from('abcd'), JSON, max_size=4)
+
+
+def merged(now: t.Any, wrote: t.Any, before: t.Any) -> tuple[t.Any, list[str]]:
+    step = Step(Look(FILE, json.dumps(before).encode()), (Mark(''),), _journal.shape_of(json.dumps(wrote).encode()))
+    found, conflicts = _rollback.without_ours('/x.json', Look(FILE, json.dumps(now).encode()), step)
+    return None if found is None else json.loads(found.data), conflicts
+
+
+@settings(max_examples=100, deadline=None)
+@given(OBJECTS, OBJECTS)
+def test_without_foreign_edits_the_merge_is_the_former_file(before: t.Any, wrote: t.Any) -> None:
+    assert merged(wrote, wrote, before) == (before, [])
+
+
+@settings(max_examples=100, deadline=None)
+@given(OBJECTS, OBJECTS, JSON)
+def test_a_foreign_key_beside_ours_stays(before: t.Any, wrote: t.Any, value: t.Any) -> None:
+    assert merged({**wrote, 'theirs': value}, wrote, before) == ({**before, 'theirs': value}, [])
+
+
+@pytest.mark.parametrize(
+    ('now', 'wrote', 'before', 'after'),
+    [
+        ({'m': ['ours', 'theirs']}, {'m': ['ours']}, {}, {'m': ['theirs']}),
+        ({'m': ['ours', 'old', 'theirs']}, {'m': ['ours', 'old']}, {'m': ['old']}, {'m': ['old', 'theirs']}),
+        ({'m': ['new', 'theirs']}, {'m': ['new']}, {'m': ['former']}, {'m': ['former', 'theirs']}),
+        ({'m': ['ours']}, {'m': ['ours', 'old']}, {'m': ['old']}, {'m': []}),
+        ({'o': {'ours': 1, 'theirs': 2}}, {'o': {'ours': 1}}, {}, {'o': {'theirs': 2}}),
+    ],
+)
+def test_lists_and_objects_that_both_edited(now: t.Any, wrote: t.Any, before: t.Any, after: t.Any) -> None:
+    assert merged(now, wrote, before) == (after, [])
+
+
+def test_a_key_that_both_changed_is_left_to_them() -> None:
+    assert merged({'k': 3, 'l': 1}, {'k': 2, 'l': 1}, {'k': 1}) == ({'k': 3}, ['k'])
+    assert merged({'k': 3}, {'k': 2}, {'k': 1}) == (None, ['k'])
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason='becomes another user')
+def test_what_a_user_changed_is_noted_by_root_and_put_back_by_the_user(place: Place) -> None:
+    nobody = _as_user.account('nobody')
+    for folder in (place.root, *place.root.parents[:-2]):
+        if folder.stat().st_uid == 0 and str(folder).startswith(tempfile.gettempdir() + '/'):
+            folder.chmod(0o755)
+    place.tree_root.chmod(0o777)
+    home = place.tree_root / 'home'
+    home.mkdir()
+    os.chown(home, nobody.uid, nobody.gid)
+
+    def work() -> bool:
+        write(place, 'home/new/config.json', b'{"secret": 1}', 0o600)
+        return True
+
+    with place.run('run'):
+        assert _as_user.run_as(nobody, work)
+    (run,) = _journal.runs(place.state)
+    assert {(entry.path, entry.user) for entry in run.entries()} == {(f'{home}/new', nobody.uid), (f'{home}/new/config.json', nobody.uid)}
+    assert os.stat(run.folder).st_uid == 0
+    assert place.back() == []
+    assert list(home.iterdir()) == []
+
+
+def test_differences_show_no_secret() -> None:
+    def item(path: str, before: str, after: str, mode: int = 0o644) -> _rollback.Item:
+        return _rollback.Item(path, None, False, Look(FILE, before.encode(), mode), Look(FILE, after.encode(), mode))
+
+    login = item('/root/.docker/config.json', '{"auths": {"r.lan": {"auth": "dXNlcjpzM2NyZXQ="}}}', '{}')
+    proxy = item('/etc/docker/daemon.json', '{"proxies": {"http-proxy": "http://u:s3cret@p:1"}}', '{}')
+    header = item('/etc/containerd/certs.d/r/hosts.toml', 'Authorization = "s3cret"', '', 0o600)
+    shown = json.dumps([diff_of(one) for one in (login, proxy, header)])
+    assert 's3cret' not in shown and 'dXNlcjpzM2NyZXQ=' not in shown
+    assert 'r.lan' in shown and 'http-proxy' in shown
+
+
+def test_the_last_run_of_a_fleet_and_its_report() -> None:
+    told = {
+        'a': {'runs': [{'id': '20260103T000000.000000Z-refresh'}, {'id': '20260102T000000.000000Z-site'}]},
+        'b': {'runs': [{'id': '20260101T000000.000000Z-site'}]},
+        'c': {},
+    }
+    assert last_run(told) == '20260102T000000.000000Z-site'
+    assert last_run({'c': {}}) == ''
+    lines = report(
+        {
+            'a': {
+                'result': {'rolled_back': ['x'], 'put_back': [{'path': '/p', 'action': 'restored'}], 'left': [{'path': '/q', 'because': '/q was edited.'}]},
+                'applied': [{'applied': 'reload', 'proof': {'ok': True}, 'pending_because': []}, {'engine': 'crio', 'action': 'none', 'pending': ['later']}],
+            },
+            'b': {'result': {'rolled_back': []}},
+            'c': {'failed': 'no.'},
+            'd': {'result': {'rolled_back': [], 'runs': [{'id': f'y{number}'} for number in range(10)]}},
+        },
+        'x',
+    )
+    text = '\n'.join(lines)
+    for part in ('restored: /p', 'left: /q was edited.', 'docker: reload, proved', 'pending (crio): later',
+                 'the run changed nothing here', 'FAILED: no.', 'so old'):
+        assert part in text
