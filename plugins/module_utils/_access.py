@@ -17,6 +17,7 @@ from ansible_collections.quickpull.registry.plugins.module_utils._mirror import 
 from ansible_collections.quickpull.registry.plugins.module_utils._plan import NONE, RELOAD, RESTART, Plan, as_dict, restart_allowed
 from ansible_collections.quickpull.registry.plugins.module_utils._registries_conf import check_upstream, mirror_entry
 from ansible_collections.quickpull.registry.plugins.module_utils._registry import DOCKER_HUB, split_image
+from ansible_collections.quickpull.registry.plugins.module_utils._report import HELD_BACK, UNREACHABLE
 from ansible_collections.quickpull.registry.plugins.module_utils._select import parse_policy, select_with_own
 from ansible_collections.quickpull.registry.plugins.module_utils._sharing import direct_no_proxy, mirror_urls, mirrors_for_daemon
 
@@ -504,6 +505,9 @@ LEFT_BY_ROLE = (
     '__registry_access_logins',
     '__registry_access_few_pulls',
     '__registry_access_not_here',
+    # Of the playbooks that go out in waves: why the host failed, and why it was not begun.
+    '__registry_access_failed',
+    '__registry_access_held_back',
 )
 
 
@@ -518,7 +522,7 @@ def summary(left: t.Mapping[str, t.Mapping[str, t.Any]]) -> dict[str, t.Any]:
         for probe in variables.get('__registry_access_probes', {}).values()
         if 'results' in probe
     ]
-    configured = any('__registry_access_engines' in variables for variables in left.values())
+    configured = any('__registry_access_engines' in variables or variables.get('__registry_access_failed') for variables in left.values())
     return {'probes': probes, 'hosts': {host: _host_summary(variables) for host, variables in left.items()} if configured else {}}
 
 
@@ -540,11 +544,11 @@ _NAMES = {'docker': 'Docker', 'containerd': 'containerd', 'podman': 'Podman', 'c
 def _host_summary(variables: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     looked = variables.get('__registry_access_engines', {})
     if 'engines' not in looked:
-        return {'skipped': 'not reached'}
+        return _not_begun(looked, variables)
     docker = looked['engines'].get('docker')
     upstreams = _upstreams_summary(looked['engines'], variables)
     steps = [variables[name] for name in LEFT_BY_ROLE if name in variables and name != '__registry_access_probes']
-    stopped = next((_failed_one(step) for step in steps if step.get('failed')), None)
+    stopped = _stopped_by(steps)
     elsewhere = ('__registry_access_logins', '__registry_access_buildkit_written')  # what is given to users, whatever engines there are
     if not looked['engines'] and not stopped and not any(name in variables for name in elsewhere):
         return {'skipped': 'no engine'}
@@ -589,6 +593,28 @@ def _host_summary(variables: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
             *_said(variables, '__registry_access_few_pulls'),
         ],
     }
+
+
+def _not_begun(looked: t.Mapping[str, t.Any], variables: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """Of a host that nobody has looked at: why."""
+    failed = variables.get('__registry_access_failed') or {}
+    if looked.get('unreachable'):
+        told = str(looked.get('msg') or '').strip()
+        return {'skipped': UNREACHABLE, 'warnings': [f'Unreachable: {told}'] if told else []}
+    if variables.get('__registry_access_held_back'):
+        return {'skipped': HELD_BACK}
+    stopped = looked if looked.get('failed') else failed
+    return {'apply': stopped} if stopped.get('failed') else {'skipped': 'not reached'}
+
+
+def _stopped_by(steps: t.Iterable[t.Mapping[str, t.Any]]) -> t.Mapping[str, t.Any] | None:
+    """The step at which a host failed, or was lost."""
+    for step in steps:
+        if step.get('failed'):
+            return _failed_one(step)
+        if step.get('unreachable'):
+            return {**step, 'failed': True, 'msg': f'The host could not be reached any more: {step.get("msg", "")}'}
+    return None
 
 
 def _sentence_of(left: t.Any) -> str:
