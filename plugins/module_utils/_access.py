@@ -569,15 +569,12 @@ def _host_summary(variables: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
         'before': before,
         'after': _mirrors_after(before, written, apply),
         'upstreams': upstreams,
-        'plan': as_dict(_together([result['plan'] for result in written if 'plan' in result])),
+        # Where nothing was to be written, the apply has found the plan.
+        'plan': as_dict(_together([one['plan'] for one in written if 'plan' in one] or [one['plan'] for one in [apply] if 'plan' in one])),
         'apply': apply,
         'logins': _logins_summary(logins),
         'left_out': [one for result in written for one in result.get('left_out', [])],
-        'pending': [
-            sentence
-            for name in ('__registry_access_pending', '__registry_access_containerd_pending', '__registry_access_crio_pending', '__registry_access_k3s_pending')
-            for sentence in _said(variables, name)
-        ],
+        'pending': [one for engine in ('docker', *_APPLIES) for one in _pending_of(engine, variables)],
         'warnings': [
             *_said(variables, '__registry_access_not_here'),
             *_said(variables, '__registry_access_kept'),
@@ -651,6 +648,13 @@ def _upstreams_summary(engines: t.Mapping[str, t.Any], variables: t.Mapping[str,
                     row = {'engine': f'{engine} of {user}', 'upstream': one['upstream'], 'before': before, 'after': after}
                     rows.append({**row, 'proof': _proof_of('podman', result, one)})
     return rows
+
+
+def _pending_of(engine: str, variables: t.Mapping[str, t.Any]) -> list[str]:
+    """Why an engine has to wait: as it was told, else as its apply found it where nobody told it, as in tasks/finish.yml."""
+    name = '__registry_access' if engine == 'docker' else f'__registry_access_{engine}'
+    apply = variables.get(f'{name}_apply', {})
+    return _said(variables, f'{name}_pending') or [f'{_NAMES[engine]}: {one}' for one in apply.get('pending_because' if engine == 'docker' else 'pending') or ()]
 
 
 def _failed_one(step: t.Mapping[str, t.Any]) -> t.Mapping[str, t.Any]:

@@ -197,6 +197,20 @@ def test_summary_of_a_rollout_tells_who_failed_and_who_was_not_begun() -> None:
     assert _report.render(told).endswith('5 hosts, 2 failed, 1 unreachable, 1 held back.')
 
 
+def test_summary_of_a_run_that_only_finishes() -> None:
+    docker = {'plan': {'action': 'restart', 'restart_keys': ['proxies.http-proxy']}, 'applied': 'none', 'pending': True, 'pending_because': ['Swarm is on.']}
+    told = _access.summary({
+        'waits': {'__registry_access_engines': ENGINES, '__registry_access_apply': docker, '__registry_access_containerd_apply': {'pending': ['It would stop.']}},
+        'said': {'__registry_access_engines': ENGINES, '__registry_access_containerd_pending': {'msg': ['Pending: x.']},
+                 '__registry_access_containerd_apply': {'pending': ['Not said twice.']}},
+        'nothing': {'__registry_access_engines': ENGINES, '__registry_access_k3s_apply': {'skipped': True}},
+    })
+    hosts = _report.as_data(told)['hosts']
+    assert told['hosts']['waits']['plan']['action'] == 'restart'
+    assert hosts['waits']['pending'] == ['Docker: Swarm is on.', 'containerd: It would stop.']
+    assert (hosts['said']['pending'], hosts['nothing']['pending']) == (['Pending: x.'], [])
+
+
 @pytest.mark.parametrize('task', ['__registry_access_none_serves', '__registry_access_kept', '__registry_access_config', '__registry_access_apply'])
 def test_a_host_that_failed_is_told_as_failed(task: str) -> None:
     told = _access.summary({'a': {'__registry_access_engines': ENGINES, task: {'failed': True, 'msg': 'Task failed.'}}})
