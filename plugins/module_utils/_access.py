@@ -505,6 +505,7 @@ LEFT_BY_ROLE = (
     '__registry_access_logins',
     '__registry_access_few_pulls',
     '__registry_access_not_here',
+    '__registry_access_record',
     # Of the playbooks that go out in waves: why the host failed, and why it was not begun.
     '__registry_access_failed',
     '__registry_access_held_back',
@@ -588,6 +589,7 @@ def _host_summary(variables: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
             *(_sentence_of(one) for result in by_engine for one in result.get('left_out', [])),
             *_said(variables, '__registry_access_login_waits'),
             *_said(variables, '__registry_access_few_pulls'),
+            *(f'On record: {sentence}' for sentence in variables.get('__registry_access_record', {}).get('told', [])),
         ],
     }
 
@@ -654,7 +656,8 @@ def _pending_of(engine: str, variables: t.Mapping[str, t.Any]) -> list[str]:
     """Why an engine has to wait: as it was told, else as its apply found it where nobody told it, as in tasks/finish.yml."""
     name = '__registry_access' if engine == 'docker' else f'__registry_access_{engine}'
     apply = variables.get(f'{name}_apply', {})
-    return _said(variables, f'{name}_pending') or [f'{_NAMES[engine]}: {one}' for one in apply.get('pending_because' if engine == 'docker' else 'pending') or ()]
+    found = apply.get('pending_because' if engine == 'docker' else 'pending') or ()
+    return _said(variables, f'{name}_pending') or [f'{_NAMES[engine]}: {sentence}' for sentence in found]
 
 
 def _failed_one(step: t.Mapping[str, t.Any]) -> t.Mapping[str, t.Any]:

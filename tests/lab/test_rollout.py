@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from lab.api import Host, Lab, PlaybookRun
+from lab.registries import BASIC, LOGINS
 
 CANARY, SECOND, THIRD = 'lab-trixie', 'lab-bookworm', 'lab-forky'
 GONE = 'lab-gone'
@@ -50,7 +51,11 @@ def report(path: Path) -> dict[str, t.Any]:
 
 def variables(lab: Lab, path: Path, **more: t.Any) -> dict[str, t.Any]:
     return {
-        'registry_access_mirrors': {'docker.io': lab.urls('good-a')},
+        'registry_access_mirrors': {upstream: lab.urls('good-a') for upstream in ('docker.io', 'quay.io')},
+        'registry_access_engines': ['docker', 'containerd', 'podman'],
+        'registry_access_proxies': {'http_proxy': 'http://proxy.lab:3128'},
+        'registry_access_auths': [{'registry': BASIC, 'username': 'acme', 'password': LOGINS['acme']}],
+        'registry_access_probe_images': ['library/busybox:latest', 'quay.io/library/busybox:latest'],
         'registry_access_probe_deadline': 6,
         'registry_access_waves': [1, '100%'],
         'registry_access_canaries': CANARY,
@@ -81,6 +86,7 @@ def roll_out(lab: Lab, folder: Path, playbook: str = 'site', gone: bool = False,
 def stopped(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Rollout:
     """A rollout whose canary is given a key that its Docker refuses."""
     lab.everywhere(lambda host: host.reset())
+    lab.everywhere(lambda host: host.start_container(restart='no'))
     refused = {'registry_access_docker_settings': {'bogus': 1}, 'registry_access_validate': 'never'}
     return roll_out(lab, tmp_path_factory.mktemp('stopped'), host_vars={CANARY: refused})
 
@@ -124,7 +130,7 @@ def test_waves_in_which_all_is_well_touch_every_host_in_order(lab: Lab, well: Ro
 
 
 def test_the_waves_share_a_probe(lab: Lab, well: Rollout) -> None:
-    assert [task.host for task in well.run.of(action='registry_mirror_probe') if task.status == 'ok'] == [CANARY]
+    assert [task.host for task in well.run.of(action='registry_mirror_probe') if task.status == 'ok'] == [CANARY, CANARY], 'one for each registry'
     asked = {line['client'] for line in lab.access_log('good-a', well.since)}
     assert asked == {lab.hosts[CANARY].address}
 
@@ -147,3 +153,65 @@ def test_there_is_a_report_when_no_host_can_be_reached(lab: Lab, tmp_path: Path)
     assert tolerant.run.rc != 0
     assert skipped(tolerant) == {GONE: 'unreachable', SECOND: ''}
     assert [task.host for task in tolerant.run.of(action='docker_daemon_config') if task.status == 'ok'] == [SECOND]
+
+
+# From here on the restart for the proxies, which stops a container, waits on every host.
+
+
+def http_proxy(host: Host) -> str:
+    return host.out("docker info --format '{{.HTTPProxy}}'")
+
+
+def test_finish_tells_what_waits_and_finishes_it_with_permission(lab: Lab, well: Rollout, tmp_path: Path) -> None:
+    assert sorted(name for name, host in well.report['hosts'].items() if host['pending']) == sorted(lab.hosts)
+    before = lab.everywhere(lambda host: (host.dockerd_pid(), host.container_pids()))
+    told = roll_out(lab, tmp_path, 'finish', limit=SECOND)
+    assert told.run.ok().changed() == 0
+    assert [host['pending'] != [] for host in told.report['hosts'].values()] == [True]
+    assert lab.everywhere(lambda host: (host.dockerd_pid(), host.container_pids())) == before
+    done = roll_out(lab, tmp_path, 'finish', registry_access_restart='always')
+    order = [task.host for task in done.run.ok().of(action='docker_daemon_apply') if task.changed]
+    assert (order[0], sorted(order)) == (CANARY, sorted(lab.hosts)), 'in waves too'
+    assert (done.report['summary']['hosts_pending'], done.report['summary']['hosts_proved']) == (0, len(lab.hosts))
+    assert lab.everywhere(http_proxy) == dict.fromkeys(lab.hosts, 'http://proxy.lab:3128')
+    assert not done.run.of(action='registry_mirror_probe')
+
+
+HOSTS_TOML = '/etc/containerd/certs.d/quay.io/hosts.toml'
+DAEMON_JSON = '/etc/docker/daemon.json'
+THEIRS = 'server = "https://quay.io"\n'
+
+
+@pytest.fixture(scope='module')
+def removed(lab: Lab, well: Rollout, tmp_path_factory: pytest.TempPathFactory) -> Rollout:
+    """All is taken away, by variables that say nothing of most of it any more; on one host somebody edited files since."""
+    edited = lab.hosts[THIRD]
+    edited.put(HOSTS_TOML, THEIRS)
+    edited.put(DAEMON_JSON, edited.get(DAEMON_JSON).replace('"http://good-a.lab:8101"', '"http://good-a.lab:8101", "http://own.lab"'))
+    less = {'registry_access_engines': ['docker'], 'registry_access_mirrors': {'docker.io': ['http://other.lab']}, 'registry_access_proxies': {}}
+    return roll_out(lab, tmp_path_factory.mktemp('removed'), 'remove', registry_access_restart='always', **less)
+
+
+def test_a_host_is_as_before_the_first_run(lab: Lab, stopped: Rollout, removed: Rollout) -> None:
+    removed.run.ok()
+    for name in (CANARY, SECOND):
+        assert removed.after[name] == stopped.before[name], name
+    assert not any(lab.everywhere(lambda host: host.exists(STATE)).values())
+    assert lab.everywhere(http_proxy) == dict.fromkeys(lab.hosts, '')
+    assert lab.everywhere(Host.mirrors_in_force) == {CANARY: [], SECOND: [], THIRD: ['http://own.lab/']}
+
+
+def test_what_somebody_edited_survives_and_is_told(lab: Lab, stopped: Rollout, removed: Rollout) -> None:
+    edited = lab.hosts[THIRD]
+    assert edited.get(HOSTS_TOML) == THEIRS
+    assert json.loads(edited.get(DAEMON_JSON)) == {'registry-mirrors': ['http://own.lab']}
+    new = {line.split()[0] for line in set(removed.after[THIRD]) - set(stopped.before[THIRD])}
+    assert new - {'/etc', '/etc/containerd', '/etc/docker'} == {'/etc/containerd/certs.d', '/etc/containerd/certs.d/quay.io', HOSTS_TOML, DAEMON_JSON}
+    assert any(HOSTS_TOML in sentence for sentence in removed.report['hosts'][THIRD]['warnings'])
+
+
+def test_a_second_removal_changes_nothing(lab: Lab, removed: Rollout, tmp_path: Path) -> None:
+    again = roll_out(lab, tmp_path, 'remove')
+    assert again.run.ok().changed() == 0
+    assert again.after == again.before
+    assert not any(lab.everywhere(lambda host: host.exists(STATE)).values())
