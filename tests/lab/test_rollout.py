@@ -188,7 +188,8 @@ def removed(lab: Lab, well: Rollout, tmp_path_factory: pytest.TempPathFactory) -
     edited = lab.hosts[THIRD]
     edited.put(HOSTS_TOML, THEIRS)
     edited.put(DAEMON_JSON, edited.get(DAEMON_JSON).replace('"http://good-a.lab:8101"', '"http://good-a.lab:8101", "http://own.lab"'))
-    less = {'registry_access_engines': ['docker'], 'registry_access_mirrors': {'docker.io': ['http://other.lab']}, 'registry_access_proxies': {}}
+    other = {'docker.io': ['http://other.lab']}
+    less: dict[str, t.Any] = {'registry_access_engines': ['docker'], 'registry_access_mirrors': other, 'registry_access_proxies': {}}
     return roll_out(lab, tmp_path_factory.mktemp('removed'), 'remove', registry_access_restart='always', **less)
 
 

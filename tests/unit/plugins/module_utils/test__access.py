@@ -198,12 +198,12 @@ def test_summary_of_a_rollout_tells_who_failed_and_who_was_not_begun() -> None:
 
 
 def test_summary_of_a_run_that_only_finishes() -> None:
+    seen = {'__registry_access_engines': ENGINES}
     docker = {'plan': {'action': 'restart', 'restart_keys': ['proxies.http-proxy']}, 'applied': 'none', 'pending': True, 'pending_because': ['Swarm is on.']}
     told = _access.summary({
-        'waits': {'__registry_access_engines': ENGINES, '__registry_access_apply': docker, '__registry_access_containerd_apply': {'pending': ['It would stop.']}},
-        'said': {'__registry_access_engines': ENGINES, '__registry_access_containerd_pending': {'msg': ['Pending: x.']},
-                 '__registry_access_containerd_apply': {'pending': ['Not said twice.']}},
-        'nothing': {'__registry_access_engines': ENGINES, '__registry_access_k3s_apply': {'skipped': True}},
+        'waits': {**seen, '__registry_access_apply': docker, '__registry_access_containerd_apply': {'pending': ['It would stop.']}},
+        'said': {**seen, '__registry_access_containerd_pending': {'msg': ['Pending: x.']}, '__registry_access_containerd_apply': {'pending': ['Not twice.']}},
+        'nothing': {**seen, '__registry_access_k3s_apply': {'skipped': True}},
     })
     hosts = _report.as_data(told)['hosts']
     assert told['hosts']['waits']['plan']['action'] == 'restart'
