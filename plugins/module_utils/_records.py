@@ -84,7 +84,8 @@ def look(state: State, root: str = '/') -> Found:
     for unit in _UNITS:
         dropin = os.path.join(root, default_path(unit).lstrip('/'))
         if _owned_files.is_ours(_io.read_file(dropin).data):
-            entries.append(Entry(dropin, 'proxies', because=f'The proxies of {unit} are still there, and no engine of that unit was found.'))
+            because = f'The proxies of {unit} are still there, in {dropin}. They go with a run that configures that engine.'
+            entries.append(Entry(dropin, 'proxies', because=because))
     return Found(tuple(entries), tuple(files), tuple(unknown))
 
 
@@ -122,14 +123,15 @@ def _of_values(raw: t.Any) -> list[Entry]:
     return [Entry(str(raw['path']), 'ownership', because=because)] if raw['tombstones'] else []
 
 
-def give_back_files(state: State, owner: str, check_mode: bool = False) -> list[str]:
+def give_back_files(state: State, owner: str, check_mode: bool = False) -> tuple[list[str], list[str]]:
     """Take away files that are wholly this owner's and still on record, as those of an engine that is gone. What was there before comes back.
 
-    :returns: their paths.
+    :returns: their paths, and a sentence for each that stays, since somebody replaced it.
     :raises ConfigError: when one cannot be written.
     """
     folder = os.path.join(state.root, 'files')
     changed: list[str] = []
+    left: list[str] = []
     for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else ():
         kind = name[: -len('.json')]
         with contextlib.suppress(ConfigError):  # a record of another form, or one that cannot be understood, is told by look()
@@ -140,7 +142,8 @@ def give_back_files(state: State, owner: str, check_mode: bool = False) -> list[
                 if not check_mode:
                     _owned_files.apply(state, kind, planned)
                 changed += [change.path for change in planned.changes]
-    return changed
+                left += [one.because for one in planned.left]
+    return changed, left
 
 
 @dataclass
@@ -149,11 +152,13 @@ class Outcome:
 
     :ivar left: what is on record still.
     :ivar gone: whether the state directory is gone.
+    :ivar replaced: a sentence for each file of ours that somebody replaced, and that stays.
     """
 
     changed: bool = False
     gone: bool = False
     files: list[str] = field(default_factory=list)
+    replaced: list[str] = field(default_factory=list)
     left: list[Entry] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
 
@@ -167,8 +172,8 @@ def forget(state: State, owner: str, waits: t.Sequence[str] = (), check_mode: bo
     """
     if not is_there(state):
         return Outcome(gone=True, left=list(look(state, root).entries))
-    outcome = Outcome(files=give_back_files(state, owner, check_mode))
-    outcome.changed = bool(outcome.files)
+    files, replaced = give_back_files(state, owner, check_mode)
+    outcome = Outcome(changed=bool(files or replaced), files=files, replaced=replaced)
     found = look(state, root)
     outcome.unknown = list(found.unknown)
     outcome.left = [entry for entry in found.entries if not (check_mode and _is_of(entry, owner))]
@@ -190,7 +195,7 @@ def is_there(state: State) -> bool:
 def sentences(outcome: Outcome) -> list[str]:
     """What is left, a sentence each."""
     told = [entry.because or f'{entry.path} has something of {", ".join(entry.owners) or "nobody"} on record.' for entry in outcome.left]
-    return [*told, *(f'{path} is none of the files of this collection, and stays.' for path in outcome.unknown)]
+    return [*outcome.replaced, *told, *(f'{path} is none of the files of this collection, and stays.' for path in outcome.unknown)]
 
 
 def _is_of(entry: Entry, owner: str) -> bool:

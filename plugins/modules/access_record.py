@@ -121,7 +121,9 @@ unknown:
   elements: str
   sample: []
 told:
-  description: Why the directory stays, one sentence each. Empty where it is gone, and with O(state=present).
+  description:
+    - Why the directory stays, what is left though it is gone, and which files stay because somebody replaced them, one sentence each. Empty with
+      O(state=present).
   returned: success
   type: list
   elements: str
@@ -161,7 +163,7 @@ def run(module: AnsibleModule, state: State, root: str = '/') -> dict[str, t.Any
     else:
         with _io.locked(state):
             outcome = _records.forget(state, params['owner'], params['waits'], False, root)
-    return result_of(outcome, [] if outcome.gone and not outcome.left else [*params['waits'], *_records.sentences(outcome)])
+    return result_of(outcome, [*([] if outcome.gone else params['waits']), *_records.sentences(outcome)])
 
 
 def main() -> None:

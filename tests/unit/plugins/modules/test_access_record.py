@@ -130,6 +130,18 @@ def test_files_of_an_engine_that_is_gone_go_and_what_was_there_comes_back(place:
     assert not place.run()['changed']
 
 
+def test_what_somebody_replaced_stays_and_is_told(place: Place) -> None:
+    path = place.write('a.conf')
+    path.write_text('theirs')
+    for check in (True, False):
+        found = place.run(check=check)
+        assert (found['changed'], found['gone'], found['files']) == (True, True, [])
+        assert [str(path) in sentence and 'replaced by somebody' in sentence for sentence in found['told']] == [True]
+    assert path.read_text() == 'theirs'
+    again = place.run()
+    assert (again['changed'], again['told']) == (False, [])
+
+
 def test_check_mode_takes_what_is_ours_for_given_back(place: Place) -> None:
     place.values('registry_access')
     assert place.run('present')['left'][0]['owners'] == ['registry_access']
