@@ -95,7 +95,7 @@ def stopped(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Rollout:
 @pytest.fixture(scope='module')
 def well(lab: Lab, stopped: Rollout, tmp_path_factory: pytest.TempPathFactory) -> Rollout:
     """The same with the key taken out, and with one more canary, that is switched off, and allowed to be."""
-    canaries = {'registry_access_canaries': [GONE, CANARY], 'registry_access_tolerated_failures': 1}
+    canaries: dict[str, t.Any] = {'registry_access_canaries': [GONE, CANARY], 'registry_access_tolerated_failures': 1}
     return roll_out(lab, tmp_path_factory.mktemp('well'), gone=True, **canaries)
 
 
