@@ -17,6 +17,7 @@ from ansible_collections.quickpull.registry.plugins.module_utils._mirror import 
 from ansible_collections.quickpull.registry.plugins.module_utils._plan import NONE, RELOAD, RESTART, Plan, as_dict, restart_allowed
 from ansible_collections.quickpull.registry.plugins.module_utils._registries_conf import check_upstream, mirror_entry
 from ansible_collections.quickpull.registry.plugins.module_utils._registry import DOCKER_HUB, split_image
+from ansible_collections.quickpull.registry.plugins.module_utils._report import HELD_BACK, UNREACHABLE
 from ansible_collections.quickpull.registry.plugins.module_utils._select import Policy, Selection, parse_policy, select_with_own
 from ansible_collections.quickpull.registry.plugins.module_utils._sharing import direct_no_proxy, mirror_urls, mirrors_for_daemon
 
@@ -517,6 +518,10 @@ LEFT_BY_ROLE = (
     '__registry_access_few_pulls',
     '__registry_access_refresh',
     '__registry_access_not_here',
+    '__registry_access_record',
+    # Of the playbooks that go out in waves: why the host failed, and why it was not begun.
+    '__registry_access_failed',
+    '__registry_access_held_back',
 )
 
 
@@ -531,7 +536,7 @@ def summary(left: t.Mapping[str, t.Mapping[str, t.Any]]) -> dict[str, t.Any]:
         for probe in variables.get('__registry_access_probes', {}).values()
         if 'results' in probe
     ]
-    configured = any('__registry_access_engines' in variables for variables in left.values())
+    configured = any('__registry_access_engines' in variables or variables.get('__registry_access_failed') for variables in left.values())
     return {'probes': probes, 'hosts': {host: _host_summary(variables) for host, variables in left.items()} if configured else {}}
 
 
@@ -553,11 +558,11 @@ _NAMES = {'docker': 'Docker', 'containerd': 'containerd', 'podman': 'Podman', 'c
 def _host_summary(variables: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     looked = variables.get('__registry_access_engines', {})
     if 'engines' not in looked:
-        return {'skipped': 'not reached'}
+        return _not_begun(looked, variables)
     docker = looked['engines'].get('docker')
     upstreams = _upstreams_summary(looked['engines'], variables)
     steps = [variables[name] for name in LEFT_BY_ROLE if name in variables and name != '__registry_access_probes']
-    stopped = next((_failed_one(step) for step in steps if step.get('failed')), None)
+    stopped = _stopped_by(steps)
     elsewhere = ('__registry_access_logins', '__registry_access_buildkit_written')  # what is given to users, whatever engines there are
     if not looked['engines'] and not stopped and not any(name in variables for name in elsewhere):
         return {'skipped': 'no engine'}
@@ -578,16 +583,13 @@ def _host_summary(variables: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
         'before': before,
         'after': _mirrors_after(before, written, apply),
         'upstreams': upstreams,
-        'plan': as_dict(_together([result['plan'] for result in written if 'plan' in result])),
+        # Where nothing was to be written, the apply has found the plan.
+        'plan': as_dict(_together([one['plan'] for one in written if 'plan' in one] or [one['plan'] for one in [apply] if 'plan' in one])),
         'apply': apply,
         'logins': _logins_summary(logins),
         'refresh': _refresh_summary(looked.get('refresh') or {}),
         'left_out': [one for result in written for one in result.get('left_out', [])],
-        'pending': [
-            sentence
-            for name in ('__registry_access_pending', '__registry_access_containerd_pending', '__registry_access_crio_pending', '__registry_access_k3s_pending')
-            for sentence in _said(variables, name)
-        ],
+        'pending': [one for engine in ('docker', *_APPLIES) for one in _pending_of(engine, variables)],
         'warnings': [
             *_said(variables, '__registry_access_not_here'),
             *_said(variables, '__registry_access_kept'),
@@ -601,8 +603,31 @@ def _host_summary(variables: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
             *(_sentence_of(one) for result in by_engine for one in result.get('left_out', [])),
             *_said(variables, '__registry_access_login_waits'),
             *_said(variables, '__registry_access_few_pulls'),
+            *(f'On record: {sentence}' for sentence in variables.get('__registry_access_record', {}).get('told', [])),
         ],
     }
+
+
+def _not_begun(looked: t.Mapping[str, t.Any], variables: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """Of a host that nobody has looked at: why."""
+    failed = variables.get('__registry_access_failed') or {}
+    if looked.get('unreachable'):
+        told = str(looked.get('msg') or '').strip()
+        return {'skipped': UNREACHABLE, 'warnings': [f'Unreachable: {told}'] if told else []}
+    if variables.get('__registry_access_held_back'):
+        return {'skipped': HELD_BACK}
+    stopped = looked if looked.get('failed') else failed
+    return {'apply': stopped} if stopped.get('failed') else {'skipped': 'not reached'}
+
+
+def _stopped_by(steps: t.Iterable[t.Mapping[str, t.Any]]) -> t.Mapping[str, t.Any] | None:
+    """The step at which a host failed, or was lost."""
+    for step in steps:
+        if step.get('failed'):
+            return _failed_one(step)
+        if step.get('unreachable'):
+            return {**step, 'failed': True, 'msg': f'The host could not be reached any more: {step.get("msg", "")}'}
+    return None
 
 
 def _sentence_of(left: t.Any) -> str:
@@ -639,6 +664,14 @@ def _upstreams_summary(engines: t.Mapping[str, t.Any], variables: t.Mapping[str,
                     row = {'engine': f'{engine} of {user}', 'upstream': one['upstream'], 'before': before, 'after': after}
                     rows.append({**row, 'proof': _proof_of('podman', result, one)})
     return rows
+
+
+def _pending_of(engine: str, variables: t.Mapping[str, t.Any]) -> list[str]:
+    """Why an engine has to wait: as it was told, else as its apply found it where nobody told it, as in tasks/finish.yml."""
+    name = '__registry_access' if engine == 'docker' else f'__registry_access_{engine}'
+    apply = variables.get(f'{name}_apply', {})
+    found = apply.get('pending_because' if engine == 'docker' else 'pending') or ()
+    return _said(variables, f'{name}_pending') or [f'{_NAMES[engine]}: {sentence}' for sentence in found]
 
 
 def _failed_one(step: t.Mapping[str, t.Any]) -> t.Mapping[str, t.Any]:

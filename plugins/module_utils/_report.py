@@ -20,6 +20,10 @@ from ansible_collections.quickpull.registry.plugins.module_utils._mask import ma
 from ansible_collections.quickpull.registry.plugins.module_utils._mirror import normalise_url
 from ansible_collections.quickpull.registry.plugins.module_utils._select import Policy, select_urls
 
+# Why nothing was done on a host, where that is counted by itself.
+UNREACHABLE = 'unreachable'
+HELD_BACK = 'held back, since hosts of an earlier wave failed'
+
 WIDTH = 100
 _GAP = '  '
 _LEAST = 8  # no column gets narrower than this
@@ -120,7 +124,9 @@ def _summary(probes: t.Sequence[t.Mapping[str, t.Any]], hosts: t.Mapping[str, t.
         'hosts_proved': sum(host['proved'] is True and not host['failed'] for host in hosts.values()),
         'hosts_pending': sum(bool(host['pending']) for host in hosts.values()),
         'hosts_failed': sum(host['failed'] for host in hosts.values()),
-        'hosts_skipped': sum(bool(host['skipped']) for host in hosts.values()),
+        'hosts_skipped': sum(host['skipped'] not in ('', UNREACHABLE, HELD_BACK) for host in hosts.values()),
+        'hosts_unreachable': sum(host['skipped'] == UNREACHABLE for host in hosts.values()),
+        'hosts_held_back': sum(host['skipped'] == HELD_BACK for host in hosts.values()),
     }
 
 
@@ -130,7 +136,8 @@ def _sentence(summary: t.Mapping[str, int]) -> str:
         parts.append(f'{summary["mirrors_ok"]} of {_count(summary["mirrors"], "mirror")} ok')
     if summary['hosts']:
         parts.append(_count(summary['hosts'], 'host'))
-        parts += [f'{summary["hosts_" + word]} {word}' for word in ('proved', 'pending', 'failed', 'skipped') if summary['hosts_' + word]]
+        words = ('proved', 'pending', 'failed', 'skipped', 'unreachable', 'held_back')
+        parts += [f'{summary["hosts_" + word]} {word.replace("_", " ")}' for word in words if summary['hosts_' + word]]
     return ', '.join(parts) + '.' if parts else 'Nothing was probed and nothing was done.'
 
 

@@ -177,7 +177,38 @@ def test_no_proxies_stay_none() -> None:
 
 def test_summary_tells_hosts_apart() -> None:
     told = _access.summary({'a': {}, 'b': {'__registry_access_engines': {'engines': {}}}, 'c': {'__registry_access_engines': {'unreachable': True}}})
-    assert [told['hosts'][host]['skipped'] for host in ('a', 'b', 'c')] == ['not reached', 'no engine', 'not reached']
+    assert [told['hosts'][host]['skipped'] for host in ('a', 'b', 'c')] == ['not reached', 'no engine', 'unreachable']
+
+
+def test_summary_of_a_rollout_tells_who_failed_and_who_was_not_begun() -> None:
+    lost = {'__registry_access_engines': {'unreachable': True, 'msg': 'No route.'}, '__registry_access_failed': {'failed': True, 'msg': 'No route.'}}
+    told = _access.summary({
+        'wrong': {'__registry_access_failed': {'failed': True, 'msg': 'A variable is wrong.'}},
+        'later': {'__registry_access_held_back': {'because': ['wrong']}, '__registry_access_failed': {}},
+        'lost': lost,
+        'midway': {'__registry_access_engines': ENGINES, '__registry_access_config': {'unreachable': True, 'msg': 'Timed out.'}},
+        'well': {'__registry_access_engines': ENGINES, '__registry_access_failed': {}, '__registry_access_held_back': {}},
+    })
+    report = _report.as_data(told)
+    assert report['hosts']['wrong']['failures'] == ['A variable is wrong.']
+    assert report['hosts']['midway']['failures'] == ['The host could not be reached any more: Timed out.']
+    assert report['hosts']['lost']['warnings'] == ['Unreachable: No route.']
+    assert {name: count for name, count in report['summary'].items() if count} == {'hosts': 5, 'hosts_failed': 2, 'hosts_unreachable': 1, 'hosts_held_back': 1}
+    assert _report.render(told).endswith('5 hosts, 2 failed, 1 unreachable, 1 held back.')
+
+
+def test_summary_of_a_run_that_only_finishes() -> None:
+    seen = {'__registry_access_engines': ENGINES}
+    docker = {'plan': {'action': 'restart', 'restart_keys': ['proxies.http-proxy']}, 'applied': 'none', 'pending': True, 'pending_because': ['Swarm is on.']}
+    told = _access.summary({
+        'waits': {**seen, '__registry_access_apply': docker, '__registry_access_containerd_apply': {'pending': ['It would stop.']}},
+        'said': {**seen, '__registry_access_containerd_pending': {'msg': ['Pending: x.']}, '__registry_access_containerd_apply': {'pending': ['Not twice.']}},
+        'nothing': {**seen, '__registry_access_k3s_apply': {'skipped': True}},
+    })
+    hosts = _report.as_data(told)['hosts']
+    assert told['hosts']['waits']['plan']['action'] == 'restart'
+    assert hosts['waits']['pending'] == ['Docker: Swarm is on.', 'containerd: It would stop.']
+    assert (hosts['said']['pending'], hosts['nothing']['pending']) == (['Pending: x.'], [])
 
 
 @pytest.mark.parametrize('task', ['__registry_access_none_serves', '__registry_access_kept', '__registry_access_config', '__registry_access_apply'])

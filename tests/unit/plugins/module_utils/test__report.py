@@ -128,6 +128,8 @@ def test_data_is_plain_and_counts() -> None:
         'hosts_pending': 1,
         'hosts_failed': 1,
         'hosts_skipped': 1,
+        'hosts_unreachable': 0,
+        'hosts_held_back': 0,
     }
     assert [mirror['hosts_using_it'] for mirror in data['probes'][0]['mirrors']] == [0, 2, 1]
     assert data['hosts']['web1']['plan_reasons'] == ['registry-mirrors changed.']
