@@ -100,13 +100,14 @@ class Finding:
     sentence: str
 
 
-def audit(left: t.Mapping[str, Variables], kinds: t.Sequence[str] = COUNTED) -> dict[str, list[dict[str, t.Any]]]:
+def audit(left: t.Mapping[str, Variables], kinds: t.Sequence[str] | str = COUNTED) -> dict[str, list[dict[str, t.Any]]]:
     """The findings of each host, as dicts of :class:`Finding` with ``counts``: whether it is drift.
 
     :param left: by host, those of the variables :data:`READ` that are defined. A host without any was not looked at.
-    :param kinds: the kinds that count; the others are told all the same.
+    :param kinds: the kinds that count, a text with commas as the command line gives it, or a list; the others are told all the same.
     :raises ConfigError: for a kind that is not known.
     """
+    kinds = [kind.strip() for kind in kinds.split(',') if kind.strip()] if isinstance(kinds, str) else list(kinds)
     unknown = [str(kind) for kind in kinds if kind not in KINDS]
     if unknown:
         raise ConfigError(f'registry_access_audit_kinds: {", ".join(unknown)} is not known; name some of {", ".join(KINDS)}.', key='kinds')

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from lab.api import Host, Lab, PlaybookRun
-from lab.registries import BASIC, LOGINS, TOKEN
+from lab.registries import BASIC, LOGINS, OAUTH_USER, TOKEN, TOKEN_LOGINS
 
 BOOKWORM, TRIXIE, FORKY, GONE = 'lab-bookworm', 'lab-trixie', 'lab-forky', 'lab-gone'
 DAEMON_JSON = '/etc/docker/daemon.json'
@@ -41,13 +41,18 @@ def audit(lab: Lab, *, extra_vars: t.Mapping[str, t.Any] | None = None, **more: 
 
 
 def variables(lab: Lab) -> dict[str, t.Any]:
-    logins = {TRIXIE: [{'registry': BASIC, **ACME}], FORKY: [{'registry': TOKEN, **ACME}]}
+    oauth = {'username': OAUTH_USER, 'password': TOKEN_LOGINS[OAUTH_USER]}
+    logins = {BOOKWORM: {'registry': TOKEN, **oauth}, TRIXIE: {'registry': BASIC, **ACME}, FORKY: {'registry': TOKEN, **ACME}}
     return {
         'registry_access_mirrors': {'docker.io': lab.urls('good-a', 'good-b', 'html')},
         'registry_access_probe_deadline': 6,
         'lab_logins': logins,
-        'registry_access_auths': '{{ lab_logins[inventory_hostname] | default([]) }}',
+        'registry_access_auths': '{{ [lab_logins[inventory_hostname]] }}',
     }
+
+
+# Only a restart brings it into force.
+SETTINGS = {'registry_access_docker_settings': "{{ {'log-driver': 'local'} if inventory_hostname == '%s' else {} }}" % TRIXIE}
 
 
 def services(lab: Lab, *command: str, text: str = '') -> None:
@@ -56,8 +61,9 @@ def services(lab: Lab, *command: str, text: str = '') -> None:
 
 
 @contextlib.contextmanager
-def mirror_is_dead(lab: Lab, name: str) -> t.Iterator[None]:
-    rule = ['INPUT', '-p', 'tcp', '--dport', str(lab.mirror(name).port), '-j', 'REJECT', '--reject-with', 'tcp-reset']
+def mirror_is_dead(lab: Lab, name: str, client: Host) -> t.Iterator[None]:
+    """For one of its clients."""
+    rule = ['INPUT', '-s', client.address, '-p', 'tcp', '--dport', str(lab.mirror(name).port), '-j', 'REJECT', '--reject-with', 'tcp-reset']
     services(lab, 'iptables', '-w', '-I', *rule)
     try:
         yield
@@ -108,7 +114,10 @@ def spoil(lab: Lab) -> None:
     """Another thing on each host, as somebody would do it by hand."""
     bookworm, trixie, forky = (lab.hosts[name] for name in (BOOKWORM, TRIXIE, FORKY))
     edit(bookworm, DAEMON_JSON, lambda config: config['registry-mirrors'].pop())
+    edit(bookworm, CONFIG, lambda config: config['auths'][TOKEN].update(identitytoken='expired'))
     bookworm.run(f'echo "[[registry]]\nlocation = \\"docker.io\\"" > {DROPIN}')
+    restart = {**variables(lab), **SETTINGS, 'registry_access_restart': 'never'}
+    lab.playbook('playbooks/site.yml', limit=TRIXIE, tags='settings', extra_vars=restart).ok()
     edit(trixie, DAEMON_JSON, lambda config: config.update(labels=['rack=7']))
     edit(forky, DAEMON_JSON, lambda config: config['registry-mirrors'].append('http://somebodys.lab:5000'))
     forky.run(['rm', DROPIN])
@@ -127,12 +136,13 @@ def story(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Stor
     clean = audit(lab)
     after_clean = trees(lab)
     in_force = lab.everywhere(Host.mirrors_in_force)
-    dead = next(mirror.name for mirror in lab.expected if f'{mirror.url}/' == in_force[TRIXIE][0])
+    dead = next(mirror.name for mirror in lab.expected if f'{mirror.url}/' == in_force[BOOKWORM][0])
     spoil(lab)
-    with mirror_is_dead(lab, dead), password_is_another(lab):
+    with mirror_is_dead(lab, dead, lab.hosts[BOOKWORM]), password_is_another(lab):
         before = trees(lab)
         how: dict[str, t.Any] = {'arguments': ['-vvv', '-i', str(gone)], 'diff': True}
-        drifted = audit(lab, extra_vars={'registry_access_report_path': str(folder / 'audit.json')}, **how)
+        more = {**SETTINGS, 'registry_access_report_path': str(folder / 'audit.json'), 'registry_access_probe_scope': 'host'}
+        drifted = audit(lab, extra_vars=more, **how)
         after = trees(lab)
     report = json.loads((folder / 'audit.json').read_text())
     table = ' '.join((folder / 'audit.txt').read_text().split())
@@ -174,25 +184,33 @@ def test_files_that_somebody_edited_or_removed(story: Story) -> None:
     assert f'{DROPIN} is not there.' in [one['sentence'] for one in story.findings(FORKY, 'file')]
 
 
-def test_a_daemon_that_has_not_taken_what_its_file_says(story: Story) -> None:
-    (labels,) = story.findings(TRIXIE, 'daemon')
-    assert (labels['engine'], labels['where']) == ('docker', DAEMON_JSON)
-    assert 'labels was changed by somebody and is not in force' in labels['sentence']
+def test_daemons_that_have_not_taken_what_their_files_say(story: Story) -> None:
+    told = {name: [(one['engine'], one['where'], one['sentence']) for one in story.findings(name, 'daemon')] for name in (BOOKWORM, TRIXIE, FORKY)}
+    in_file = f'{DAEMON_JSON}: '
+    assert told[BOOKWORM] == [], 'that the file was edited is told of the file'
+    assert {one[:2] for one in told[TRIXIE] + told[FORKY]} == {('docker', DAEMON_JSON)}
+    foreign, pending = (sentence.removeprefix(in_file) for *_where, sentence in told[TRIXIE])
+    assert foreign.startswith('labels was changed by somebody and is not in force; ')
+    assert pending == 'log-driver is not in force yet, and is read only when the daemon starts.'
+    assert [one[2].removeprefix(in_file) for one in told[FORKY]] == ['registry-mirrors is not in force yet; a reload is enough.']
+    # What somebody added beside ours is no drift of the file.
+    assert not any(one['where'] == DAEMON_JSON for name in (TRIXIE, FORKY) for one in story.findings(name, 'file'))
 
 
-def test_logins_that_are_refused_or_gone(story: Story) -> None:
-    (refused,) = story.findings(TRIXIE, 'login')
+def test_logins_that_are_refused_or_expired_or_gone(story: Story) -> None:
+    (refused,), (expired,), (gone,) = (story.findings(name, 'login') for name in (TRIXIE, BOOKWORM, FORKY))
     assert (refused['where'], refused['sentence']) == (BASIC, f'{BASIC} refuses the login of acme.')
-    (gone,) = story.findings(FORKY, 'login')
-    assert (gone['where'], gone['sentence']) == (TOKEN, f'The login of acme at {TOKEN} for root ({CONFIG}) is not there.')
+    assert expired['where'] == gone['where'] == TOKEN
+    assert expired['sentence'].endswith('is another one than is wanted, or one that expired.')
+    assert gone['sentence'] == f'The login of acme at {TOKEN} for root ({CONFIG}) is not there.'
 
 
 def test_a_dead_mirror_counts_where_it_is_used(lab: Lab, story: Story) -> None:
-    url = lab.mirror(story.dead).url
+    (dead,) = story.findings(BOOKWORM, 'candidate')
+    assert (dead['where'], dead['counts']) == (lab.mirror(story.dead).url, True)
+    assert 'docker.io, does not serve: unreachable at connect' in dead['sentence']
+    assert story.findings(TRIXIE, 'candidate') == story.findings(FORKY, 'candidate') == []
     for name in (BOOKWORM, TRIXIE, FORKY):
-        (dead,) = story.findings(name, 'candidate')
-        assert (dead['where'], dead['counts']) == (url, True)
-        assert 'docker.io, does not serve: unreachable at connect' in dead['sentence']
         (spare,) = story.findings(name, 'spare')
         assert (spare['where'], spare['counts']) == (lab.mirror('html').url, False)
         assert spare['sentence'] not in story.report['hosts'][name]['drift']
@@ -217,9 +235,10 @@ def test_the_report_and_the_data_say_the_same(story: Story) -> None:
 
 
 def test_no_password_is_shown(story: Story) -> None:
-    for run in (story.clean, story.drifted):
-        assert LOGINS['acme'] not in run.stdout + run.stderr
-    assert LOGINS['acme'] not in json.dumps(story.report) + story.table
+    shown = [story.clean.stdout, story.clean.stderr, story.drifted.stdout, story.drifted.stderr, json.dumps(story.report), story.table]
+    assert 'registry_auth' in story.drifted.stdout
+    for secret in (LOGINS['acme'], TOKEN_LOGINS[OAUTH_USER]):
+        assert not any(secret in text for text in shown)
 
 
 def test_drift_may_be_told_alone(lab: Lab, story: Story) -> None:

@@ -344,6 +344,10 @@ def test_a_kind_that_is_not_known_is_an_error() -> None:
         _drift.audit({}, ['files'])
 
 
+def test_kinds_may_be_given_as_the_command_line_gives_them() -> None:
+    assert _drift.audit(FLEET, 'file, login') == _drift.audit(FLEET, ['file', 'login'])
+
+
 def test_the_report_says_each_sentence_once_and_how_it_ended() -> None:
     text = _drift.render(_drift.audit(FLEET), 200)
     assert text.count('registry-mirrors is not there.') == 1
