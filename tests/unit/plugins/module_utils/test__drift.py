@@ -301,7 +301,8 @@ def test_a_task_that_fails_is_a_finding_of_its_kind(name: str, kind: str) -> Non
     msg = ['daemon.json is not valid JSON.', 'Correct it.']
     failed = {'failed': True, 'msg': msg}
     step = {'failed': True, 'msg': 'One or more items failed', 'results': [failed]} if name.endswith('users') else failed
-    told = found(**{name: step, 'audit': {'failed': msg}})
+    variables: dict[str, t.Any] = {name: step, 'audit': {'failed': msg}}
+    told = found(**variables)
     assert [one[0] for one in told] == [kind]
     assert told[0][3].startswith('daemon.json is not valid JSON. Correct it.')
 
