@@ -706,9 +706,9 @@ def _proof_of(engine: str, result: t.Mapping[str, t.Any], one: t.Mapping[str, t.
 
 
 def _logins_summary(logins: t.Mapping[str, t.Any]) -> list[str]:
-    """A sentence for each login that was written or taken away."""
+    """A sentence for each login that was written or taken away; none where the task failed, which wrote nothing."""
     found = []
-    for one in logins.get('logins') or ():
+    for one in logins.get('logins') or () if not logins.get('failed') else ():
         who = f'{one["username"]} at {one["registry"]}' if one.get('username') else one['registry']
         what = {'present': 'logged in', 'absent': 'logged out'}[one['state']] if one.get('changed') else 'as it was'
         found.append(f'{who}, for {one.get("user") or "root"}: {what}.')

@@ -26,6 +26,9 @@ from ansible_collections.quickpull.registry.plugins.module_utils._state import S
 
 FIRST_LINE = '# Written by quickpull.registry; what is changed here by hand is overwritten.'
 
+# In the sentence of a file of ours that somebody else wrote anew; _drift.py tells by it such a file from one that never was ours.
+REPLACED = 'was replaced by somebody since this collection wrote it'
+
 _FORMAT = 1
 
 
@@ -134,7 +137,8 @@ def in_the_way(record: Record, owner: str, path: str, content: Content, overwrit
         return ''
     if is_ours(found.data, entry):
         return f'{path} belongs to another owner here, {entry.owner}.' if entry and entry.owner != owner else ''
-    return '' if overwrite else f'{path} was not written by this collection and holds something else; move it away, or allow with overwrite.'
+    whose = REPLACED if entry else 'was not written by this collection'
+    return '' if overwrite else f'{path} {whose} and holds something else; move it away, or allow with overwrite.'
 
 
 def found_there(record: Record, path: str, content: Content) -> bool:
@@ -171,7 +175,7 @@ def _plan_absent(path: str, found: FileState, entry: Entry | None, after: Record
     after.pop(path, None)
     if not is_ours(found.data, entry):
         if entry and found.exists:
-            left.append(Left(path, f'{path} was replaced by somebody since this collection wrote it, and is left as it is.'))
+            left.append(Left(path, f'{path} {REPLACED}, and is left as it is.'))
         return
     before = entry.before if entry else None
     data = None if before is None else before.encode('utf-8', 'surrogateescape')
@@ -195,7 +199,8 @@ def _plan_present(
     ours = is_ours(found.data, entry)
     if found.exists and not ours and not overwrite:
         after.pop(path, None)
-        left.append(Left(path, f'{path} was not written by this collection and is left alone; move it away, or allow with overwrite that it is replaced.'))
+        whose = REPLACED if entry else 'was not written by this collection'
+        left.append(Left(path, f'{path} {whose} and is left alone; move it away, or allow with overwrite that it is replaced.'))
         return
     known = entry if entry and ours else None
     theirs = found.data.decode('utf-8', 'surrogateescape') if found.data is not None and not ours else None

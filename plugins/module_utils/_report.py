@@ -272,16 +272,21 @@ def _notes(hosts: t.Mapping[str, t.Mapping[str, t.Any]], width: int) -> list[str
         ('Logins', lambda host: host['logins']),
         ('Warnings', lambda host: host['warnings']),
     ]
-    blocks = []
-    for title, sentences in kinds:
-        said: dict[str, list[str]] = {}
-        for name, host in hosts.items():
-            for sentence in dict.fromkeys(sentences(host)):
-                said.setdefault(sentence, []).append(name)
-        lines = [line for sentence, names in said.items() for line in _bullet(f'{_names(names, len(hosts))}: {sentence}', width)]
-        if lines:
-            blocks.append('\n'.join([title, *lines]))
-    return blocks
+    blocks = [sentences_block(title, {name: sentences(host) for name, host in hosts.items()}, width) for title, sentences in kinds]
+    return [block for block in blocks if block]
+
+
+def sentences_block(title: str, sentences: t.Mapping[str, t.Sequence[str]], width: int = WIDTH) -> str:
+    """A title, and each sentence once with the hosts that it is true of; empty where there is none.
+
+    :param sentences: by host, of all hosts.
+    """
+    said: dict[str, list[str]] = {}
+    for name, listed in sentences.items():
+        for sentence in dict.fromkeys(listed):
+            said.setdefault(sentence, []).append(name)
+    lines = [line for sentence, names in said.items() for line in _bullet(f'{_names(names, len(sentences))}: {sentence}', width)]
+    return '\n'.join([title, *lines]) if lines else ''
 
 
 def _names(names: t.Sequence[str], total: int) -> str:

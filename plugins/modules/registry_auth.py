@@ -264,8 +264,11 @@ EXAMPLES = r"""
 
 RETURN = r"""
 logins:
-  description: One entry for each of O(auths).
-  returned: success
+  description:
+    - One entry for each of O(auths).
+    - Where the task fails for what a registry said, RV(logins[].verified) and RV(logins[].reason) tell of each login what that was, and RV(logins[].changed)
+      whether it would have changed.
+  returned: success, and when a login may not be written
   type: list
   elements: dict
   contains:
@@ -311,7 +314,7 @@ logins:
       sample: ''
     verified:
       description:
-        - V(verified), V(unproved) where the registry says the same to anybody, V(unreachable), or V(not_checked).
+        - V(verified), V(refused), V(unproved) where the registry says the same to anybody, V(unreachable), or V(not_checked).
       returned: always
       type: str
       sample: verified
@@ -327,7 +330,7 @@ logins:
       sample: {limit: 200, remaining: 187, window_seconds: 21600, source: 7f1d3c9e-8f2c-4bb6-9c39-3a5d8f0f8f11}
 files:
   description: The files.
-  returned: success
+  returned: success, and when a login may not be written
   type: list
   elements: dict
   contains:
@@ -534,7 +537,10 @@ def run(module: AnsibleModule, state: State) -> dict[str, t.Any]:
     serial = os.geteuid() == 0 and not module.check_mode
     # All files are understood, and all registries asked, before the first one is written.
     found = [_logins.work(target, write=False) for target in targets]
-    verified.ask(question_of(target, wanted) for target in targets for wanted in target.logins if wanted.present)
+    try:
+        verified.ask(question_of(target, wanted) for target in targets for wanted in target.logins if wanted.present)
+    except ConfigError as exc:
+        module.fail_json(msg=str(exc), **{**report(targets, found, verified), 'changed': False})
     targets = [verified.settled(target, one) for target, one in zip(targets, found)]
     alone = params['rate_limit'] == 'always' and not any(one.registry.host == HUB for target in targets for one in target.logins)
     limit = _login_check.rate_limit(settings) if alone and (not module.check_mode or params['verify_in_check_mode']) else None

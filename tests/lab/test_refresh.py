@@ -260,7 +260,8 @@ def test_switched_off_nothing_of_it_is_left(lab: Lab, story: dict[str, t.Any]) -
         assert foreseen.result(action='registry_mirror_refresh', host=host)['did'] == done.result(action='registry_mirror_refresh', host=host)['did'] != []
     assert again.changed() == 0
     for host in lab.hosts.values():
-        gone = f'systemctl list-unit-files "registry_access_refresh*" --no-legend; ls -d /usr/local/lib/quickpull* /etc/quickpull* {REPORT} /run/quickpull* /var/cache/quickpull*'
+        left = f'/usr/local/lib/quickpull* /etc/quickpull* {REPORT} /run/quickpull* /var/cache/quickpull*'
+        gone = f'systemctl list-unit-files "registry_access_refresh*" --no-legend; ls -d {left}'
         assert host.run(f'{gone} 2>/dev/null', check=False).stdout == ''
     site(lab, mirrors={}, extra_vars={**off, 'registry_access_state': 'absent'}).ok()
     assert lab.everywhere(lambda host: host.out('find /etc/systemd /usr/local /etc/docker /etc/containers | sort')) == story['before']

@@ -494,6 +494,13 @@ def test_the_report_tells_what_each_engine_has() -> None:
     assert told['logins'] == ['a at quay.io, for bob: logged in.']
 
 
+def test_a_login_that_was_refused_is_told_as_no_login_that_was_written() -> None:
+    refused = {'failed': True, 'msg': 'quay.io refuses the login of a.', 'logins': [{'registry': 'quay.io', 'state': 'present', 'changed': True}]}
+    told = _access.summary({'a': {'__registry_access_engines': {'engines': {}}, '__registry_access_logins': refused}})['hosts']['a']
+    assert told['logins'] == []
+    assert told['apply']['msg'] == 'quay.io refuses the login of a.'
+
+
 def test_the_report_tells_of_crio_what_became_of_its_reload() -> None:
     looked = {'engines': {'podman': {'version': '', 'mirrors': {'quay.io': ['http://old']}}, 'crio': {'version': '1.34.1'}}}
     written = {'files': [{'upstream': 'quay.io', 'mirrors': [CACHE], 'changed': True}]}

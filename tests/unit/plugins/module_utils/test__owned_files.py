@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from ansible_collections.quickpull.registry.plugins.module_utils import _io, _owned_files
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ChangedMeanwhileError, ConfigError
-from ansible_collections.quickpull.registry.plugins.module_utils._owned_files import FIRST_LINE, Content, Plan
+from ansible_collections.quickpull.registry.plugins.module_utils._owned_files import FIRST_LINE, REPLACED, Content, Plan
 from ansible_collections.quickpull.registry.plugins.module_utils._state import State
 
 KIND = 'test'
@@ -215,7 +215,11 @@ def test_a_file_that_somebody_replaced_since_is_his(place: Place) -> None:
     place.apply({'one.conf': Content(OURS), 'sub/two.conf': Content('certificate')})
     place.put('one.conf', b'theirs')
     place.put('sub/two.conf', b'theirs')
-    assert len(place.plan({'one.conf': Content(OURS)}).left) == 1
+    (left,) = place.plan({'one.conf': Content(OURS)}).left
+    record, path = _owned_files.load(place.state, KIND), str(place.folder / 'one.conf')
+    for because in (left.because, _owned_files.in_the_way(record, OWNER, path, Content(OURS))):
+        assert because.startswith(f'{path} {REPLACED} and ')
+    assert 'was not written by this collection' in _owned_files.in_the_way({}, OWNER, path, Content(OURS))
     gone = place.remove()
     assert (gone.changes, len(gone.left)) == ((), 2)
     assert 'replaced by somebody' in gone.left[0].because

@@ -3,8 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import json
 import os
 import typing as t
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +14,10 @@ from ansible_collections.quickpull.registry.plugins.module_utils import _logins
 from ansible_collections.quickpull.registry.plugins.module_utils._as_user import account
 from ansible_collections.quickpull.registry.plugins.module_utils._auth_file import CONTAINERS, DOCKER
 from ansible_collections.quickpull.registry.plugins.module_utils._logins import Target
+from ansible_collections.quickpull.registry.plugins.module_utils._state import State
 from ansible_collections.quickpull.registry.plugins.modules import registry_auth
+from ansible_collections.quickpull.registry.tests.unit.plugins.fake_module import FakeModule
+from ansible_collections.quickpull.registry.tests.unit.plugins.small_registry import Answer, Server
 
 ME = account(None)
 MINE = {form: _logins.default_path(ME, form) for form in (DOCKER, CONTAINERS)}
@@ -66,3 +71,49 @@ def test_proxies_go_into_a_file_that_dockers_client_reads(auths: list[dict[str, 
     found = targets(*auths, **params, **PROXIES)
     assert [one.path for one in found if one.proxies] == where
     assert len({one.path for one in found}) == len(found)
+
+
+class Failed(Exception):
+    """What a module fails with."""
+
+    def __init__(self, **result: t.Any) -> None:
+        super().__init__(result['msg'])
+        self.result = result
+
+
+class Module(FakeModule):
+    """One that may fail."""
+
+    def fail_json(self, **result: t.Any) -> t.NoReturn:
+        raise Failed(**result)
+
+
+@pytest.mark.parametrize('check', [True, False])
+def test_a_refused_login_is_told_with_what_the_others_are(tmp_path: Path, check: bool) -> None:
+    """An audit wants to know all that is wrong, and a registry that refuses one login says nothing of the others."""
+    server = Server(lambda asked: Answer(401, b'', {'WWW-Authenticate': 'Basic realm="x"'}))
+    taken = Server(lambda asked: Answer(200 if asked.header('Authorization') else 401, b'{}', {'WWW-Authenticate': 'Basic realm="x"'}))
+    path = tmp_path / 'config.json'
+    item = {'username': 'acme', 'password': 'the-password', 'state': 'present', 'insecure': False, 'config_path': str(path)}
+    unsaid = dict.fromkeys(('identity_token', 'user', 'format', 'helper'))
+    params: dict[str, t.Any] = {
+        'auths': [{**unsaid, **item, 'registry': one.url} for one in (server, taken)],
+        **dict.fromkeys(('user', 'config_path', 'client_proxies', 'proxy', 'ca_path')),
+        'format': DOCKER,
+        'verify': 'always',
+        'verify_in_check_mode': True,
+        'exclusive': False,
+        'no_proxy': [],
+        'deadline': 5,
+        'rate_limit': 'never',
+    }
+    with pytest.raises(Failed) as caught:
+        registry_auth.run(t.cast(t.Any, Module(check, params)), State(str(tmp_path / 'state')))
+    server.close()
+    taken.close()
+    result = caught.value.result
+    assert result['changed'] is False
+    assert [(one['verified'], one['changed'], one['path']) for one in result['logins']] == [('refused', True, str(path)), ('verified', True, str(path))]
+    assert 'refuses the login of acme' in result['logins'][0]['reason']
+    assert 'the-password' not in json.dumps(result)
+    assert not path.exists()
