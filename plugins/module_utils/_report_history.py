@@ -98,9 +98,9 @@ def _earlier(series: t.Sequence[tuple[Key, list[Point]]], each: int, room: int) 
     """What was not probed by this run, the latest first, as far as there is room."""
     kept = []
     for (upstream, site, url), points in series:
-        points = points[-each:]
-        room -= len(points)
+        last = points[-each:]
+        room -= len(last)
         if room < 0:
             break
-        kept.append({'upstream': upstream, 'site': site, 'url': url, 'history': points})
+        kept.append({'upstream': upstream, 'site': site, 'url': url, 'history': last})
     return kept

@@ -70,7 +70,8 @@ def small() -> dict[str, t.Any]:
     }
     hosts['web2'].update(before=old, plan={'action': 'reload', 'reasons': ['registry-mirrors changed.']}, apply=proved)
     hosts['web3'].update(drift=['/etc/docker/daemon.json is not as it was left: registry-mirrors has one entry more.'])
-    hosts['web4'].update(refresh={'checked_at': '2026-11-29T01:10:00Z', 'because': 'http://cache.lan:5000 failed three times.', 'mirrors': {'docker.io': good[1:]}})
+    because = 'http://cache.lan:5000 failed three times.'
+    hosts['web4'].update(refresh={'checked_at': '2026-11-29T01:10:00Z', 'because': because, 'mirrors': {'docker.io': good[1:]}})
     hosts['db1'] = {
         'engine': 'Docker 26.1.5', 'before': old, 'after': good, 'plan': {'action': 'restart', 'reasons': ['The proxy changed.']},
         'apply': {'applied': 'none', 'pending': True, 'pending_because': ['Swarm is active, so a restart would stop its services.']},

@@ -56,7 +56,8 @@ def test_axe_finds_nothing_serious(audited: dict[tuple[int, str, str], Seen], wi
 
 def test_search_narrows_every_table(pages: Pages) -> None:
     status = "document.getElementById('found').textContent"
-    steps = [('fill', '#search', 'DB2'), ('ask', NAMES), ('ask', status), ('ask', "[...document.querySelectorAll('.notes li:not([hidden])')].map(one => one.textContent)"),
+    told = "[...document.querySelectorAll('.notes li:not([hidden])')].map(one => one.textContent)"
+    steps = [('fill', '#search', 'DB2'), ('ask', NAMES), ('ask', status), ('ask', told),
              ('fill', '#search', 'tls error'), ('ask', MIRRORS),
              ('fill', '#search', 'tokyo'), ('ask', COLUMNS),
              ('fill', '#search', 'nowhere'), ('ask', NAMES), ('ask', status),
@@ -98,8 +99,8 @@ def test_columns_are_sorted_by_mouse_and_by_keyboard(pages: Pages) -> None:
 def test_the_buttons_change_language_and_theme(pages: Pages) -> None:
     focus = 'document.activeElement.id'
     title = "document.querySelector('h1').textContent"
-    steps = [('ask', BACKGROUND), ('ask', title), ('click', '#theme'), ('ask', BACKGROUND), ('fill', '#search', 'web2'), ('press', '#language', 'Enter'), ('ask', title),
-             ('ask', focus), ('ask', NAMES), ('ask', BACKGROUND), ('ask', "document.getElementById('theme').textContent"),
+    steps = [('ask', BACKGROUND), ('ask', title), ('click', '#theme'), ('ask', BACKGROUND), ('fill', '#search', 'web2'),
+             ('press', '#language', 'Enter'), ('ask', title), ('ask', focus), ('ask', NAMES), ('ask', BACKGROUND), ('ask', "document.getElementById('theme').textContent"),
              ('click', '#theme'), ('ask', BACKGROUND)]  # fmt: skip
     (seen,) = look(Visit(pages['small'], steps=steps))
     quiet(seen)
@@ -110,7 +111,8 @@ def test_the_buttons_change_language_and_theme(pages: Pages) -> None:
 
 
 def test_each_thing_is_on_the_page(pages: Pages) -> None:
-    cell = "(name, label) => [...document.querySelectorAll('#hosts tbody tr')].find(one => one.querySelector('th').textContent === name).querySelector(`[data-label=\"${label}\"]`)"
+    row = "[...document.querySelectorAll('#hosts tbody tr')].find(one => one.querySelector('th').textContent === name)"
+    cell = f'(name, label) => {row}.querySelector(`[data-label="${{label}}"]`)'
     told = [('web2', 'Plan'), ('web2', 'Proof'), ('web3', 'Drift'), ('web4', 'Own refresh'), ('web1', 'Own refresh'), ('db1', 'Pending'), ('db2', 'Proof'),
             ('edge1', 'Engine'), ('edge1', 'Mirrors'), ('edge2', 'Proof')]  # fmt: skip
     steps = [('ask', "document.querySelectorAll('details').forEach(one => one.open = true)"),
@@ -140,7 +142,8 @@ def test_each_thing_is_on_the_page(pages: Pages) -> None:
 
 
 def test_what_a_mirror_said_stays_text(pages: Pages) -> None:
-    steps = [('ask', "[typeof window.harm, document.querySelectorAll('img, iframe, a, script:not([type])').length, document.body.textContent.includes('<img src=x')]"),
+    made = "document.querySelectorAll('img, iframe, a, script:not([type])').length"
+    steps = [('ask', f"[typeof window.harm, {made}, document.body.textContent.includes('<img src=x')]"),
              ('ask', "[...document.querySelectorAll('thead button, #language, #theme')].forEach(one => one.click())"), ('fill', '#search', '<img'),
              ('ask', "document.querySelectorAll('details').forEach(one => one.open = true)"), ('ask', 'typeof window.harm'),
              ('ask', r"/[\u202e\u2028\u0007\u001b]/.test(document.querySelector('#body').textContent.replace(/[\u2028]/g, ''))")]  # fmt: skip

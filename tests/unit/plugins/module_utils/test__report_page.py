@@ -15,11 +15,11 @@ import typing as t
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from page import sample
 
 from ansible_collections.quickpull.registry.plugins.module_utils._report import as_data
 from ansible_collections.quickpull.registry.plugins.module_utils._report_page import json_for_script, model
 from ansible_collections.quickpull.registry.plugins.plugin_utils._report_files import ASSETS, page_of
-from page import sample
 
 
 class Reader(html.parser.HTMLParser):

@@ -13,11 +13,11 @@ from pathlib import Path
 import jsonschema
 import pytest
 import yaml
+from page import sample
 
 from ansible_collections.quickpull.registry.plugins.module_utils import _access
 from ansible_collections.quickpull.registry.plugins.module_utils._report import SCHEMA_VERSION, as_data
 from ansible_collections.quickpull.registry.plugins.plugin_utils._report_files import ASSETS, files_of, former, now, paths_of
-from page import sample
 
 ROOT = Path(__file__).resolve().parents[4]
 SCHEMA: dict[str, t.Any] = json.loads((ROOT / 'docs' / 'report.schema.json').read_text(encoding='utf-8'))
@@ -81,7 +81,10 @@ def test_each_form_has_its_file(tmp_path: Path) -> None:
     assert all(report['generated_at'] in text for name, text in written.items() if name != 'mirrors.txt')
 
 
-@pytest.mark.parametrize('path, json_path', [('r.json', 'r.json'), ('a.b/r', 'a.b/r'), ('r.out', 'r.out'), ('r.html', 'r.json'), ('r.md', 'r.json'), ('r.txt', 'r.json')])
+PATHS = [('r.json', 'r.json'), ('a.b/r', 'a.b/r'), ('r.out', 'r.out'), ('r.html', 'r.json'), ('r.md', 'r.json'), ('r.txt', 'r.json')]
+
+
+@pytest.mark.parametrize('path, json_path', PATHS)
 def test_no_form_is_written_over_another(path: str, json_path: str) -> None:
     paths = paths_of(path)
     assert paths['.json'] == json_path
@@ -106,7 +109,8 @@ def test_a_file_that_cannot_be_read_is_no_error(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_encoded_is_written_all_the_same(tmp_path: Path) -> None:
-    for one in files_of({'probes': [{'upstream': 'docker.io', 'results': [{'url': '\ud800', 'ok': False, 'state': 'x', 'reason': '\udfff'}]}]}, str(tmp_path / 'r')):
+    said = {'url': '\ud800', 'ok': False, 'state': 'x', 'reason': '\udfff'}
+    for one in files_of({'probes': [{'upstream': 'docker.io', 'results': [said]}]}, str(tmp_path / 'r')):
         one['content'].encode('utf-8')
 
 
