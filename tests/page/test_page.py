@@ -99,8 +99,9 @@ def test_columns_are_sorted_by_mouse_and_by_keyboard(pages: Pages) -> None:
 def test_the_buttons_change_language_and_theme(pages: Pages) -> None:
     focus = 'document.activeElement.id'
     title = "document.querySelector('h1').textContent"
+    label = "document.getElementById('theme').textContent"
     steps = [('ask', BACKGROUND), ('ask', title), ('click', '#theme'), ('ask', BACKGROUND), ('fill', '#search', 'web2'),
-             ('press', '#language', 'Enter'), ('ask', title), ('ask', focus), ('ask', NAMES), ('ask', BACKGROUND), ('ask', "document.getElementById('theme').textContent"),
+             ('press', '#language', 'Enter'), ('ask', title), ('ask', focus), ('ask', NAMES), ('ask', BACKGROUND), ('ask', label),
              ('click', '#theme'), ('ask', BACKGROUND)]  # fmt: skip
     (seen,) = look(Visit(pages['small'], steps=steps))
     quiet(seen)
