@@ -62,3 +62,15 @@ def test_when_it_cannot_be_written_the_reason_is_said_and_not_the_page(tmp_path:
     assert 'nowhere/mirrors.html' in ran.stdout
     assert 'Destination directory' in ran.stdout
     assert 'doctype' not in ran.stdout + ran.stderr
+
+
+def test_progress_is_told_when_a_probe_ends(tmp_path: Path) -> None:
+    probe = {'name': 'Probe', 'quickpull.registry.registry_mirror_probe': {'mirrors': ['http://127.0.0.1:9'], 'upstream': 'quay.io', 'depth': 'ping'}}
+    written = [{'hosts': 'localhost', 'connection': 'local', 'gather_facts': False, 'tasks': [probe]}]
+    (tmp_path / 'play.yml').write_text(yaml.safe_dump(written), encoding='utf-8')
+    settings = {'ANSIBLE_PYTHON_INTERPRETER': sys.executable, 'ANSIBLE_CALLBACKS_ENABLED': 'quickpull.registry.progress', 'ANSIBLE_NOCOLOR': 'true'}
+    command = [sys.executable, '-m', 'ansible', 'playbook', '-i', 'localhost,', 'play.yml']
+    ran = subprocess.run(command, env={**os.environ, **settings}, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert '\n  localhost: quay.io http://127.0.0.1:9 unreachable ' in ran.stdout
+    assert 'progress' not in ran.stderr, ran.stderr

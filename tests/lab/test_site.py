@@ -11,6 +11,7 @@ import time
 import typing as t
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from lab.api import Host, Lab, PlaybookRun
@@ -459,6 +460,9 @@ def test_probe_playbook_changes_nothing_and_reports(fresh: Lab, tmp_path: Path) 
         ('quay.io', lab.mirror('good-b').url): 'ok',
     }
     assert 'not_a_registry' in run.stdout
+    jsonschema.validate(told, json.loads(Path('docs/report.schema.json').read_text()), jsonschema.Draft202012Validator)
+    page = report.with_suffix('.html').read_text()
+    assert all(mirror['url'] in page and mirror['url'] in report.with_suffix('.md').read_text() for probe in told['probes'] for mirror in probe['mirrors'])
 
 
 def test_a_run_that_is_killed_is_finished_by_the_next(two: Lab) -> None:
