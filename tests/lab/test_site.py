@@ -15,6 +15,7 @@ import jsonschema
 import pytest
 
 from lab.api import Host, Lab, PlaybookRun
+from lab.config import ROOT
 
 DAEMON_JSON = '/etc/docker/daemon.json'
 FOREIGN = '{\n  "log-opts": {"max-size": "10m"},\n  "registry-mirrors": ["http://dropped.lab:8201"]\n}\n'
@@ -460,7 +461,7 @@ def test_probe_playbook_changes_nothing_and_reports(fresh: Lab, tmp_path: Path) 
         ('quay.io', lab.mirror('good-b').url): 'ok',
     }
     assert 'not_a_registry' in run.stdout
-    jsonschema.validate(told, json.loads(Path('docs/report.schema.json').read_text()), jsonschema.Draft202012Validator)
+    jsonschema.validate(told, json.loads((ROOT / 'docs' / 'report.schema.json').read_text()), jsonschema.Draft202012Validator)
     page = report.with_suffix('.html').read_text()
     assert all(mirror['url'] in page and mirror['url'] in report.with_suffix('.md').read_text() for probe in told['probes'] for mirror in probe['mirrors'])
 

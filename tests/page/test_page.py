@@ -78,10 +78,11 @@ def test_columns_are_sorted_by_mouse_and_by_keyboard(pages: Pages) -> None:
     latency, name = '#mirrors-0 thead th:nth-child(3) button', '#hosts thead th:nth-child(1) button'
     steps = [('ask', SORTED), ('click', latency), ('ask', SORTED), ('ask', MIRRORS), ('click', latency), ('ask', SORTED), ('ask', MIRRORS),
              ('press', name, 'Enter'), ('ask', NAMES), ('press', name, 'Space'), ('ask', NAMES), ('ask', SORTED),
-             ('click', '#language'), ('ask', SORTED), ('ask', NAMES)]  # fmt: skip
+             ('click', '#language'), ('ask', SORTED), ('ask', NAMES),
+             ('click', '#mirrors-0 thead th:nth-child(4) button'), ('ask', SORTED)]  # fmt: skip
     (seen,) = look(Visit(pages['small'], steps=steps, screenshot='sorted', full=False))
     quiet(seen)
-    at_first, up, fast_first, down, slow_first, by_name, backwards, both, spoken, still = seen.answers
+    at_first, up, fast_first, down, slow_first, by_name, backwards, both, spoken, still, most = seen.answers
     assert at_first == []
     assert [one[1] for one in up] == ['ascending']
     assert up[0][0].startswith('Latency')
@@ -94,6 +95,8 @@ def test_columns_are_sorted_by_mouse_and_by_keyboard(pages: Pages) -> None:
     assert backwards == by_name[::-1] == still
     assert len(both) == len(spoken) == 2
     assert spoken[1][0] == '主机'
+    # Of throughput more is better, and comes first.
+    assert most[0][1] == 'descending'
 
 
 def test_the_buttons_change_language_and_theme(pages: Pages) -> None:

@@ -59,7 +59,8 @@
   }
 
   function milliseconds(value) {
-    return value >= 9950 ? (value / 1000).toFixed(0) + ' s' : value >= 1000 ? (value / 1000).toFixed(1) + ' s' : value >= 9.95 ? value.toFixed(0) + ' ms' : value.toFixed(1) + ' ms';
+    if (value >= 1000) return (value / 1000).toFixed(value >= 9950 ? 0 : 1) + ' s';
+    return value.toFixed(value >= 9.95 ? 0 : 1) + ' ms';
   }
 
   function bytes(value) {
@@ -84,7 +85,9 @@
 
   // ---- signs and plots: a shape for each state, so that none is told by its colour alone
 
-  const SIGNS = { good: 'M2 6.5l2.8 2.8L10 3.5', bad: 'M2.5 2.5l7 7m0-7l-7 7', wait: 'M6 1.8v5M6 9v1.4', skip: 'M2 6h8', drift: 'M2 4.3h8M2 7.9h8M8.4 1.6l-4.8 9' };
+  const SIGNS = {
+    good: 'M2 6.5l2.8 2.8L10 3.5', bad: 'M2.5 2.5l7 7m0-7l-7 7', wait: 'M6 1.8v5M6 9v1.4', skip: 'M2 6h8', drift: 'M2 4.3h8M2 7.9h8M8.4 1.6l-4.8 9',
+  };
 
   const TONES = { good: 'good', bad: 'bad', wait: 'wait', skip: 'soft', drift: 'wait' };
 
@@ -121,7 +124,8 @@
     const parts = [svg('path', { class: 'track', d: 'M4 7H' + (width - 4) })];
     if (cells.length === 1) parts.push(svg('path', { class: 'stem', d: 'M4 7H' + round(at(points[0][key], scale, width)) }));
     // Two paths for all the dots: on a large fleet there are thousands.
-    const dots = (some, radius) => some.map((cell) => `M${round(at(cell[key], scale, width) - radius)} 7a${radius} ${radius} 0 1 0 ${2 * radius} 0a${radius} ${radius} 0 1 0 ${-2 * radius} 0`).join('');
+    const circle = (x, r) => `M${round(x - r)} 7a${r} ${r} 0 1 0 ${2 * r} 0a${r} ${r} 0 1 0 ${-2 * r} 0`;
+    const dots = (some, radius) => some.map((cell) => circle(at(cell[key], scale, width), radius)).join('');
     const good = points.filter((cell) => cell.ok), off = points.filter((cell) => !cell.ok);
     if (good.length) parts.push(svg('path', { class: 'dot', d: dots(good, cells.length === 1 ? 3.5 : 2.6) }));
     if (off.length) parts.push(svg('path', { class: 'dot off', d: dots(off, 2.6) }));
@@ -159,30 +163,32 @@
 
   const compare = new Intl.Collator(undefined, { numeric: true, sensitivity: 'base' }).compare;
 
-  // columns: {key, label, scale, wide, sort(row), cell(row)}; rows: {text}; what search hides is hidden.
+  // columns: {key, label, scale, wide, class, most, sort(row), cell(row)}; a column with "most" has the largest first when its heading is first used.
   function table(id, label, columns, rows) {
     const body = el('tbody', { role: 'rowgroup' });
     const heads = columns.map((column) => {
       const mark = el('i', { 'aria-hidden': 'true' }, '↕');
       const button = el('button', { type: 'button', title: say('sort_by', column.label), click: () => sort(column.key) }, column.label, mark);
-      return { column, mark, th: el('th', { scope: 'col', role: 'columnheader', class: column.class }, button, column.scale && el('span', { class: 'scale' }, column.scale)) };
+      const scale = column.scale && el('span', { class: 'scale' }, column.scale);
+      return { column, mark, th: el('th', { scope: 'col', role: 'columnheader', class: column.class }, button, scale) };
     });
     for (const row of rows) {
       row.tr = el('tr', { role: 'row' }, columns.map((column, number) => {
         const inside = column.cell(row);
         if (number === 0) return el('th', { scope: 'row', role: 'rowheader' }, inside);
         const empty = inside === null || inside === '' || (Array.isArray(inside) && !inside.some(Boolean));
-        return el('td', { role: 'cell', class: [column.wide && 'wide', column.class, empty && 'empty'].filter(Boolean).join(' ') || null, 'data-label': column.label }, inside);
+        const kinds = [column.wide && 'wide', column.class, empty && 'empty'].filter(Boolean).join(' ');
+        return el('td', { role: 'cell', class: kinds || null, 'data-label': column.label }, inside);
       }));
     }
     body.append(...rows.map((row) => row.tr));
 
     function sort(key, keep) {
       const before = page.sorts[id];
-      const down = keep ? before.down : Boolean(before && before.key === key && !before.down);
-      page.sorts[id] = { key, down };
       const column = columns.find((one) => one.key === key);
       if (!column) return;
+      const down = keep ? before.down : before && before.key === key ? !before.down : Boolean(column.most);
+      page.sorts[id] = { key, down };
       const keyed = rows.map((row, number) => [column.sort(row), number, row]);
       const blank = (value) => value === null || value === undefined || value === '';
       keyed.sort(([a, i], [b, j]) => {
@@ -199,7 +205,8 @@
       }
     }
 
-    const made = el('table', { role: 'table', id, 'aria-label': label }, el('thead', { role: 'rowgroup' }, el('tr', { role: 'row' }, heads.map((head) => head.th))), body);
+    const top = el('thead', { role: 'rowgroup' }, el('tr', { role: 'row' }, heads.map((head) => head.th)));
+    const made = el('table', { role: 'table', id, 'aria-label': label }, top, body);
     if (page.sorts[id]) sort(page.sorts[id].key, true);
     return made;
   }
@@ -207,11 +214,18 @@
   // Lines that are shown when asked for. They are made then: on a large fleet there are many.
   function more(summary, lines) {
     const list = el('ul');
-    const node = el('details', { toggle: () => { if (node.open && !list.childNodes.length) list.append(...lines.map((line) => el('li', {}, line))); } }, el('summary', {}, summary), list);
+    const opened = () => {
+      if (node.open && !list.childNodes.length) list.append(...lines.map((line) => el('li', {}, line)));
+    };
+    const node = el('details', { toggle: opened }, el('summary', {}, summary), list);
     return node;
   }
 
   // ---- the mirrors of one upstream
+
+  function said(cell) {
+    return [cell.state, named('states', cell.state), cell.why || '', ...(cell.notes || [])];
+  }
 
   function matrix(upstream, number) {
     const id = 'mirrors-' + number, title = say('mirrors_of', upstream.name || say('an_upstream'));
@@ -225,7 +239,7 @@
         mirror, cells, good: good.length, why: reasons(upstream, mirror),
         ms: median((good.length ? good : cells).map((cell) => cell.ms).filter((value) => value > 0)),
         bps: median((good.length ? good : cells).map((cell) => cell.bps).filter((value) => value > 0)),
-        text: [mirror.url, upstream.name, ...new Set(cells.flatMap((cell) => [cell.state, named('states', cell.state), cell.why || '', ...(cell.notes || [])]))].join('\n').toLowerCase(),
+        text: [mirror.url, upstream.name, ...new Set(cells.flatMap(said))].join('\n').toLowerCase(),
       };
     });
     rows.sort((a, b) => b.good / b.cells.length - a.good / a.cells.length || (a.ms || 1e12) - (b.ms || 1e12));
@@ -233,7 +247,8 @@
     let drawn = '';
 
     function matchingSites() {
-      return upstream.sites.map((site, at) => at).filter((at) => page.query && (upstream.sites[at].name + '\n' + upstream.sites[at].from).toLowerCase().includes(page.query));
+      if (!page.query) return [];
+      return upstream.sites.map((site, at) => at).filter((at) => (upstream.sites[at].name + '\n' + upstream.sites[at].from).toLowerCase().includes(page.query));
     }
 
     function draw() {
@@ -262,24 +277,27 @@
     function columns(few) {
       const scaleOf = (key, words) => (scales[key] ? [0, 1].map((end) => words(10 ** scales[key][end]).replace('.0 ', ' ')).join(' – ') : '');
       const measured = (key, words, label) => (row) => row[key] === null ? null : [
-        el('span', { class: 'number' }, one ? '' : say('median') + ' ', words(row[key])), strip(row.mirror.cells, key, scales[key], say(label, words(row[key]))),
+        el('span', { class: 'number' }, one ? '' : say('median') + ' ', words(row[key])),
+        strip(row.mirror.cells, key, scales[key], say(label, words(row[key]))),
       ];
       const serves = one
-        ? { key: 'serves', label: say('verdict'), sort: (row) => (row.cells[0] ? (row.good ? '0' : '1' + row.cells[0].state) : null), cell: (row) => row.cells[0] ? verdict(row.cells[0]) : null }
-        : { key: 'serves', label: say('serves'), sort: (row) => -row.good / row.cells.length,
+        ? { key: 'serves', label: say('verdict'), sort: (row) => (row.good ? '0' : '1' + row.cells[0].state), cell: (row) => verdict(row.cells[0]) }
+        : { key: 'serves', label: say('serves'), most: true, sort: (row) => row.good / row.cells.length,
             cell: (row) => signed(row.good === row.cells.length ? 'good' : row.good ? 'wait' : 'bad', say('serves_n', row.good, row.cells.length)) };
       const found = [
         { key: 'url', label: say('mirror'), sort: (row) => row.mirror.url, cell: (row) => [el('span', { class: 'url' }, row.mirror.url), row.why()] },
         serves,
         { key: 'ms', label: say('latency'), scale: scaleOf('ms', milliseconds), sort: (row) => row.ms, cell: measured('ms', milliseconds, 'plot_latency') },
-        { key: 'bps', label: say('rate'), scale: scaleOf('bps', bytes), sort: (row) => (row.bps === null ? null : -row.bps), cell: measured('bps', bytes, 'plot_rate') },
+        { key: 'bps', label: say('rate'), scale: scaleOf('bps', bytes), most: true, sort: (row) => row.bps, cell: measured('bps', bytes, 'plot_rate') },
       ];
       if (one && all.some((cell) => (cell.past || []).length > 1)) {
-        found.push({ key: 'past', label: say('history'), sort: (row) => { const past = (row.cells[0] || {}).past || []; return past.length ? past.filter((point) => point[1] === 'ok').length / past.length : null; },
-          cell: (row) => spark((row.cells[0] || {}).past) });
+        const share = (past) => (past ? past.filter((point) => point[1] === 'ok').length / past.length : null);
+        found.push({ key: 'past', label: say('history'), most: true, sort: (row) => share(row.cells[0].past), cell: (row) => spark(row.cells[0].past) });
       }
       if (data.hosts.length) {
-        found.push({ key: 'used', label: say('used'), sort: (row) => -row.mirror.used, cell: (row) => row.mirror.used ? el('span', { class: 'number' }, row.mirror.used === 1 ? say('used_1') : say('used_n', row.mirror.used)) : null });
+        const words = (used) => (used === 1 ? say('used_1') : say('used_n', used));
+        found.push({ key: 'used', label: say('used'), most: true, sort: (row) => row.mirror.used || null,
+          cell: (row) => (row.mirror.used ? el('span', { class: 'number' }, words(row.mirror.used)) : null) });
       }
       if (one) return found;
       return found.concat(few.map((at) => ({
@@ -303,14 +321,22 @@
     const said = new Map();
     mirror.cells.forEach((cell, at) => {
       if (!cell) return;
-      const sentences = [...(cell.why || cell.at ? [(cell.at || '') + '\n' + (cell.why || '')] : []), ...(cell.notes || []).map((note) => '\n' + note.replace(/_/g, ' '))];
-      for (const sentence of new Set(sentences)) said.set(sentence, [...(said.get(sentence) || []), upstream.sites[at].name]);
+      const sentences = (cell.notes || []).map((note) => '\n' + note.replace(/_/g, ' '));
+      if (cell.why || cell.at) sentences.unshift((cell.at || '') + '\n' + (cell.why || ''));
+      for (const sentence of new Set(sentences)) {
+        if (!said.has(sentence)) said.set(sentence, []);
+        said.get(sentence).push(upstream.sites[at].name);
+      }
     });
+    const someSites = (sites) => {
+      if (sites.length === upstream.sites.length) return say('all_sites');
+      return sites.length > FEW + 1 ? say('n_sites', sites.length) : sites.join(', ');
+    };
     return () => {
       const lines = [...said].map(([sentence, sites]) => {
         const [step, ...text] = sentence.split('\n');
-        const where = upstream.sites.length === 1 ? '' : sites.length === upstream.sites.length ? say('all_sites') : sites.length > FEW + 1 ? say('n_sites', sites.length) : sites.join(', ');
-        return el('li', {}, where && el('b', {}, where + ': '), step && say('at_step', named('steps', step)) + ': ', text.join(' '));
+        const where = upstream.sites.length > 1 && el('b', {}, someSites(sites) + ': ');
+        return el('li', {}, where, step && say('at_step', named('steps', step)) + ': ', text.join(' '));
       });
       const shown = lines.slice(0, FEW + 1);
       return lines.length ? el('ul', { class: 'why' }, shown, lines.length > shown.length && el('li', {}, say('and_more', lines.length - shown.length))) : null;
@@ -324,20 +350,28 @@
   function hosts() {
     const title = say('hosts');
     const rows = data.hosts.map((host) => ({
-      host, text: [host.name, host.engine, host.after, host.before, host.plan, host.proof, (host.proof || []).map((word) => named('proofs', word)), host.pending, host.drift,
-        host.failures, host.skipped, (host.upstreams || []).map((one) => [one.engine, one.upstream, one.after, one.proof])].flat(3).filter(Boolean).join('\n').toLowerCase(),
+      host,
+      text: [
+        host.name, host.engine, host.after, host.before, host.plan, host.proof, (host.proof || []).map((word) => named('proofs', word)), host.pending,
+        host.drift, host.failures, host.skipped, (host.upstreams || []).map((one) => [one.engine, one.upstream, one.after, one.proof]),
+      ].flat(3).filter(Boolean).join('\n').toLowerCase(),
     }));
+    const number = (some) => (some || []).length || null;
     const columns = [
       { key: 'name', label: say('host'), sort: (row) => row.host.name, cell: (row) => el('span', { class: 'name' }, row.host.name) },
-      { key: 'engine', label: say('engine'), class: 'engine', sort: (row) => engines(row.host).join(), cell: (row) => engines(row.host).map((name) => el('div', {}, name)) },
+      { key: 'engine', label: say('engine'), class: 'engine', sort: (row) => engines(row.host).join(),
+        cell: (row) => engines(row.host).map((name) => el('div', {}, name)) },
       { key: 'mirrors', label: say('mirrors'), wide: true, class: 'mirrors', sort: (row) => (row.host.after || []).join(), cell: (row) => mirrorsOf(row.host) },
       { key: 'plan', label: say('plan'), class: 'narrow', sort: (row) => row.host.plan, cell: (row) => planOf(row.host) },
       { key: 'proof', label: say('proof'), class: 'proof', sort: (row) => rank(row.host), cell: (row) => proofOf(row.host) },
-      { key: 'pending', label: say('pending'), class: 'narrow', sort: (row) => -(row.host.pending || []).length || null, cell: (row) => counted('wait', row.host.pending) },
-      { key: 'drift', label: say('drift'), class: 'narrow', sort: (row) => -(row.host.drift || []).length || null, cell: (row) => counted('drift', row.host.drift) },
+      { key: 'pending', label: say('pending'), class: 'narrow', most: true,
+        sort: (row) => number(row.host.pending), cell: (row) => counted('wait', row.host.pending) },
+      { key: 'drift', label: say('drift'), class: 'narrow', most: true,
+        sort: (row) => number(row.host.drift), cell: (row) => counted('drift', row.host.drift) },
     ];
     if (data.hosts.some((host) => host.refresh)) {
-      columns.push({ key: 'refresh', label: say('refresh'), sort: (row) => (row.host.refresh ? row.host.refresh.checked_at : null), cell: (row) => refreshOf(row.host.refresh) });
+      columns.push({ key: 'refresh', label: say('refresh'), most: true,
+        sort: (row) => (row.host.refresh || {}).checked_at, cell: (row) => refreshOf(row.host.refresh) });
     }
     const node = el('section', { 'aria-label': title },
       el('div', { class: 'title' }, el('h2', {}, title)),
@@ -453,19 +487,24 @@
 
   function head() {
     const dark = isDark();
+    const other = page.lang === 'en' ? 'zh' : 'en';
     return el('div', { class: 'bar' },
       el('h1', {}, say('title')),
       data.time && el('time', { class: 'when', datetime: data.time }, say('as_of', when(data.time))),
       el('div', { class: 'tools' },
-        el('button', { type: 'button', id: 'language', lang: page.lang === 'en' ? 'zh' : 'en', click: () => speak(page.lang === 'en' ? 'zh' : 'en') }, say('other_language')),
+        el('button', { type: 'button', id: 'language', lang: other, click: () => speak(other) }, say('other_language')),
         el('button', { type: 'button', id: 'theme', click: () => paint(isDark() ? 'light' : 'dark') }, say(dark ? 'to_light' : 'to_dark'))));
   }
 
   function numbers() {
     const sum = data.summary, boxes = [];
     const box = (kind, label, number, of) => boxes.push(el('div', {},
-      el('dt', {}, kind && el('span', { class: 'state ' + (number ? TONES[kind] : 'soft') }, sign(kind)), label), el('dd', {}, String(number), of && el('small', {}, ' ' + of))));
-    if (sum.mirrors) box(sum.mirrors_ok === sum.mirrors ? 'good' : sum.mirrors_ok ? 'wait' : 'bad', say(data.upstreams.some((one) => one.sites.length > 1) ? 'n_places' : 'n_mirrors'), sum.mirrors_ok, say('n_of', sum.mirrors));
+      el('dt', {}, kind && el('span', { class: 'state ' + (number ? TONES[kind] : 'soft') }, sign(kind)), label),
+      el('dd', {}, String(number), of && el('small', {}, ' ' + of))));
+    if (sum.mirrors) {
+      const places = data.upstreams.some((one) => one.sites.length > 1);
+      box(sum.mirrors_ok === sum.mirrors ? 'good' : 'wait', say(places ? 'n_places' : 'n_mirrors'), sum.mirrors_ok, say('n_of', sum.mirrors));
+    }
     if (sum.hosts) {
       box('', say('n_hosts'), sum.hosts);
       box('good', say('n_proved'), sum.hosts_proved);
@@ -479,7 +518,8 @@
 
   function find() {
     const status = el('span', { role: 'status', id: 'found' });
-    const input = el('input', { type: 'search', id: 'search', placeholder: say('search_hint'), autocomplete: 'off', spellcheck: 'false', input: () => look(input.value) });
+    const typed = () => look(input.value);
+    const input = el('input', { type: 'search', id: 'search', placeholder: say('search_hint'), autocomplete: 'off', spellcheck: 'false', input: typed });
     input.value = page.words || '';
     return el('div', { class: 'find', role: 'search' }, el('label', { for: 'search' }, say('search')), input, status);
   }
