@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.quickpull.registry.plugins.module_utils import _report, _rollback_report
+from ansible.utils.unsafe_proxy import wrap_var
+
+from ansible_collections.quickpull.registry.plugins.module_utils import _report, _report_markdown, _rollback_report
 from ansible_collections.quickpull.registry.plugins.module_utils._plain import plain
+from ansible_collections.quickpull.registry.plugins.plugin_utils import _report_files
 from ansible_collections.quickpull.registry.plugins.plugin_utils._filter import as_filter
 
 
@@ -19,7 +22,23 @@ def access_report(data: t.Any, width: int = _report.WIDTH) -> str:
 
 def access_report_data(data: t.Any) -> dict[str, t.Any]:
     """The report as data."""
-    return _report.as_data(plain(data))
+    return _report.as_data(plain(data), _report_files.now())
+
+
+def access_report_markdown(data: t.Any) -> str:
+    """The report as Markdown."""
+    return _report_markdown.render_data(_report.as_data(plain(data), _report_files.now()))
+
+
+def access_report_page(data: t.Any) -> str:
+    """The report as one HTML file."""
+    return _report_files.page_of(_report.as_data(plain(data), _report_files.now()))
+
+
+def access_report_files(data: t.Any, path: str) -> list[dict[str, str]]:
+    """The report in all its forms, each with the path of its file."""
+    # The loop that writes them would take braces in what a mirror said for a template, before ansible-core 2.19.
+    return wrap_var(_report_files.files_of(plain(data), str(path)))
 
 
 _FOUND, _DONE, _FAILED = '__registry_rollback_found', '__registry_rollback_done', '__registry_rollback_failed'
@@ -52,9 +71,5 @@ class FilterModule:
 
     def filters(self) -> dict[str, t.Callable[..., t.Any]]:
         """Their names in playbooks."""
-        return {
-            'access_report': as_filter(access_report),
-            'access_report_data': as_filter(access_report_data),
-            'rollback_last_run': as_filter(rollback_last_run),
-            'rollback_report': as_filter(rollback_report),
-        }
+        offered = (access_report, access_report_data, access_report_files, access_report_markdown, access_report_page, rollback_last_run, rollback_report)
+        return {function.__name__: as_filter(function) for function in offered}

@@ -8,6 +8,10 @@ them) and ``elapsed`` (seconds); and ``hosts``, by name a dict with ``engine``, 
 ``apply`` (as the modules return them), ``left_out`` (dicts with ``url`` and ``reason``), ``pending``, ``logins`` and ``warnings`` (sentences),
 ``upstreams`` (dicts with ``engine``, ``upstream``, ``before``, ``after`` and ``proof``),
 ``skipped`` (why nothing was done), ``pull_seconds_before`` and ``pull_seconds_after``. Whatever is missing is left blank.
+
+What other playbooks know may stand there too: in a host ``drift`` (sentences, what is not as it was left) and ``refresh`` (the last choice that the
+host made by itself: ``checked_at``, ``because`` and ``mirrors``, by upstream URLs); in a probe ``history``, by mirror the points of
+:mod:`_report_history`.
 """
 
 from __future__ import annotations
@@ -18,6 +22,7 @@ import unicodedata
 
 from ansible_collections.quickpull.registry.plugins.module_utils._mask import mask_text, mask_url
 from ansible_collections.quickpull.registry.plugins.module_utils._mirror import normalise_url
+from ansible_collections.quickpull.registry.plugins.module_utils._report_history import points_of
 from ansible_collections.quickpull.registry.plugins.module_utils._select import Policy, select_urls
 
 # Why nothing was done on a host, where that is counted by itself.
@@ -25,6 +30,7 @@ UNREACHABLE = 'unreachable'
 HELD_BACK = 'held back, since hosts of an earlier wave failed'
 
 WIDTH = 100
+SCHEMA_VERSION = 1  # of docs/report.schema.json; whoever changes what a field means raises it
 _GAP = '  '
 _LEAST = 8  # no column gets narrower than this
 _ROW_EACH = 20  # so many hosts have a row each
@@ -45,12 +51,15 @@ def render_data(report: t.Mapping[str, t.Any], width: int = WIDTH) -> str:
         blocks.append(_host_block(report['hosts'], width))
         blocks.append(_upstream_block(report['hosts'], width))
     blocks += _notes(report['hosts'], width)
-    blocks.append(_sentence(report['summary']))
+    blocks.append(sentence(report['summary']))
     return '\n\n'.join(block for block in blocks if block)
 
 
-def as_data(data: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
-    """The report as plain dicts and lists: ``probes``, ``hosts`` and a ``summary`` in numbers."""
+def as_data(data: t.Mapping[str, t.Any], generated_at: str = '') -> dict[str, t.Any]:
+    """The report as plain dicts and lists, as docs/report.schema.json has it: ``probes``, ``hosts`` and a ``summary`` in numbers.
+
+    :param generated_at: when, in ISO 8601 with a zone.
+    """
     hosts = {str(name): _host(facts or {}) for name, facts in (data.get('hosts') or {}).items()}
     used: dict[tuple[str, str], set[str]] = {}
     for name, host in hosts.items():
@@ -58,17 +67,18 @@ def as_data(data: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
             for url in urls:
                 used.setdefault((upstream, normalise_url(url)), set()).add(name)
     probes = [_probe(probe, used) for probe in data.get('probes') or []]
-    return {'probes': probes, 'hosts': hosts, 'summary': _summary(probes, hosts)}
+    return {'schema_version': SCHEMA_VERSION, 'generated_at': generated_at, 'probes': probes, 'hosts': hosts, 'summary': _summary(probes, hosts)}
 
 
 def _probe(probe: t.Mapping[str, t.Any], used: t.Mapping[tuple[str, str], set[str]]) -> dict[str, t.Any]:
     fields = ('ok', 'state', 'failed_at', 'reason', 'latency_ms', 'throughput_bps')
     mirrors = []
+    history = {normalise_url(str(url)): points for url, points in (probe.get('history') or {}).items()}
     for result in probe.get('results') or []:
         url = str(result.get('url', ''))
         said = {name: result.get(name) for name in fields}
         said['reason'] = mask_text(str(said['reason'] or ''))
-        said.update(notes=_sentences(result.get('notes')), warnings=_sentences(result.get('warnings')))
+        said.update(notes=_sentences(result.get('notes')), warnings=_sentences(result.get('warnings')), history=points_of(history.get(normalise_url(url))))
         mirrors.append({'url': mask_url(url), **said, 'hosts_using_it': len(used.get((str(probe.get('upstream') or 'docker.io'), normalise_url(url)), ()))})
     return {**{name: probe.get(name) for name in ('upstream', 'host', 'site', 'elapsed')}, 'mirrors': mirrors}
 
@@ -97,6 +107,8 @@ def _host(facts: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
         'upstreams': [_upstream(one) for one in facts.get('upstreams') or []],
         'logins': _sentences(facts.get('logins')),
         'warnings': _sentences(facts.get('warnings')),
+        'drift': _sentences(facts.get('drift')),
+        'refresh': _refresh(facts.get('refresh')),
         'skipped': facts.get('skipped') or '',
         'pull_seconds_before': facts.get('pull_seconds_before'),
         'pull_seconds_after': facts.get('pull_seconds_after'),
@@ -106,6 +118,14 @@ def _host(facts: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
 def _upstream(one: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     urls = {name: [mask_url(str(url)) for url in one.get(name) or []] for name in ('before', 'after')}
     return {**{name: str(one.get(name) or '') for name in ('engine', 'upstream', 'proof')}, **urls}
+
+
+def _refresh(value: t.Any) -> dict[str, t.Any] | None:
+    """The last choice that a host made by itself; None where it makes none."""
+    if not isinstance(value, dict) or not value:
+        return None
+    mirrors = {str(upstream): [mask_url(str(url)) for url in urls or []] for upstream, urls in (value.get('mirrors') or {}).items()}
+    return {'checked_at': str(value.get('checked_at') or ''), 'because': mask_text(str(value.get('because') or '')), 'mirrors': mirrors}
 
 
 def _sentences(value: t.Any) -> list[str]:
@@ -130,7 +150,8 @@ def _summary(probes: t.Sequence[t.Mapping[str, t.Any]], hosts: t.Mapping[str, t.
     }
 
 
-def _sentence(summary: t.Mapping[str, int]) -> str:
+def sentence(summary: t.Mapping[str, int]) -> str:
+    """The numbers of a summary in one sentence."""
     parts = []
     if summary['mirrors']:
         parts.append(f'{summary["mirrors_ok"]} of {_count(summary["mirrors"], "mirror")} ok')
@@ -150,30 +171,30 @@ def _probe_block(probe: t.Mapping[str, t.Any], width: int) -> str:
     title += f', seen from {probe["host"]}' if probe['host'] else ''
     title += f' (site {probe["site"]})' if probe['site'] else ''
     title += f' in {probe["elapsed"]:.1f} s' if _is_number(probe['elapsed']) else ''
-    mirrors = _best_first(probe['mirrors'])
+    mirrors = best_first(probe['mirrors'])
     if not mirrors:
         return f'{title}: none listed.'
     rows = [
         (
             mirror['url'],
             str(mirror['state'] or ('ok' if mirror['ok'] else '?')),
-            _latency(mirror['latency_ms']),
-            _rate(mirror['throughput_bps']),
+            latency(mirror['latency_ms']),
+            rate(mirror['throughput_bps']),
             _count(mirror['hosts_using_it'], 'host') if mirror['hosts_using_it'] else '',
         )
         for mirror in mirrors
     ]
-    notes = [_why(mirror) for mirror in mirrors]
+    notes = [why(mirror) for mirror in mirrors]
     return '\n'.join([title, table(('MIRROR', 'VERDICT', 'LATENCY', 'RATE', 'USED BY'), rows, width, right=(2, 3), notes=notes)])
 
 
-def _best_first(mirrors: t.Sequence[t.Mapping[str, t.Any]]) -> list[t.Mapping[str, t.Any]]:
+def best_first(mirrors: t.Sequence[t.Mapping[str, t.Any]]) -> list[t.Mapping[str, t.Any]]:
     """Those that serve in the order in which a first selection takes them, the others behind as they were listed."""
     order = {url: number for number, url in enumerate(select_urls(mirrors, policy=Policy(max=None)))}
     return sorted(mirrors, key=lambda mirror: order.get(mirror['url'], len(order)))
 
 
-def _why(mirror: t.Mapping[str, t.Any]) -> str:
+def why(mirror: t.Mapping[str, t.Any]) -> str:
     """What is wrong with a mirror, or what was noted of a good one; that it is good is said by its verdict."""
     notes = '. '.join([note.replace('_', ' ') for note in mirror['notes']] + mirror['warnings'])
     if mirror['ok'] is True:
@@ -186,14 +207,15 @@ def _is_number(value: t.Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def _latency(value: t.Any) -> str:
+def latency(value: t.Any) -> str:
+    """Milliseconds in words, '' for none."""
     if not _is_number(value):
         return ''
     return f'{value:.0f} ms' if value >= 9.95 else f'{value:.1f} ms'
 
 
-def _rate(value: t.Any) -> str:
-    """Bytes a second in words."""
+def rate(value: t.Any) -> str:
+    """Bytes a second in words, '' for none."""
     if not _is_number(value):
         return ''
     for unit, size in (('GB/s', 1e9), ('MB/s', 1e6), ('KB/s', 1e3)):
@@ -212,7 +234,7 @@ def _host_block(hosts: t.Mapping[str, t.Mapping[str, t.Any]], width: int) -> str
         # On a large fleet hosts of which the same is true share a row.
         apart = name if len(hosts) <= _ROW_EACH else ''
         named.setdefault((apart, host['engine'], *cells), []).append(name)
-    rows = [[_names(names, 0) + (f'\n{engine}' if engine else ''), *cells] for (_apart, engine, *cells), names in named.items()]
+    rows = [[some_names(names, 0) + (f'\n{engine}' if engine else ''), *cells] for (_apart, engine, *cells), names in named.items()]
     # Nobody times pulls outside a demonstration.
     if not any(row[-1] for row in rows):
         header, rows = header[:-1], [row[:-1] for row in rows]
@@ -227,7 +249,7 @@ def _upstream_block(hosts: t.Mapping[str, t.Mapping[str, t.Any]], width: int) ->
             named.setdefault((one['engine'], one['upstream'], _change(one['before'], one['after']), one['proof']), []).append(name)
     if not named:
         return ''
-    rows = [(f'{_names(names, len(hosts))}\n{engine}', *cells) for (engine, *cells), names in named.items()]
+    rows = [(f'{some_names(names, len(hosts))}\n{engine}', *cells) for (engine, *cells), names in named.items()]
     return '\n'.join(['Mirrors of each registry', table(('HOST', 'REGISTRY', 'MIRRORS', 'PROOF'), rows, width)])
 
 
@@ -240,6 +262,14 @@ def _change(before: t.Sequence[str], after: t.Sequence[str]) -> str:
 
 
 def _proof(host: t.Mapping[str, t.Any]) -> str:
+    words = proof_words(host)
+    if host['containers_before']:
+        words.append(f'{host["containers_kept"]} of {_count(host["containers_before"], "container")} kept')
+    return '\n'.join(words)
+
+
+def proof_words(host: t.Mapping[str, t.Any]) -> list[str]:
+    """What became of a host that was not skipped, the worst first."""
     words = []
     if host['failed']:
         words.append('FAILED')
@@ -251,9 +281,7 @@ def _proof(host: t.Mapping[str, t.Any]) -> str:
         words.append('pending')
     if not words:
         words.append('nothing to do' if host['plan'] in ('', 'none') else 'not applied')
-    if host['containers_before']:
-        words.append(f'{host["containers_kept"]} of {_count(host["containers_before"], "container")} kept')
-    return '\n'.join(words)
+    return words
 
 
 def _pull(host: t.Mapping[str, t.Any]) -> str:
@@ -265,15 +293,30 @@ def _pull(host: t.Mapping[str, t.Any]) -> str:
 
 def _notes(hosts: t.Mapping[str, t.Mapping[str, t.Any]], width: int) -> list[str]:
     """What needs a sentence: each said once, with the hosts it is true of."""
+    return [_said_block(title, said, len(hosts), width) for title, said in notes_by_kind(hosts)]
+
+
+def notes_by_kind(hosts: t.Mapping[str, t.Mapping[str, t.Any]]) -> list[tuple[str, dict[str, list[str]]]]:
+    """By kind what needs a sentence, and for each sentence the names of the hosts it is true of; a kind of which there is nothing is left out."""
     kinds: list[tuple[str, t.Callable[[t.Mapping[str, t.Any]], list[str]]]] = [
         ('Failed', lambda host: host['failures']),
         ('Pending', lambda host: host['pending']),
+        ('Drift', lambda host: host['drift']),
         ('Left out', lambda host: [f'{one["url"]}: {one["reason"]}' for one in host['left_out']]),
         ('Logins', lambda host: host['logins']),
         ('Warnings', lambda host: host['warnings']),
     ]
-    blocks = [sentences_block(title, {name: sentences(host) for name, host in hosts.items()}, width) for title, sentences in kinds]
-    return [block for block in blocks if block]
+    found = [(title, said_of({name: sentences(host) for name, host in hosts.items()})) for title, sentences in kinds]
+    return [(title, said) for title, said in found if said]
+
+
+def said_of(sentences: t.Mapping[str, t.Sequence[str]]) -> dict[str, list[str]]:
+    """Each sentence with the hosts that it is true of. ``sentences``: by host."""
+    said: dict[str, list[str]] = {}
+    for name, listed in sentences.items():
+        for text in dict.fromkeys(listed):
+            said.setdefault(text, []).append(name)
+    return said
 
 
 def sentences_block(title: str, sentences: t.Mapping[str, t.Sequence[str]], width: int = WIDTH) -> str:
@@ -281,15 +324,17 @@ def sentences_block(title: str, sentences: t.Mapping[str, t.Sequence[str]], widt
 
     :param sentences: by host, of all hosts.
     """
-    said: dict[str, list[str]] = {}
-    for name, listed in sentences.items():
-        for sentence in dict.fromkeys(listed):
-            said.setdefault(sentence, []).append(name)
-    lines = [line for sentence, names in said.items() for line in _bullet(f'{_names(names, len(sentences))}: {sentence}', width)]
-    return '\n'.join([title, *lines]) if lines else ''
+    return _said_block(title, said_of(sentences), len(sentences), width)
 
 
-def _names(names: t.Sequence[str], total: int) -> str:
+def _said_block(title: str, said: t.Mapping[str, t.Sequence[str]], total: int, width: int) -> str:
+    lines = [line for text, names in said.items() for line in _bullet(f'{some_names(names, total)}: {text}', width)]
+    return '
+'.join([title, *lines]) if lines else ''
+
+
+def some_names(names: t.Sequence[str], total: int) -> str:
+    """A few of the names, or that it is all of ``total``."""
     if len(names) == total and total > 1:
         return f'all {total} hosts'
     return ', '.join(names) if len(names) <= 4 else f'{", ".join(names[:3])} and {len(names) - 3} more'

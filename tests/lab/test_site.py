@@ -11,9 +11,11 @@ import time
 import typing as t
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from lab.api import Host, Lab, PlaybookRun
+from lab.config import ROOT
 
 DAEMON_JSON = '/etc/docker/daemon.json'
 FOREIGN = '{\n  "log-opts": {"max-size": "10m"},\n  "registry-mirrors": ["http://dropped.lab:8201"]\n}\n'
@@ -459,6 +461,9 @@ def test_probe_playbook_changes_nothing_and_reports(fresh: Lab, tmp_path: Path) 
         ('quay.io', lab.mirror('good-b').url): 'ok',
     }
     assert 'not_a_registry' in run.stdout
+    jsonschema.validate(told, json.loads((ROOT / 'docs' / 'report.schema.json').read_text()), jsonschema.Draft202012Validator)
+    page = report.with_suffix('.html').read_text()
+    assert all(mirror['url'] in page and mirror['url'] in report.with_suffix('.md').read_text() for probe in told['probes'] for mirror in probe['mirrors'])
 
 
 def test_a_run_that_is_killed_is_finished_by_the_next(two: Lab) -> None:
