@@ -24,8 +24,9 @@ MISSPELT = {
     'pull_through_cache_upstream': 'pull_through_cache_upstreams',
 }
 # What other roles have, and what people make up for themselves.
-OTHERS = """registry_password registry_username registry_url registry_host registry_port registry_mirrors registry_proxy registry_access registry_access_mirrors_eu
-    registry_cache_size registry_worker_count_of_mine registry_state registry_name pull_policy pull_secret pull_through pull_images pull_timeout""".split()
+OTHERS = """registry_password registry_username registry_url registry_host registry_port registry_mirrors registry_proxy registry_access
+    registry_access_mirrors_eu registry_cache_size registry_worker_count_of_mine registry_state registry_name
+    pull_policy pull_secret pull_through pull_images pull_timeout""".split()
 
 
 def names_of(role: Path) -> list[str]:
@@ -44,7 +45,7 @@ def condition(role: Path) -> t.Any:
 def test_a_warning_for_each_slip_and_none_for_others(tmp_path: Path) -> None:
     # As each role has them: what Ansible reads with a lookup it takes for no template.
     specs = {f'__{role.name}_specs': f"{{{{ lookup('ansible.builtin.file', '{role}/meta/argument_specs.yml') | from_yaml }}}}" for role in ROLES}
-    given = {name: '' for name in [*MISSPELT, *OTHERS, *(name for role in ROLES for name in names_of(role))]}
+    given = dict.fromkeys([*MISSPELT, *OTHERS, *(name for role in ROLES for name in names_of(role))], '')
     tasks = [{'name': role.name, 'ansible.builtin.assert': {'that': condition(role)}} for role in ROLES]
     playbook = tmp_path / 'variables.yml'
     play = {'hosts': 'localhost', 'connection': 'local', 'gather_facts': False, 'vars': {**given, **specs}, 'tasks': tasks}
