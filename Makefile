@@ -17,6 +17,9 @@ export PATH := $(CURDIR)/.cache/venv/bin:$(PATH)
 # The clone as a collection, then the collections that an inventory of one's own may need.
 export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.cache/collections:$(or $(ANSIBLE_COLLECTIONS_PATH),$(HOME)/.ansible/collections:/usr/share/ansible/collections)
 
+# Where tests/run.py looks for bytecode: pip leaves it there, so that the first run of a check has not to compile all packages anew.
+export PYTHONPYCACHEPREFIX := $(CURDIR)/.cache/pyc
+
 .PHONY: run test check bench lab-up lab-down clean venv venv-check venv-run
 
 ifeq ($(INVENTORY),)

@@ -39,6 +39,8 @@ BIN = Path(sys.executable).parent
 EXPORT = CACHE / "ansible_collections" / "quickpull" / "registry"
 LAB = [sys.executable, "tests/lab/lab.py"]
 TARGET_PYTHONS = ("3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14")
+# With --fast, hypothesis tries each law with a quarter of the examples that it gets otherwise (tests/unit/conftest.py).
+EXAMPLES_IF_FAST = "25"
 # So that a hung check does not hang the others; the whole is meant to take less than 20 minutes.
 TIMEOUT = 1500
 # What pip says at length does not help whoever looks for the reason of a failure.
@@ -523,6 +525,9 @@ def main() -> int:
     if options.list:
         print("\n".join(check.name for check in checks))
         return 0
+    os.environ.pop("QUICKPULL_EXAMPLES", None)
+    if options.fast:
+        os.environ["QUICKPULL_EXAMPLES"] = EXAMPLES_IF_FAST
     started = time.monotonic()
     lock = prepare(checks)
     outcomes = run_all(checks, options.keep_lab)

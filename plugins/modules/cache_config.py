@@ -104,8 +104,8 @@ options:
       - A dictionary with C(bucket), C(region) (V(us-east-1) if left out), C(endpoint) such as V(https://s3.lan:9000) (Amazon's own if left out), C(access_key)
         and C(secret_key) (if left out, what the host's role in Amazon's cloud gives), C(prefix) (V(quickpull-cache) if left out), below which each upstream has
         a directory of its own, and C(ca_path), a file on the host with the authority of the endpoint.
-      - The bucket is asked with these keys before anything is written, see O(verify_upstreams). O(store_size) says nothing of it. The registry takes away what
-        it has not been asked for in O(keep_for), as far as the caches that share it remember.
+      - The bucket is asked with these keys before anything is written, see O(verify_upstreams). O(store_size) says nothing of it. The registry takes away
+        what it fetched longer ago than O(keep_for), asked for since or not, as far as the caches that share it remember.
     type: dict
   redis:
     description:
@@ -146,8 +146,8 @@ options:
     default: 2
   keep_for:
     description:
-      - For how long the instances keep what they were asked for, such as V(30d) or V(12h), and V(0) for ever. Left out, that is a week, which the registry 2
-        has built in; only version 3 knows another time.
+      - For how long the instances keep what they fetched, counted from then and used or not, such as V(30d) or V(12h), and V(0) for ever. Left out, that is
+        a week, which the registry 2 has built in; only version 3 knows another time.
     type: str
     default: ''
   registry_program:

@@ -236,6 +236,19 @@ def test_killed_in_the_middle_of_a_pull_nothing_is_spoilt(lab: Lab, cache: Host)
     assert cache.out('find /var/cache/quickpull-cache/blobs -name "*.*"') == ''  # of what was on its way
 
 
+def test_a_power_cut_that_leaves_an_empty_state_keeps_nothing_from_starting(lab: Lab, cache: Host) -> None:
+    state = '/var/lib/quickpull-cache/docker.io/scheduler-state.json'
+    cache.run(f'systemctl stop quickpull-cache@docker.io; install -m 0600 -o quickpull-cache -g quickpull-cache /dev/null {state}')
+    # Without what the unit does beforehand it would not start.
+    alone = cache.run('set -a; . /etc/quickpull-cache/docker.io.env; timeout 10 setpriv --reuid=quickpull-cache --regid=quickpull-cache --clear-groups '
+                      'docker-registry serve /etc/quickpull-cache/docker.io.yml', check=False)
+    assert alone.returncode not in (0, 124) and cache.out(f'stat -c %s {state}') == '0', alone.stdout + alone.stderr
+    cache.run('systemctl start quickpull-cache@docker.io')
+    wait(cache)
+    assert status(cache, '/v2/library/busybox/manifests/latest') == 200
+    assert cache.out('systemctl show -p NRestarts --value quickpull-cache@docker.io') == '0'
+
+
 def used(cache: Host, path: str) -> int:
     return int(cache.out(f'du -sb {path} 2>/dev/null | cut -f1') or 0)
 

@@ -242,7 +242,7 @@ def understood(data: bytes) -> _auth_file.Document | None:
     return None
 
 
-@settings(max_examples=300)
+@settings(max_examples=settings().max_examples * 3)
 @given(_FILE, st.dictionaries(st.text(max_size=6), _JSON, max_size=3), _REGISTRIES, st.sampled_from([None, 2, '\t']))
 def test_no_key_is_ever_lost(known: dict[str, t.Any], foreign: dict[str, t.Any], where: tuple[str, str], indent: t.Any) -> None:
     registry, form = parse_registry(*where), where[1]
@@ -266,14 +266,14 @@ def test_no_key_is_ever_lost(known: dict[str, t.Any], foreign: dict[str, t.Any],
     _auth_file.others(gone, [registry], form)
 
 
-@settings(max_examples=300)
+@settings(max_examples=settings().max_examples * 3)
 @given(st.one_of(st.binary(max_size=60), st.text(max_size=60).map(str.encode), _FILE.map(lambda value: json.dumps(value).encode()[:-1])))
 def test_garbage_is_refused_with_a_message(data: bytes) -> None:
     document = understood(data)
     assert document is None or isinstance(document.value, dict)
 
 
-@settings(max_examples=200)
+@settings(max_examples=settings().max_examples * 2)
 @given(st.text(max_size=40), st.text(max_size=40).filter(bool))
 def test_what_is_written_is_read_back(username: str, password: str) -> None:
     username = username.replace(':', '') or 'u'

@@ -199,7 +199,7 @@ def spans(document: Document) -> dict[str, str]:
     return found
 
 
-@settings(max_examples=50)
+@settings(max_examples=settings().max_examples // 2)
 @given(dressed(), st.lists(KEYS, min_size=1, max_size=3), VALUES)
 def test_set_does_what_it_says_and_touches_nothing_else(data: bytes, parts: list[str], value: t.Any) -> None:
     before = Document.parse(data, PATH)
@@ -220,7 +220,7 @@ def test_set_does_what_it_says_and_touches_nothing_else(data: bytes, parts: list
     assert after.set(where, value) is after
 
 
-@settings(max_examples=50)
+@settings(max_examples=settings().max_examples // 2)
 @given(dressed(), st.lists(KEYS, min_size=1, max_size=3), VALUES)
 def test_a_key_that_was_set_and_removed_leaves_no_trace(data: bytes, parts: list[str], value: t.Any) -> None:
     before = Document.parse(data, PATH)
@@ -229,7 +229,7 @@ def test_a_key_that_was_set_and_removed_leaves_no_trace(data: bytes, parts: list
         assert before.set(pointer(*parts), value).remove(pointer(*parts)).to_bytes() == data
 
 
-@settings(max_examples=50)
+@settings(max_examples=settings().max_examples // 2)
 @given(dressed())
 def test_each_key_can_be_removed_and_the_others_stay(data: bytes) -> None:
     before = Document.parse(data, PATH)
@@ -241,7 +241,7 @@ def test_each_key_can_be_removed_and_the_others_stay(data: bytes) -> None:
         assert after.bom == before.bom
 
 
-@settings(max_examples=50)
+@settings(max_examples=settings().max_examples // 2)
 @given(dressed())
 def test_setting_what_is_there_is_the_identity(data: bytes) -> None:
     before = Document.parse(data, PATH)
@@ -250,7 +250,7 @@ def test_setting_what_is_there_is_the_identity(data: bytes) -> None:
         assert before.set(pointer(key), value) is before
 
 
-@settings(max_examples=50)
+@settings(max_examples=settings().max_examples // 2)
 @given(dressed(), st.lists(VALUES, max_size=4))
 def test_items_that_stay_in_a_list_keep_their_spelling(data: bytes, extra: list[t.Any]) -> None:
     before = Document.parse(data, PATH)

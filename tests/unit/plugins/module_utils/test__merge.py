@@ -11,7 +11,7 @@ import typing as t
 from dataclasses import dataclass, field
 
 import pytest
-from hypothesis import event, given, settings
+from hypothesis import event, given
 from hypothesis import strategies as st
 
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
@@ -383,7 +383,6 @@ def foreign_entries(one: Host, where: str) -> list[str]:
     return [entry for entry in there if entry_name(where, entry) not in ours]
 
 
-@settings(max_examples=100, deadline=None)
 @given(files(), st.lists(st.tuples(requests(), CRASHES), max_size=6), st.booleans())
 def test_laws_without_foreign_edits(data: bytes | None, runs: list[tuple[Request, str]], running: bool) -> None:
     one = Host(data, daemon=RUNNING if running else STOPPED)
@@ -433,7 +432,6 @@ def edits(draw: st.DrawFn) -> tuple[str, t.Any]:
     return where, draw(st.one_of(LEAVES[where], st.just(ABSENT)))
 
 
-@settings(max_examples=100, deadline=None)
 @given(files(), st.lists(st.one_of(st.tuples(requests(), CRASHES), edits()), max_size=8), st.booleans())
 def test_laws_with_foreign_edits(data: bytes | None, steps: list[t.Any], running: bool) -> None:
     one = Host(data, daemon=RUNNING if running else STOPPED)

@@ -296,7 +296,7 @@ def test_law_noise_at_its_worst_changes_nothing(case: tuple[list[Result], Policy
         assert select_urls(results_now, chosen, rules) == chosen
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=settings().max_examples * 2 // 5)
 @given(probes_near_limits(), st.integers(0, 2**32))
 def test_law_a_hundred_rounds_of_noise_change_nothing(case: tuple[list[Result], Policy], seed: int) -> None:
     results, rules = case

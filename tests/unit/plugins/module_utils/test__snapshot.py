@@ -139,7 +139,7 @@ def test_what_is_no_file_is_refused(tmp_path: pathlib.Path, state: State) -> Non
         _snapshot.save(state, 'docker', 'proved', [str(tmp_path)])
 
 
-@settings(max_examples=30)
+@settings(max_examples=settings().max_examples * 3 // 10)
 @given(st.lists(st.tuples(st.sampled_from('abc'), st.none() | st.binary(max_size=8)), max_size=6))
 def test_whatever_happens_in_between(tmp_path_factory: pytest.TempPathFactory, changes: list[tuple[str, bytes | None]]) -> None:
     folder = tmp_path_factory.mktemp('files')

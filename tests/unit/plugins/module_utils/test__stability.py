@@ -214,7 +214,7 @@ def test_a_file_that_cannot_be_understood_is_none(text: str) -> None:
     assert load(text) == Memory()
 
 
-@settings(max_examples=25)
+@settings(max_examples=settings().max_examples // 4)
 @given(ROUNDS)
 def test_what_serves_and_is_asked_the_same_way_ends_in_peace(rounds: list[Round]) -> None:
     site = Site(policy=Policy(max=2))
