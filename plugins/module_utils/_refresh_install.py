@@ -14,7 +14,6 @@ import importlib.util
 import json
 import os
 import re
-import shutil
 import typing as t
 from dataclasses import dataclass, field
 
@@ -25,18 +24,14 @@ from ansible_collections.quickpull.registry.plugins.module_utils import (
     _refresh_report,
     _refresh_settings,
     _refresh_share,
-    _systemd,
+    _refresh_units,
 )
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._owned_files import FIRST_LINE, Content
-from ansible_collections.quickpull.registry.plugins.module_utils._root import below
+from ansible_collections.quickpull.registry.plugins.module_utils._refresh_units import DIRECTORY, OFFER, SERVICE, TIMER, UNIT_DIR, Host
 from ansible_collections.quickpull.registry.plugins.module_utils._state import State
 
 KIND = 'refresh'
-DIRECTORY = '/usr/local/lib/quickpull.registry'
-UNIT_DIR = '/etc/systemd/system'
-NAME = 'registry_access_refresh'
-SERVICE, TIMER, OFFER = f'{NAME}.service', f'{NAME}.timer', f'{NAME}_offer.service'
 
 _PACKAGE = 'ansible_collections.quickpull.registry.plugins.module_utils'
 
@@ -154,20 +149,6 @@ class Wish:
 
 
 @dataclass(frozen=True)
-class Host:
-    """Where the files lie, and who runs commands."""
-
-    root: str = ''
-    run: _systemd.Runner = _systemd.run
-
-    def path(self, path: str) -> str:
-        return below(self.root, path) if self.root else path
-
-    def systemctl(self, *args: str) -> _systemd.Result:
-        return _systemd.systemctl(*args, runner=self.run)
-
-
-@dataclass(frozen=True)
 class Outcome:
     """``changed``: whether anything was, or would be. ``did``: what was done about the units, a sentence each."""
 
@@ -236,52 +217,22 @@ def install(wish: Wish, state: State, host: Host, *, check_mode: bool) -> Outcom
     changed = {os.path.basename(change.path) for change in planned.changes}
     present = wish.settings is not None
     code = any(change.path.endswith('.py') for change in planned.changes)
-    steps = _steps(host, present, bool(wish.offer), changed, code)
+    steps = _refresh_units.steps(host, present, bool(wish.offer), changed, code)
     if check_mode:
         return Outcome(bool(planned.changes or steps), planned, tuple(because for _args, because in steps))
     stops = [step for step in steps if step[0][0] == 'disable']
     for args, because in stops:  # before their files go
-        _do(host, args, because)
+        _refresh_units.do(host, args, because)
     with _io.locked(state):
         _owned_files.apply(state, KIND, planned)
     if changed & {SERVICE, TIMER, OFFER}:
-        _do(host, ('daemon-reload',), 'read the units')
+        _refresh_units.do(host, ('daemon-reload',), 'read the units')
     for args, because in steps:
         if (args, because) not in stops:
-            _do(host, args, because)
+            _refresh_units.do(host, args, because)
     if not present and not _owned_files.load(state, KIND):
         _forget(state, host)
     return Outcome(bool(planned.changes or steps), planned, tuple(because for _args, because in steps))
-
-
-Step = t.Tuple[t.Tuple[str, ...], str]
-
-
-def _steps(host: Host, present: bool, offer: bool, changed: t.Collection[str], code: bool) -> list[Step]:
-    """What is to be done about the units, in order."""
-    steps: list[Step] = []
-    for unit, wanted, again in ((TIMER, present, TIMER in changed), (OFFER, present and offer, OFFER in changed or code)):
-        there = host.systemctl('show', '--property=LoadState,ActiveState,UnitFileState', unit)
-        if there.rc != 0:
-            raise ConfigError('There is no systemd on this host that could run the refresh; run ansible-pull by another timer instead.')
-        facts = dict(line.partition('=')[::2] for line in there.stdout.splitlines())
-        if facts.get('LoadState') == 'masked':
-            raise ConfigError(f'{unit} is masked: run `systemctl unmask {unit}` first.')
-        runs = facts.get('ActiveState') in ('active', 'activating', 'reloading')
-        if wanted and (not runs or facts.get('UnitFileState') != 'enabled'):
-            steps.append((('enable', '--now', unit), f'{unit} is enabled and started.'))
-        if wanted and runs and again:
-            steps.append((('restart', unit), f'{unit} is started anew.'))
-        if not wanted and (runs or facts.get('UnitFileState') == 'enabled'):
-            steps.append((('disable', '--now', unit), f'{unit} is stopped and disabled.'))
-    return steps
-
-
-def _do(host: Host, args: t.Sequence[str], because: str) -> None:
-    done = host.systemctl(*args)
-    if done.rc != 0:
-        words = (done.stderr.strip() or done.stdout.strip()).splitlines()
-        raise ConfigError(f'systemctl {" ".join(args)} failed ({because}): {words[-1] if words else done.rc}')
 
 
 def _forget(state: State, host: Host) -> None:
@@ -290,5 +241,4 @@ def _forget(state: State, host: Host) -> None:
         _io.delete_file(path)
     with contextlib.suppress(OSError):
         os.rmdir(os.path.dirname(_refresh_report.memory_path(state)))
-    for folder in (_refresh_share.DIRECTORY, '/var/cache/quickpull.registry'):
-        shutil.rmtree(host.path(folder), ignore_errors=True)
+    _refresh_units.clear(host)

@@ -329,8 +329,7 @@ def sentences_block(title: str, sentences: t.Mapping[str, t.Sequence[str]], widt
 
 def _said_block(title: str, said: t.Mapping[str, t.Sequence[str]], total: int, width: int) -> str:
     lines = [line for text, names in said.items() for line in _bullet(f'{some_names(names, total)}: {text}', width)]
-    return '
-'.join([title, *lines]) if lines else ''
+    return '\n'.join([title, *lines]) if lines else ''
 
 
 def some_names(names: t.Sequence[str], total: int) -> str:

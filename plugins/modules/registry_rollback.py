@@ -165,7 +165,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.quickpull.registry.plugins.module_utils import _io, _journal, _rollback, _rollback_engines
+from ansible_collections.quickpull.registry.plugins.module_utils import _io, _journal, _refresh_units, _rollback, _rollback_engines
 from ansible_collections.quickpull.registry.plugins.module_utils._docker_host import DockerHost
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._rollback_engines import DaemonJson, Hosts
@@ -206,7 +206,12 @@ def write(state: State, planned: _rollback.Plan, concerned: _rollback_engines.Co
         _rollback_engines.write_daemon_json(state, one)
     apart = {one.item.path for one in special} | {_rollback_engines.record_path(state, one.item.path) for one in special}
     waiting = [one.item.path for one in special if one.item.target.kind == _journal.FILE]
+    of_refresh = [item for item in planned.files if item.changed and _refresh_units.is_ours(item.path)]
+    units = _refresh_units.Host()
+    _refresh_units.before_files_go(units, [item.path for item in of_refresh if item.target.kind == _journal.NOTHING])
     stay = _rollback.write([item for item in (*planned.files, *planned.records) if item.path not in apart])
+    if of_refresh:
+        _refresh_units.after_files_came(units)
     for run in planned.runs:
         if not run.undone:
             _journal.mark_undone(run)

@@ -256,8 +256,8 @@ def test_mistakes_are_told_before_anything_is_written(lab: Lab) -> None:
 def test_switched_off_nothing_of_it_is_left(lab: Lab, story: dict[str, t.Any]) -> None:
     off = {'registry_access_refresh': False}
     foreseen, done, again = site(lab, extra_vars=off, check=True).ok(), site(lab, extra_vars=off).ok(), site(lab, extra_vars=off).ok()
-    for host in lab.hosts:
-        assert foreseen.result(action='registry_mirror_refresh', host=host)['did'] == done.result(action='registry_mirror_refresh', host=host)['did'] != []
+    for name in lab.hosts:
+        assert foreseen.result(action='registry_mirror_refresh', host=name)['did'] == done.result(action='registry_mirror_refresh', host=name)['did'] != []
     assert again.changed() == 0
     for host in lab.hosts.values():
         left = f'/usr/local/lib/quickpull* /etc/quickpull* {REPORT} /run/quickpull* /var/cache/quickpull*'

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ansible_collections.quickpull.registry.plugins.module_utils import _refresh_install, _refresh_report, _refresh_settings, _systemd
+from ansible_collections.quickpull.registry.plugins.module_utils import _refresh_install, _refresh_report, _refresh_settings, _refresh_units, _systemd
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
-from ansible_collections.quickpull.registry.plugins.module_utils._refresh_install import OFFER, SERVICE, TIMER
+from ansible_collections.quickpull.registry.plugins.module_utils._refresh_units import OFFER, SERVICE, TIMER
 from ansible_collections.quickpull.registry.plugins.module_utils._state import State
 from ansible_collections.quickpull.registry.plugins.modules import registry_mirror_refresh
 from ansible_collections.quickpull.registry.tests.unit.plugins.fake_module import FakeModule
@@ -55,7 +55,7 @@ class Place:
     def run(self, check: bool = False, **params: t.Any) -> dict[str, t.Any]:
         self.commands.clear()
         given = {'settings': SETTINGS, 'jitter': None, 'offer': '', 'owner': 'registry_access', 'state': 'present', **params}
-        host = _refresh_install.Host(str(self.root), self.systemd)
+        host = _refresh_units.Host(str(self.root), self.systemd)
         return registry_mirror_refresh.run(t.cast(t.Any, FakeModule(check, given)), self.state, host)
 
     def files(self) -> dict[str, str]:
@@ -102,6 +102,27 @@ def test_absent_leaves_nothing(place: Place) -> None:
     assert left == []
     assert not os.path.exists(os.path.dirname(_refresh_report.memory_path(place.state)))
     assert not place.run(state='absent')['changed']
+
+
+def test_units_follow_files_that_a_roll_back_takes_away_and_brings_back(place: Place) -> None:
+    place.run(offer='8377')
+    units = place.root / 'etc/systemd/system'
+    kept = {path: path.read_text() for path in units.iterdir()}
+    host = _refresh_units.Host(str(place.root), place.systemd)
+    place.commands.clear()
+    _refresh_units.before_files_go(host, [f'/etc/systemd/system/{path.name}' for path in kept])
+    for path in kept:
+        path.unlink()
+    _refresh_units.after_files_came(host)
+    assert place.commands == [f'disable {TIMER}', f'disable {OFFER}', 'daemon-reload']
+    for path, text in kept.items():
+        path.write_text(text)
+    _refresh_units.after_files_came(host)
+    assert place.units == {TIMER: 'enabled', OFFER: 'enabled'}
+    _refresh_units.after_files_came(host)
+    assert place.commands[-2:] == [f'restart {TIMER}', f'restart {OFFER}']
+    assert _refresh_units.is_ours('/etc/quickpull.registry/refresh.json')
+    assert not _refresh_units.is_ours('/etc/docker/daemon.json')
 
 
 def test_the_interval_is_the_longest_time_and_jitter_comes_off_it(place: Place) -> None:

@@ -1,0 +1,100 @@
+# Copyright (c) 2026, quickpull.registry contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The units of a refresh: what is to be done about them when their files come, change or go."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import typing as t
+from dataclasses import dataclass
+
+from ansible_collections.quickpull.registry.plugins.module_utils import _systemd
+from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
+from ansible_collections.quickpull.registry.plugins.module_utils._root import below
+
+DIRECTORY = '/usr/local/lib/quickpull.registry'
+UNIT_DIR = '/etc/systemd/system'
+NAME = 'registry_access_refresh'
+SERVICE, TIMER, OFFER = f'{NAME}.service', f'{NAME}.timer', f'{NAME}_offer.service'
+#: What systemd makes for the service: what it shows other hosts, and what Python makes of its sources.
+MADE = ('/run/quickpull.registry', '/var/cache/quickpull.registry')
+
+Step = t.Tuple[t.Tuple[str, ...], str]
+
+
+@dataclass(frozen=True)
+class Host:
+    """Where the files lie, and who runs commands."""
+
+    root: str = ''
+    run: _systemd.Runner = _systemd.run
+
+    def path(self, path: str) -> str:
+        return below(self.root, path) if self.root else path
+
+    def systemctl(self, *args: str) -> _systemd.Result:
+        return _systemd.systemctl(*args, runner=self.run)
+
+
+def steps(host: Host, present: bool, offer: bool, changed: t.Collection[str], code: bool) -> list[Step]:
+    """What is to be done about the units, in order: words for systemctl, and a sentence.
+
+    :param changed: names of units whose files change; ``code``: whether the program does.
+    :raises ConfigError: where there is no systemd, or a unit is masked.
+    """
+    found: list[Step] = []
+    for unit, wanted, again in ((TIMER, present, TIMER in changed), (OFFER, present and offer, OFFER in changed or code)):
+        there = host.systemctl('show', '--property=LoadState,ActiveState,UnitFileState', unit)
+        if there.rc != 0:
+            raise ConfigError('There is no systemd on this host that could run the refresh; run ansible-pull by another timer instead.')
+        facts = dict(line.partition('=')[::2] for line in there.stdout.splitlines())
+        if facts.get('LoadState') == 'masked':
+            raise ConfigError(f'{unit} is masked: run `systemctl unmask {unit}` first.')
+        runs = facts.get('ActiveState') in ('active', 'activating', 'reloading')
+        enabled = facts.get('UnitFileState') == 'enabled'
+        if wanted and not (runs and enabled):
+            found.append((('enable', '--now', unit), f'{unit} is enabled and started.'))
+        if wanted and runs and again:
+            found.append((('restart', unit), f'{unit} is started anew.'))
+        if not wanted and (runs or enabled):
+            found.append((('disable', '--now', unit), f'{unit} is stopped and disabled.'))
+    return found
+
+
+def do(host: Host, args: t.Sequence[str], because: str) -> None:
+    """Run systemctl. Raises ConfigError with its words."""
+    done = host.systemctl(*args)
+    if done.rc != 0:
+        words = (done.stderr.strip() or done.stdout.strip()).splitlines()
+        raise ConfigError(f'systemctl {" ".join(args)} failed ({because}): {words[-1] if words else done.rc}')
+
+
+def is_ours(path: str) -> bool:
+    """Whether a file is of the refresh, so that its units have to follow when it is put back or taken away."""
+    return path.startswith((f'{DIRECTORY}/', f'{UNIT_DIR}/{NAME}', '/etc/quickpull.registry/'))
+
+
+def before_files_go(host: Host, going: t.Collection[str]) -> None:
+    """Stop the units whose files are about to go by somebody else's hand than that of the refresh's own module. Raises ConfigError."""
+    for unit in (TIMER, OFFER):
+        if f'{UNIT_DIR}/{unit}' in going:
+            do(host, ('disable', '--now', unit), 'its file goes')
+    if f'{UNIT_DIR}/{SERVICE}' in going:
+        clear(host)
+
+
+def after_files_came(host: Host) -> None:
+    """Let units run by the files that are there now. Raises ConfigError."""
+    do(host, ('daemon-reload',), 'read the units')
+    there = {unit for unit in (TIMER, OFFER) if os.path.exists(host.path(f'{UNIT_DIR}/{unit}'))}
+    for args, because in steps(host, TIMER in there, OFFER in there, there, False):
+        do(host, args, because)
+
+
+def clear(host: Host) -> None:
+    """Take away what systemd made for the service."""
+    for folder in MADE:
+        shutil.rmtree(host.path(folder), ignore_errors=True)
