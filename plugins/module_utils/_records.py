@@ -27,6 +27,8 @@ _CACHE = 'cache'
 _UNITS = ('docker.service', 'containerd.service', 'crio.service')
 # What lies in the folder of an engine, and is worth nothing once no file is on record.
 _OF_ENGINES = re.compile(r'applied\.json|strangers\.json|(proved|original)\.snapshot\.json')
+# Folders of what is worth nothing either: former contents, and what a host's own refresh remembers and saw.
+_WORTHLESS = ('backups', 'journal', 'refresh')
 _TEMPORARY = re.compile(r'.*~')
 
 
@@ -73,7 +75,7 @@ def look(state: State, root: str = '/') -> Found:
             continue
         if os.path.islink(path):
             unknown.append(path)
-        elif folder == 'backups' or path == state.hash_key or _TEMPORARY.fullmatch(name) or (folder and _OF_ENGINES.fullmatch(name)):
+        elif folder.split(os.sep)[0] in _WORTHLESS or path == state.hash_key or _TEMPORARY.fullmatch(name) or (folder and _OF_ENGINES.fullmatch(name)):
             files.append(path)
         elif folder in ('ownership', 'files') or path == state.users or name == os.path.basename(state.intent('')):
             read = _read(path, folder, name)

@@ -161,7 +161,7 @@ def run(module: AnsibleModule, state: State, root: str = '/') -> dict[str, t.Any
     if module.check_mode or not _records.is_there(state):
         outcome = _records.forget(state, params['owner'], params['waits'], module.check_mode, root)
     else:
-        with _io.locked(state):
+        with _io.locked(state, journal=False):  # which would lie in what is about to go
             outcome = _records.forget(state, params['owner'], params['waits'], False, root)
     return result_of(outcome, [*([] if outcome.gone else params['waits']), *_records.sentences(outcome)])
 

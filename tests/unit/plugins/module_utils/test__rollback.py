@@ -113,7 +113,7 @@ STEPS = st.tuples(st.sampled_from(['write', 'write', 'remove', 'mode']), st.samp
 BEFORE = st.dictionaries(st.sampled_from(NAMES), st.tuples(BYTES, MODES), max_size=3)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=settings().max_examples * 2 // 5)
 @given(BEFORE, st.lists(st.lists(STEPS, max_size=4), min_size=1, max_size=3))
 def test_taking_runs_back_leaves_what_was_there_before_each_of_them(before: dict[str, tuple[bytes, int]], runs: list[list[t.Any]]) -> None:
     with mock.patch.object(os, 'fsync'), a_place(before) as place:
@@ -133,7 +133,7 @@ def test_taking_runs_back_leaves_what_was_there_before_each_of_them(before: dict
                 assert place.tree() == tree, 'once more is nothing more'
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=settings().max_examples * 3 // 10)
 @given(BEFORE, st.lists(STEPS, min_size=1, max_size=5), st.sampled_from(NAMES))
 def test_what_somebody_else_writes_survives(before: dict[str, tuple[bytes, int]], steps: list[t.Any], name: str) -> None:
     with mock.patch.object(os, 'fsync'), a_place(before) as place:
@@ -278,13 +278,11 @@ def merged(now: t.Any, wrote: t.Any, before: t.Any) -> tuple[t.Any, list[str]]:
     return None if found is None else json.loads(found.data), conflicts
 
 
-@settings(max_examples=100, deadline=None)
 @given(OBJECTS, OBJECTS)
 def test_without_foreign_edits_the_merge_is_the_former_file(before: t.Any, wrote: t.Any) -> None:
     assert merged(wrote, wrote, before) == (before, [])
 
 
-@settings(max_examples=100, deadline=None)
 @given(OBJECTS, OBJECTS, JSON)
 def test_a_foreign_key_beside_ours_stays(before: t.Any, wrote: t.Any, value: t.Any) -> None:
     assert merged({**wrote, 'theirs': value}, wrote, before) == ({**before, 'theirs': value}, [])
