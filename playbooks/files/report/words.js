@@ -113,7 +113,7 @@ const WORDS = {
     used: '使用者',
     used_n: '{0} 台主机',
     used_1: '1 台主机',
-    at_step: '在“{0}”步骤',
+    at_step: '步骤「{0}」',
     all_sites: '所有站点',
     n_sites: '{0} 个站点',
     and_more: '另有 {0} 个',
