@@ -54,9 +54,12 @@ def start_proxy(login: t.Mapping[str, str]) -> None:
     subprocess.Popen(['squid', '-N'])
 
 
-def start_redis() -> None:
-    """For caches that share a bucket; it forgets everything when the services end."""
-    subprocess.Popen(['redis-server', '--port', str(REDIS_PORT), '--bind', '0.0.0.0', '--save', '', '--requirepass', REDIS_PASSWORD, '--logfile', '/dev/null'])
+def keep_redis() -> None:
+    """For caches that share a bucket. One that is told to shut down (SHUTDOWN NOSAVE) comes back and has forgotten everything."""
+    command = ['redis-server', '--port', str(REDIS_PORT), '--bind', '0.0.0.0', '--save', '', '--requirepass', REDIS_PASSWORD, '--logfile', '/dev/null']
+    while True:
+        subprocess.run(command, check=False)
+        time.sleep(1)
 
 
 def start_server(row: Mirror, shared: misbehave.Shared) -> None:
@@ -80,7 +83,7 @@ def main() -> None:
     threading.Thread(target=dns.serve, args=(order['names'],), daemon=True).start()
     drop_packets()
     start_proxy(order['proxy_login'])
-    start_redis()
+    threading.Thread(target=keep_redis, daemon=True).start()
     shared = misbehave.Shared(accounts={order['hub_login']['user']: order['hub_login']['password']})
     distribution.start(misbehave.BACKEND)
     known = content.fill(misbehave.BACKEND, datetime.datetime.now(datetime.timezone.utc), STATE / 'busybox.tar')

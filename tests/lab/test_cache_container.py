@@ -54,6 +54,10 @@ def test_it_serves_as_the_package_does(lab: Lab, cache: Host, engine: str) -> No
     layer = layer_of(cache, BIG)
     assert digest_of(cache, f'/v2/{BIG}/blobs/{layer}') == layer
     assert sorted(cache.out(f'{engine} ps --format "{{{{.Names}}}}"').split()) == ['quickpull-cache-docker.io', 'quickpull-cache-quay.io']
+    # The engine keeps no log; the unit has what the registry says all the same.
+    assert cache.out(f'{engine} inspect -f "{{{{.HostConfig.LogConfig.Type}}}}" quickpull-cache-docker.io') == 'none'
+    lines = cache.out(f'journalctl -u quickpull-cache@docker.io --since=@{since:.3f} -o cat --no-pager').splitlines()
+    assert any('response completed' in line and '/library/busybox/manifests/' in line for line in lines)
     told = cache.out(f'{engine} inspect quickpull-cache-docker.io; ps ax -o args')
     assert HUB_LOGIN['password'] not in told and 'proxy%40pass' not in told
     assert cache.out('stat -c %U /var/lib/quickpull-cache/docker.io/docker') == 'quickpull-cache'

@@ -149,6 +149,27 @@ def test_what_one_of_them_pulled_the_other_has(lab: Lab, bucket: Bucket, caches:
     assert bucket.keys('quickpull-cache/quay.io/docker/registry/v2/repositories/library/busybox/')
 
 
+@pytest.mark.parametrize('how', ['FLUSHALL', 'SHUTDOWN NOSAVE'])
+def test_redis_may_be_emptied_and_restarted(lab: Lab, caches: tuple[Host, Host], how: str) -> None:
+    layer = layer_of(caches[0], BIG)
+    assert digest_of(caches[0], f'/v2/{BIG}/blobs/{layer}') == layer
+
+    def is_back() -> bool:
+        with contextlib.suppress(OSError):
+            return ask_redis(lab, 'PING') == ['+PONG']
+        return False
+
+    since = lab.mark()
+    ask_redis(lab, how)  # one that is shut down comes back after a second, and has forgotten everything
+    for _away_and_back in range(2):
+        empty(*caches)
+        for host in caches:
+            assert digest_of(host, f'/v2/{BIG}/blobs/{layer}') == layer
+        wait_for(is_back)
+    assert asked(lab, since, '/blobs/') == []
+    assert ask_redis(lab, 'DBSIZE') != [':0']  # so the instances have found it again
+
+
 def test_one_whose_instance_is_down_goes_on_to_the_other_until_it_is_back(lab: Lab, caches: tuple[Host, Host]) -> None:
     first, second = caches
     client = lab.hosts['lab-forky']
