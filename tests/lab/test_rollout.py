@@ -79,7 +79,7 @@ def roll_out(lab: Lab, folder: Path, playbook: str = 'site', gone: bool = False,
     path = folder / 'report.json'
     inventory = fleet(lab, folder, variables(lab, path, **more), host_vars, gone)
     before, since = lab.everywhere(tree), lab.mark()
-    run = lab.playbook(f'playbooks/{playbook}.yml', inventory=inventory, limit=limit)
+    run = lab.playbook(f'playbooks/{playbook}.yml', inventory=inventory, limit=limit, timeout=600)
     return Rollout(run, report(path), before, lab.everywhere(tree), since)
 
 
