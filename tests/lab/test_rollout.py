@@ -58,7 +58,7 @@ def variables(lab: Lab, path: Path, **more: t.Any) -> dict[str, t.Any]:
         'registry_access_auths': [{'registry': BASIC, 'username': 'acme', 'password': LOGINS['acme']}],
         'registry_access_probe_images': ['library/busybox:latest', 'quay.io/library/busybox:latest'],
         'registry_access_probe_deadline': 6,
-        'registry_access_waves': [1, '100%'],
+        'registry_access_waves': ['100%'],
         'registry_access_canaries': CANARY,
         'registry_access_report_path': str(path),
         **more,
@@ -79,7 +79,7 @@ def roll_out(lab: Lab, folder: Path, playbook: str = 'site', gone: bool = False,
     path = folder / 'report.json'
     inventory = fleet(lab, folder, variables(lab, path, **more), host_vars, gone)
     before, since = lab.everywhere(tree), lab.mark()
-    run = lab.playbook(f'playbooks/{playbook}.yml', inventory=inventory, limit=limit)
+    run = lab.playbook(f'playbooks/{playbook}.yml', inventory=inventory, limit=limit, timeout=600)
     return Rollout(run, report(path), before, lab.everywhere(tree), since)
 
 
@@ -177,6 +177,7 @@ def test_finish_finishes_what_waits_with_permission_and_tells_what_still_does(la
 
 HOSTS_TOML = '/etc/containerd/certs.d/quay.io/hosts.toml'
 DAEMON_JSON = '/etc/docker/daemon.json'
+AT_ONCE: dict[str, t.Any] = {'registry_access_waves': [], 'registry_access_canaries': []}
 THEIRS = 'server = "https://quay.io"\n'
 
 
@@ -187,7 +188,7 @@ def removed(lab: Lab, well: Rollout, tmp_path_factory: pytest.TempPathFactory) -
     edited.put(HOSTS_TOML, THEIRS)
     edited.put(DAEMON_JSON, edited.get(DAEMON_JSON).replace('"http://good-a.lab:8101"', '"http://good-a.lab:8101", "http://own.lab"'))
     other = {'docker.io': ['http://other.lab']}
-    less: dict[str, t.Any] = {'registry_access_engines': ['docker'], 'registry_access_mirrors': other, 'registry_access_proxies': {}}
+    less: dict[str, t.Any] = {**AT_ONCE, 'registry_access_engines': ['docker'], 'registry_access_mirrors': other, 'registry_access_proxies': {}}
     return roll_out(lab, tmp_path_factory.mktemp('removed'), 'remove', registry_access_restart='always', **less)
 
 
@@ -210,7 +211,7 @@ def test_what_somebody_edited_survives_and_is_told(lab: Lab, stopped: Rollout, r
 
 
 def test_a_second_removal_changes_nothing(lab: Lab, removed: Rollout, tmp_path: Path) -> None:
-    again = roll_out(lab, tmp_path, 'remove')
+    again = roll_out(lab, tmp_path, 'remove', **AT_ONCE)
     assert again.run.ok().changed() == 0
     assert again.after == again.before
     assert not any(lab.everywhere(lambda host: host.exists(STATE)).values())
