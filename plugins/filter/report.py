@@ -22,7 +22,9 @@ def access_report_data(data: t.Any) -> dict[str, t.Any]:
     return _report.as_data(plain(data))
 
 
-_FOUND, _DONE, _FAILED = '__registry_rollback_found', '__registry_rollback_done', '__registry_rollback_failed'
+_FOUND = '__registry_rollback_found'
+_DONE = '__registry_rollback_done'
+_FAILED = '__registry_rollback_failed'
 _APPLIED = ('__registry_rollback_docker', '__registry_rollback_engines')
 
 
