@@ -41,7 +41,9 @@ def access_report_files(data: t.Any, path: str) -> list[dict[str, str]]:
     return wrap_var(_report_files.files_of(plain(data), str(path)))
 
 
-_FOUND, _DONE, _FAILED = '__registry_rollback_found', '__registry_rollback_done', '__registry_rollback_failed'
+_FOUND = '__registry_rollback_found'
+_DONE = '__registry_rollback_done'
+_FAILED = '__registry_rollback_failed'
 _APPLIED = ('__registry_rollback_docker', '__registry_rollback_engines')
 
 

@@ -10,7 +10,9 @@ alone is taken out, key by key; any other file that somebody edited is left.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import functools
 import json
 import os
 import typing as t
@@ -231,10 +233,14 @@ def plan(chosen: t.Sequence[Run]) -> Plan:
                 items.append(_item(path, user, about[path][1], seen[path], steps[path]))
             else:
                 items.append(Item(path, user, about[path][1], Look(), Look(), f'{path} is left as it is: its user is not on this host any more.'))
+    items = _folders_settled(items)
     if all(run.undone for run in chosen) and not any(item.changed for item in items):
         return Plan(tuple(chosen), tuple(items))  # an apply may have noted since that it is in force
-    left = {item.path for item in items if item.left and not item.record and item.target == item.now}
-    return Plan(tuple(chosen), tuple(_settled(item, left, steps[item.path]) if item.record else item for item in items))
+    left = {(item.user, item.path) for item in items if item.left and not item.record and item.target == item.now}
+    return Plan(
+        tuple(chosen),
+        tuple(_settled(item, {path for user, path in left if user == item.user}, steps[item.path]) if item.record else item for item in items),
+    )
 
 
 def _item(path: str, user: int | None, record: bool, now: Look, steps: t.Sequence[tuple[Step, bool]]) -> Item:
@@ -250,6 +256,24 @@ def _item(path: str, user: int | None, record: bool, now: Look, steps: t.Sequenc
     if target.kind not in (FILE, DIRECTORY, NOTHING):
         target, because = now, f'{path} was no file before, and is left as it is.'
     return Item(path, user, record, now, target, because, parents)
+
+
+def _folders_settled(items: t.Sequence[Item]) -> list[Item]:
+    """A directory that we made goes with what is in it alone; where others have something in it by now, it stays and that is told."""
+    targets = {item.path: item.target.kind for item in items}
+    found = {item.path: item for item in items}
+    for item in sorted(items, key=lambda one: one.path, reverse=True):
+        if item.now.kind != DIRECTORY or item.target.kind != NOTHING:
+            continue
+        try:
+            inside = [os.path.join(item.path, name) for name in os.listdir(item.path)]
+        except OSError:
+            inside = []
+        if any(targets.get(path) != NOTHING and not (path in found and found[path].record) for path in inside):
+            because = '' if all(path in found for path in inside) else f'{item.path} stays, since others have something in it by now.'
+            found[item.path] = dataclasses.replace(item, target=item.now, left=because)
+            targets[item.path] = DIRECTORY
+    return [found[item.path] for item in items]
 
 
 def _settled(item: Item, left: t.Collection[str], steps: t.Sequence[tuple[Step, bool]]) -> Item:
@@ -271,39 +295,32 @@ def _looks(user: int | None, paths: t.Sequence[str]) -> dict[str, Look]:
 # --- writing -----------------------------------------------------------------------------------------------------------
 
 
-def write(items: t.Sequence[Item]) -> list[str]:
-    """Make the paths what they are to be: files first, then the directories, the innermost first. Returns those that stay for what is in them.
+def write(items: t.Sequence[Item]) -> None:
+    """Make the paths what they are to be: files first, then the directories, the innermost first. One that something is in stays.
 
     :raises ConfigError: when something cannot be written; what was put back before that stays so.
     """
-    stay: list[str] = []
     for user in dict.fromkeys(item.user for item in items):
         mine = [item for item in items if item.user == user and item.changed]
         if user is None or not mine:
-            stay += _write_all(mine)
+            _write_all(mine)
         else:
-            stay += _as_user.run_as(_as_user.account(str(user)), lambda mine=mine: _write_all(mine))  # type: ignore[misc]
-    return stay
+            _as_user.run_as(_as_user.account(str(user)), functools.partial(_write_all, mine))
 
 
-def _write_all(items: t.Sequence[Item]) -> list[str]:
+def _write_all(items: t.Sequence[Item]) -> None:
     with _journal.not_kept():
         folders = [item for item in items if DIRECTORY in (item.now.kind, item.target.kind)]
         for item in items:
             if item not in folders:
                 write_file(item)
-        stay = []
         for item in sorted(folders, key=lambda one: one.path, reverse=True):
             check_hands(item.path)
             if item.target.kind == DIRECTORY:
                 _io.set_mode(item.path, item.target.mode)
-                continue
-            try:
-                os.rmdir(item.path)
-            except OSError:
-                if os.path.isdir(item.path):
-                    stay.append(item.path)
-        return stay
+            else:
+                with contextlib.suppress(OSError):
+                    os.rmdir(item.path)
 
 
 def write_file(item: Item) -> None:

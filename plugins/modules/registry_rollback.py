@@ -197,25 +197,24 @@ def daemon_jsons(state: State, planned: _rollback.Plan, concerned: _rollback_eng
     return found
 
 
-def write(state: State, planned: _rollback.Plan, concerned: _rollback_engines.Concerned, special: t.Sequence[DaemonJson], hosts: Hosts) -> list[str]:
-    """Write all of it. Returns the directories that stay for what others put into them. Raises ConfigError."""
+def write(state: State, planned: _rollback.Plan, concerned: _rollback_engines.Concerned, special: t.Sequence[DaemonJson], hosts: Hosts) -> None:
+    """Write all of it. Raises ConfigError."""
     _rollback_engines.put_aside(state, concerned, hosts)
     for one in special:
-        if one.item.changed and one.item.target.kind == _journal.FILE:
+        # What holds somebody's edits is never counted as ours: taking it back once more would take those away.
+        if one.item.changed and one.item.target.kind == _journal.FILE and not one.item.left:
             _journal.also_wrote(planned.runs, one.item.path, one.item.target)
         _rollback_engines.write_daemon_json(state, one)
     apart = {one.item.path for one in special} | {_rollback_engines.record_path(state, one.item.path) for one in special}
-    waiting = [one.item.path for one in special if one.item.target.kind == _journal.FILE]
     of_refresh = [item for item in planned.files if item.changed and _refresh_units.is_ours(item.path)]
     units = _refresh_units.Host()
     _refresh_units.before_files_go(units, [item.path for item in of_refresh if item.target.kind == _journal.NOTHING])
-    stay = _rollback.write([item for item in (*planned.files, *planned.records) if item.path not in apart])
+    _rollback.write([item for item in (*planned.files, *planned.records) if item.path not in apart])
     if of_refresh:
         _refresh_units.after_files_came(units)
     for run in planned.runs:
         if not run.undone:
             _journal.mark_undone(run)
-    return [path for path in stay if not any(one.startswith(path + '/') for one in waiting)]
 
 
 def run(module: AnsibleModule, state: State, hosts: Hosts, docker_host: DockerHost) -> dict[str, t.Any]:
@@ -228,14 +227,14 @@ def run(module: AnsibleModule, state: State, hosts: Hosts, docker_host: DockerHo
         by_path = {one.item.path: one.item for one in special}
         items = [by_path.get(item.path, item) for item in planned.files]
         apart = {_rollback_engines.record_path(state, path) for path in by_path}
-        changed = any(item.changed for item in [*items, *(one for one in planned.records if one.path not in apart)])
+        waiting = [one.item.path for one in special if one.item.target.kind == _journal.FILE]
+        sure = [*items, *(one for one in planned.records if one.path not in apart)]
+        changed = any(item.changed and (is_file(item) or not any(path.startswith(item.path + '/') for path in waiting)) for item in sure)
         left = [{'path': item.path, 'because': item.left} for item in planned.files if item.left]
         if module.check_mode or not planned.runs:
             engines = _rollback_engines.foreseen(state, concerned, special, hosts) if planned.runs else {}
         else:
-            stay = write(state, planned, concerned, special, hosts)
-            left += [{'path': path, 'because': f'{path} stays, since others have something in it by now.'} for path in stay]
-            changed = changed and any(item.path not in stay for item in [*items, *planned.records] if item.changed)
+            write(state, planned, concerned, special, hosts)
             engines = _rollback_engines.plans(state, concerned, hosts, docker_host)
     return {
         'changed': changed,
