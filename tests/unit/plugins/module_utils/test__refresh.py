@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 import json
+import re
 import typing as t
 from pathlib import Path
 
 import pytest
+import yaml
 
-from ansible_collections.quickpull.registry.plugins.module_utils import _refresh, _refresh_engines, _refresh_report
+from ansible_collections.quickpull.registry.plugins.module_utils import _refresh, _refresh_engines, _refresh_metrics, _refresh_report
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._mirror import normalise_url
 from ansible_collections.quickpull.registry.plugins.module_utils._probe import Job
@@ -251,3 +253,10 @@ def test_what_is_in_force_is_told_by_the_candidates_own_names() -> None:
     assert {engine: [normalise_url(url) for url in urls] for engine, urls in found.items()} == {
         'docker': [normalise_url('http://cache.lan')], 'podman': [normalise_url('http://cache.lan')],
     }  # fmt: skip
+
+
+def test_the_alerts_that_we_give_know_the_metrics() -> None:
+    rules = yaml.safe_load((Path(__file__).parents[4] / 'docs/prometheus-alerts.yml').read_text(encoding='utf-8'))['groups'][0]['rules']
+    named = {name for rule in rules for name in re.findall(r'quickpull_registry_(\w+)', rule['expr'])}
+    assert named
+    assert named <= set(_refresh_metrics._HELP)
