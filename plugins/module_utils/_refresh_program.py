@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 import typing as t
 
 from ansible_collections.quickpull.registry.plugins.module_utils import _journal, _refresh, _refresh_report, _refresh_settings, _refresh_share
@@ -38,7 +37,7 @@ def _run(path: str) -> int:
     if text is None:
         raise ConfigError(f'{path} is not there. The role registry_access writes it, with registry_access_refresh.', path=path)
     # What the host does by itself is a run of its own for registry_rollback.
-    os.environ[_journal.ENVIRON] = time.strftime('%Y%m%dT%H%M%SZ', time.gmtime()) + _journal.REFRESH
+    os.environ[_journal.ENVIRON] = _journal.stamp() + _journal.REFRESH
     report = _refresh.run(_refresh_settings.load(text, path), State())
     for line in _refresh_report.sentences(report):
         print(line)
