@@ -35,7 +35,8 @@ def names_of(role: Path) -> list[str]:
 
 def condition(role: Path) -> t.Any:
     """What the role asserts of the names of variables."""
-    tasks = yaml.safe_load((role / 'tasks/main.yml').read_text(encoding='utf-8'))
+    listed = yaml.safe_load((role / 'tasks/main.yml').read_text(encoding='utf-8'))
+    tasks = [one for task in listed for one in task.get('block', [task])]
     that = [text for task in tasks for text in [task.get('ansible.builtin.assert', {}).get('that', [])]]
     found = [text for texts in that for text in (texts if isinstance(texts, list) else [texts]) if 'variables_are_known' in text]
     assert len(found) == 1, role
