@@ -62,6 +62,7 @@ class Options:
     :ivar restart: ``auto``, ``never`` or ``always``.
     :ivar live_restore_first: live-restore may be switched on for the time of a restart.
     :ivar timeout: seconds that the daemon has to come up, each time.
+    :ivar start: whether Docker may be started or restarted where something went wrong; without it what takes a start is left to the next run.
     :ivar rollback: put back what was proved when the daemon refuses what is there now.
     :ivar planned: in check mode, the plan for a file that was not written because of it; None when no task made one.
     """
@@ -71,6 +72,7 @@ class Options:
     live_restore_first: bool = False
     timeout: float = 60.0
     rollback: bool = True
+    start: bool = True
     check_mode: bool = False
     planned: Plan | None = None
 
@@ -429,6 +431,10 @@ class _Run:
         """
         self.out.pending, self.out.pending_because = False, ()
         cause = f'Docker did not take its configuration: {" ".join(failures)}'
+        if not self.options.start and self.host.look().start_id != before.start_id:
+            # Whoever restarted or stopped it meanwhile made it read the file: there is nothing to take back, and nothing to start.
+            _intent.clear(self.state, ENGINE)
+            raise ApplyFailed(f'Docker was restarted or stopped by somebody while it was reloaded, and is left as it is: {" ".join(failures)}', self.out)
         if not self.options.rollback:
             _intent.clear(self.state, ENGINE)
             raise ApplyFailed(f'{cause} Nothing was put back (rollback: false).', self.out)
@@ -482,6 +488,8 @@ class _Run:
         self.daemon = self.host.look()
         if self.daemon.running and self.daemon.start_id == before.start_id:
             return self.put_back_by_reload(snapshot, before)
+        if not self.options.start:
+            return ('Docker was restarted or stopped by somebody meanwhile, and is left as it is.',)
         return self.put_back_by_start(before)
 
     def put_back_by_reload(self, snapshot: _snapshot.Snapshot, before: DockerDaemon) -> tuple[str, ...]:
@@ -529,6 +537,8 @@ class _Run:
             return
         self.interrupted = True
         self.settle_down()
+        if not self.options.start and (intent.what == _intent.ROLLING_BACK or not self.daemon.running):
+            raise ConfigError('An earlier run was interrupted while it applied a change. Run the role again: it may start Docker, and finishes that.')
         if intent.what == _intent.ROLLING_BACK:
             self.finish_rollback(intent)
         elif intent.was_active and not self.daemon.running:

@@ -11,11 +11,20 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 import time
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from ansible_collections.quickpull.registry.plugins.module_utils import _engine_facts, _io, _probe, _refresh_choice, _refresh_engines, _refresh_metrics
+from ansible_collections.quickpull.registry.plugins.module_utils import (
+    _engine_facts,
+    _io,
+    _journal,
+    _probe,
+    _refresh_choice,
+    _refresh_engines,
+    _refresh_metrics,
+)
 from ansible_collections.quickpull.registry.plugins.module_utils import _refresh_report as reports
 from ansible_collections.quickpull.registry.plugins.module_utils import _refresh_share as share
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
@@ -29,6 +38,8 @@ from ansible_collections.quickpull.registry.plugins.module_utils._state import S
 
 #: Seconds between a probe in which a mirror in use failed and the one that has to confirm it.
 CONFIRM_SECONDS = 2.0
+#: What the id of a run of the role ends in, and for how many seconds after its last change one that does not end is waited for.
+ROLE, PATIENCE = '-site', 900.0
 #: Results of another host are taken for so many intervals: of two hosts with one timer the later one must find the earlier one's.
 SHARED_FOR = 1.5
 
@@ -37,6 +48,21 @@ Result = t.Dict[str, t.Any]
 
 def _facts(state: State) -> dict[str, t.Any]:
     return _engine_facts.facts(_engine_facts.Hosts(), state)
+
+
+def busy(state: State) -> str:
+    """Why it is not the moment to change anything: a run of the role on this host that has begun to and not come to its end. Empty when it is.
+
+    The role ends with the module registry_mirror_refresh, which notes that. One that died is waited for no longer than :data:`PATIENCE`.
+    """
+    asked_for = [run for run in _journal.runs(state) if run.id.endswith(ROLE)]
+    if not asked_for or asked_for[-1].undone or asked_for[-1].id == reports.text_of(reports.settled_path(state)).strip():
+        return ''
+    try:
+        recent = abs(time.time() - os.stat(asked_for[-1].folder).st_mtime) < PATIENCE
+    except OSError:
+        return ''
+    return 'A run of the role is under way on this host, so nothing is changed now.' if recent else ''
 
 
 @dataclass(frozen=True)
@@ -48,6 +74,7 @@ class Host:
     ask: t.Callable[[t.Sequence[str], str, float, float], t.Optional[share.Shared]] = share.ask
     apply: t.Callable[[Work], t.List[Done]] = _refresh_engines.refresh
     pending: t.Callable[[Work], t.Dict[str, str]] = _refresh_engines.pending
+    busy: t.Callable[[State], str] = busy
     now: t.Callable[[], float] = time.time
     sleep: t.Callable[[float], None] = time.sleep
     offered: str = share.FILE
@@ -68,7 +95,8 @@ def run(settings: Settings, state: State, host: Host | None = None) -> dict[str,
 
     :returns: ``checked``, ``probed`` and ``chosen`` (epoch seconds: of this refresh, of the results, of the last change), ``source`` (by upstream, whose the
         results are), ``results`` (by upstream), ``engines`` (dicts with ``engine``, ``upstream``, ``before``, ``mirrors``, ``changed``, ``because``,
-        ``waits``), ``engines_here``, ``pending`` (by engine, why a restart is needed) and ``errors`` (sentences).
+        ``waits``), ``waits`` (why nothing was to be changed now), ``engines_here``, ``pending`` (by
+        engine, why a restart is needed) and ``errors`` (sentences).
     :raises ConfigError: when nothing could be done at all.
     """
     host = host or Host()
@@ -76,23 +104,50 @@ def run(settings: Settings, state: State, host: Host | None = None) -> dict[str,
         raise ConfigError('query: the Python library jmespath is not installed on this host (package python3-jmespath).', key='query')
     facts = host.facts(state)
     steady = _refresh_choice.load(reports.text_of(reports.memory_path(state)), settings.steadiness)
+    if settings.query:
+        steady.query = lambda results: apply_jmespath(results, settings.query, 'query')
     checked = host.now()
     shared = host.ask(settings.ask, settings.asking.ca_path, settings.interval * SHARED_FOR, checked) if settings.ask else None
-    found = {name: _find(settings, name, facts, steady, shared, host) for name in _refresh_engines.upstreams(settings, facts)}
-    steady.seen.update({name: one.probed for name, one in found.items()})
-    fresh = {name: apply_jmespath(list(one.results), settings.query, 'query') for name, one in found.items() if one.fresh}
-    work = Work(settings, facts, fresh, steady, state)
-    done = host.apply(work) if fresh else []
+    found, errors = _find_all(settings, facts, steady, shared, host)
+    last = reports.load(state)
+    # A probe takes a while, and others may have been at work meanwhile: what they did is no part of what was decided on.
+    now = host.facts(state)
+    same = [name for name in found if _refresh_engines.in_force(settings, now, name) == _refresh_engines.in_force(settings, facts, name)]
+    fresh = {name: list(one.results) for name, one in found.items() if one.fresh and name in same}
+    work = Work(settings, now, fresh, steady, state)
+    waits = host.busy(state)
+    done = host.apply(work) if fresh and not waits else []
+    steady.seen.update({name: max(one.probed, steady.seen.get(name, 0.0)) for name, one in found.items() if name in fresh and not waits})
+    report = {**_report(checked, found, done, work, host, last), 'waits': waits}
+    report['errors'] = errors + report['errors']
     _io.write_private(reports.memory_path(state), _refresh_choice.dump(steady).encode(), root=state.root)
-    report = _report(settings, checked, found, done, work, host, reports.load(state))
+    offered = share.dump(report['probed'], {request_key(settings, name): list(one.results) for name, one in found.items()})
+    for path, text in ((host.offered, offered), (settings.metrics_path, _refresh_metrics.render(report))):
+        if path:
+            try:
+                _show(path, text)
+            except OSError as exc:
+                report['errors'].append(f'Cannot write {path}: {exc.strerror or exc}.')
     _io.write_private(reports.report_path(state), (json.dumps(report, indent=1, sort_keys=True) + '\n').encode(), root=state.root)
-    _show(host.offered, share.dump(report['probed'], {request_key(settings, name): list(one.results) for name, one in found.items()}))
-    if settings.metrics_path:
-        _show(settings.metrics_path, _refresh_metrics.render(report))
     return report
 
 
 # -- what serves
+
+
+def _find_all(
+    settings: Settings, facts: t.Mapping[str, t.Any], steady: Steady, shared: share.Shared | None, host: Host
+) -> tuple[dict[str, Found], list[str]]:
+    """What is known of each upstream, and a sentence for each of which nothing is: a mistake or a fault with one is no reason to pass over the others."""
+    found, errors = {}, []
+    for name in _refresh_engines.upstreams(settings, facts):
+        try:
+            found[name] = _find(settings, name, facts, steady, shared, host)
+        except ConfigError as exc:
+            errors.append(f'{name}: {exc}')
+        except Exception as exc:  # noqa: BLE001  pylint: disable=broad-except
+            errors.append(f'{name}: {type(exc).__name__}: {exc}')
+    return found, errors
 
 
 def _find(settings: Settings, upstream: str, facts: t.Mapping[str, t.Any], steady: Steady, shared: share.Shared | None, host: Host) -> Found:
@@ -100,18 +155,29 @@ def _find(settings: Settings, upstream: str, facts: t.Mapping[str, t.Any], stead
     urls = [one.url for one in parse_mirrors(list(settings.mirrors[upstream]))]
     by_engine = _refresh_engines.in_force(settings, facts, upstream)
     held = [url for url in urls if any(url in mirrors for mirrors in by_engine.values())]
-    told = list(shared.upstreams.get(request_key(settings, upstream), ())) if shared else []
-    known = {normalise_url(str(one['url'])) for one in told}
+    told = _told(settings, upstream, urls, steady, shared, host)
     if shared and told:
+        known = {normalise_url(str(one['url'])) for one in told.results}
         more = [url for url in held if normalise_url(url) not in known]
-        results = told + (_probe_some(settings, upstream, more, host) if more else [])
-        # The clocks of two hosts, and the way of the answer, make a difference of less than this.
-        return Found(results, shared.probed_at, shared.source, shared.probed_at - steady.seen.get(upstream, 0.0) > 1.0)
+        return replace(told, results=[*told.results, *(_probe_some(settings, upstream, more, host) if more else [])])
     results = _probe_some(settings, upstream, steady.due(upstream, urls, by_engine), host)
     more = further(urls, results)
     if more:
         results += _probe_some(settings, upstream, more, host)
     return Found(_confirmed(settings, upstream, results, held, host), host.now())
+
+
+def _told(settings: Settings, upstream: str, urls: t.Sequence[str], steady: Steady, shared: share.Shared | None, host: Host) -> Found | None:
+    """What another host found, where it is worth anything here: nothing of mirrors that are not listed, and nothing where none serves or nothing is new."""
+    listed = {normalise_url(url) for url in urls}
+    results = [one for one in (shared.upstreams.get(request_key(settings, upstream), ()) if shared else ()) if normalise_url(str(one['url'])) in listed]
+    if shared is None or not any(one['ok'] for one in results):
+        return None
+    # The clocks of two hosts, and the way of the answer, make a difference of less than this.
+    fresh = shared.probed_at - steady.seen.get(upstream, 0.0) > 1.0
+    if not fresh and host.now() - shared.probed_at > settings.interval:
+        return None
+    return Found(results, shared.probed_at, shared.source, fresh)
 
 
 def _probe_some(settings: Settings, upstream: str, urls: t.Sequence[str], host: Host) -> list[Result]:
@@ -135,7 +201,6 @@ def _confirmed(settings: Settings, upstream: str, results: t.Sequence[Result], h
 
 
 def _report(
-    settings: Settings,
     checked: float,
     found: t.Mapping[str, Found],
     done: t.Sequence[Done],
@@ -158,7 +223,8 @@ def _report(
         'probed': min((one.probed for one in found.values()), default=0.0),
         'chosen': checked if any(one.changed for one in done) else last.get('chosen', 0.0),
         'source': {name: one.source for name, one in found.items()},
-        'results': {name: list(one.results) for name, one in found.items()},
+        # Of those that were not asked, since they go on failing, what was seen when they last were.
+        'results': {name: _with_unasked(work.settings, name, one.results, last) for name, one in found.items()},
         # What nothing new is known of is as it was.
         'engines': engines + [{**one, 'changed': False, 'because': ''} for one in kept if one['engine'] in work.here and one['upstream'] in found],
         'engines_here': work.here,
@@ -167,7 +233,25 @@ def _report(
     }
 
 
+def _with_unasked(settings: Settings, upstream: str, results: t.Sequence[Result], last: t.Mapping[str, t.Any]) -> list[Result]:
+    asked = {normalise_url(str(one['url'])) for one in results}
+    listed = {normalise_url(one.url) for one in parse_mirrors(list(settings.mirrors[upstream]))} - asked
+    return [*results, *(one for one in last.get('results', {}).get(upstream, ()) if normalise_url(str(one['url'])) in listed)]
+
+
 def _show(path: str, text: str) -> None:
-    """A file that anybody may read, in a directory of its own or of others."""
-    _io.make_dirs(os.path.dirname(path))
-    _io.write_atomic(path, text.encode(), default_mode=0o644)
+    """A file that anybody may read. A link that somebody put in its place is replaced, and not followed: the directory may be another user's.
+
+    :raises OSError: when it cannot be written.
+    """
+    folder = os.path.dirname(path)
+    os.makedirs(folder, 0o755, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(prefix='.quickpull-', dir=folder)
+    try:
+        with os.fdopen(descriptor, 'w', encoding='utf-8', errors='replace') as stream:
+            stream.write(text)
+        os.chmod(name, 0o644)
+        os.rename(name, path)
+    except BaseException:
+        os.unlink(name)
+        raise

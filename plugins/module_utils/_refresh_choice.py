@@ -26,6 +26,7 @@ class Steady:
     """Chooses for engines, and remembers.
 
     :ivar memories: by engine and upstream. ``because``: what the last choice of each said.
+    :ivar query: narrows and orders results. Those that it leaves out are remembered all the same, or each of its whims would be a change.
     :ivar seen: by upstream, when the results were found that counted last (epoch seconds): what two hosts tell of one probe counts once.
     """
 
@@ -33,6 +34,7 @@ class Steady:
     memories: dict[Place, Memory] = field(default_factory=dict)
     because: dict[Place, str] = field(default_factory=dict)
     seen: dict[str, float] = field(default_factory=dict)
+    query: t.Callable[[list[dict[str, t.Any]]], t.Sequence[t.Mapping[str, t.Any]]] | None = None
 
     def chooser(self, engine: str) -> Chooser:
         """How this engine's mirrors are chosen."""
@@ -42,7 +44,13 @@ class Steady:
             # What the engine has and cannot use, or what others put there, is no part of the choice.
             in_force = [asked[normalise_url(url)] for url in current if normalise_url(url) in asked]
             place = (engine, upstream)
-            decision = _stability.decide(self.memories.get(place, Memory()), results, in_force, policy, self.rules, own)
+            eligible = None
+            if self.query:
+                wanted = [normalise_url(str(one['url'])) for one in self.query([dict(one) for one in results])]
+                eligible = set(wanted)
+                rank = {key: number for number, key in enumerate(wanted)}
+                results = sorted(results, key=lambda one: rank.get(normalise_url(str(one['url'])), len(rank)))
+            decision = _stability.decide(self.memories.get(place, Memory()), results, in_force, policy, self.rules, own, eligible)
             self.memories[place], self.because[place] = decision.memory, decision.because
             return Selection(tuple(Choice(url, decision.because, url in in_force, None) for url in decision.mirrors), ())
 
@@ -50,9 +58,13 @@ class Steady:
 
     def due(self, upstream: str, urls: t.Sequence[str], in_force: t.Mapping[str, t.Collection[str]]) -> list[str]:
         """Which candidates of an upstream any of the engines wants asked. ``in_force``: by engine, the URLs in use."""
-        wanted = {
-            url for engine, held in in_force.items() for url in _stability.due(self.memories.get((engine, upstream), Memory()), urls, held, self.rules)
-        }  # fmt: skip
+        memories = [(self.memories.get((engine, upstream), Memory()), held) for engine, held in in_force.items()]
+        wanted = {url for _memory, held in memories for url in urls if url in held}
+        for url in urls:
+            # One that an engine cannot use it never hears of, so it has no say about that.
+            knowing = [memory for memory, _held in memories if normalise_url(url) in memory.mirrors]
+            if not knowing or any(_stability.due(memory, [url], (), self.rules) for memory in knowing):
+                wanted.add(url)
         return [url for url in urls if url in wanted]
 
 

@@ -85,11 +85,14 @@ class Work:
 
 
 def in_force(settings: Settings, facts: Facts, upstream: str) -> dict[str, list[str]]:
-    """By engine, the candidates of an upstream that it has as its mirrors."""
+    """By each engine that a refresh gives mirrors of an upstream, the candidates that it has. CRI-O reads Podman's files."""
     engines = facts['engines']
+    here = _access.engines_here(settings.engines, engines)['configured']
     found = {}
-    for engine in _access.engines_here(settings.engines, engines)['configured']:
-        known = engines[engine]
+    for engine in dict.fromkeys('podman' if name == 'crio' else name for name in here if name not in ('k3s', 'rke2')):
+        known = engines.get(engine) or {}
+        if engine == 'docker' and upstream != DOCKER_HUB and not known.get('reads_hosts_toml'):
+            continue
         held = known.get('registry_mirrors') if engine == 'docker' and upstream == DOCKER_HUB else (known.get('mirrors') or {}).get(upstream)
         places = {_access.place_for(Mirror(url), engine) for url in held or ()}
         found[engine] = [one.url for one in parse_mirrors(list(settings.mirrors.get(upstream, ()))) if _access.place_for(one, engine) in places - {''}]
@@ -106,15 +109,18 @@ def upstreams(settings: Settings, facts: Facts) -> list[str]:
 
 def refresh(work: Work) -> list[Done]:
     """Let each engine of the host have what is chosen for it. What goes wrong with one does not keep the others from theirs."""
-    steps: dict[str, t.Callable[[Work], list[Done]]] = {'docker': _docker, 'containerd': _containerd, 'podman': _podman}
+    steps: dict[str, t.Callable[[Work, list[Done]], None]] = {'docker': _docker, 'containerd': _containerd, 'podman': _podman}
     done: list[Done] = []
     here = {'podman' if name == 'crio' else name for name in work.here}
     for engine, step in steps.items():
         if engine in here:
             try:
-                done += step(work)
+                step(work, done)
             except (ConfigError, OSError) as exc:
                 done.append(Done(engine, '', error=str(exc)))
+            except Exception as exc:  # noqa: BLE001  pylint: disable=broad-except
+                # A fault of ours with one engine must not cost the others their mirrors.
+                done.append(Done(engine, '', error=f'{type(exc).__name__}: {exc}'))
     return done
 
 
@@ -141,19 +147,20 @@ def pending(work: Work) -> dict[str, str]:
 # -- Docker
 
 
-def _docker(work: Work) -> list[Done]:
-    done = []
-    if DOCKER_HUB in work.results and work.settings.mirrors.get(DOCKER_HUB):
-        done.append(_hub(work))
+def _docker(work: Work, done: list[Done]) -> None:
     facts = work.engines['docker']
     if facts.get('reads_hosts_toml'):
         done += _hosts_toml(work, 'docker', facts.get('mirrors') or {}, without=(DOCKER_HUB,))
-    return done
+    if DOCKER_HUB in work.results and work.settings.mirrors.get(DOCKER_HUB):
+        done.append(_hub(work))
 
 
 def _hub(work: Work) -> Done:
     settings, facts = work.settings, work.engines['docker']
     before = tuple(facts.get('registry_mirrors') or ())
+    if docker.inspect(str(facts.get('config_path') or '') or None, with_logins=False).reported is None:
+        # It has not said which mirrors it has, so there is nothing to compare with; it may only be busy.
+        return Done('docker', DOCKER_HUB, before, before, waits='Docker does not run or does not answer, so its mirrors are left as they are.')
     choice = _access.choose(
         settings.mirrors[DOCKER_HUB], work.results[DOCKER_HUB], before, settings.policy,
         _access.limits_of(facts, settings.leak_policy, settings.hub_login), settings.own.get(DOCKER_HUB, ()), work.steady.chooser('docker'),
@@ -162,17 +169,15 @@ def _hub(work: Work) -> Done:
     if not choice['alive']:
         return done
     options, foreseen = _daemon(work, choice['mirrors'])
-    if foreseen.plan.interrupted:
-        return replace(done, waits='A run of the role was interrupted while it applied a change; run it again.')
     if MIRRORS_KEY in foreseen.plan.restart_keys:
         # A change of the file that a reload would not bring into force would wait there for whoever restarts Docker.
         return replace(done, waits='This Docker takes other mirrors by a restart alone.')
-    if foreseen.changed or MIRRORS_KEY in foreseen.plan.reload_keys:
+    if foreseen.changed or foreseen.plan.interrupted or MIRRORS_KEY in foreseen.plan.reload_keys:
         _certificates(work, choice['mirrors'])
         daemon = docker.inspect(options.path)
         outcome = _daemon_config.configure(options, work.state, daemon, check_mode=False)
-        if MIRRORS_KEY in outcome.plan.reload_keys:
-            allowed = _docker_apply.Options(options.path, restart='never', timeout=settings.apply_timeout)
+        if outcome.plan.interrupted or MIRRORS_KEY in outcome.plan.reload_keys:
+            allowed = _docker_apply.Options(options.path, restart='never', start=False, timeout=settings.apply_timeout)
             _docker_apply.apply(DockerHost(options.path), work.state, allowed)
     return replace(done, after=foreseen.mirrors, changed=foreseen.changed)
 
@@ -202,8 +207,8 @@ def _certificates(work: Work, mirrors: t.Sequence[t.Any]) -> None:
 # -- engines whose mirrors are files for each upstream
 
 
-def _containerd(work: Work) -> list[Done]:
-    return _hosts_toml(work, 'containerd', work.engines['containerd'].get('mirrors') or {})
+def _containerd(work: Work, done: list[Done]) -> None:
+    done += _hosts_toml(work, 'containerd', work.engines['containerd'].get('mirrors') or {})
 
 
 def _chosen(work: Work, engine: str, current: t.Mapping[str, t.Sequence[str]], without: t.Collection[str] = ()) -> dict[str, t.Any]:
@@ -231,11 +236,11 @@ def _hosts_toml(work: Work, engine: str, current: t.Mapping[str, t.Sequence[str]
     return _done(work, engine, current, told)
 
 
-def _podman(work: Work) -> list[Done]:
+def _podman(work: Work, done: list[Done]) -> None:
     current = (work.engines.get('podman') or {}).get('mirrors') or {}
     choice = _chosen(work, 'podman', current)
     if not choice['upstreams']:
-        return []
+        return
     params = {
         'upstreams': choice['upstreams'],
         'owner': work.settings.owner,
@@ -245,12 +250,14 @@ def _podman(work: Work) -> list[Done]:
         'validate': 'never' if work.settings.validate == 'never' else 'auto',
     }
     for user in work.settings.podman_users:
-        _registries_work.run({**params, 'user': user}, False, _registries_work.Hosts(), work.state)
+        try:
+            _registries_work.run({**params, 'user': user}, False, _registries_work.Hosts(), work.state)
+        except (ConfigError, OSError) as exc:  # of one user, who may be gone
+            done.append(Done('podman', '', error=f'{user}: {exc}'))
     told = _registries_work.run({**params, 'user': None}, False, _registries_work.Hosts(), work.state)
-    done = _done(work, 'podman', current, told)
+    done += _done(work, 'podman', current, told)
     if told['plan']['action'] == RELOAD:
         _service_apply.apply(CrioService(work.state), _service_apply.Options('never', True, work.settings.apply_timeout))
-    return done
 
 
 def _done(work: Work, engine: str, current: t.Mapping[str, t.Sequence[str]], told: t.Mapping[str, t.Any]) -> list[Done]:

@@ -26,10 +26,18 @@ def main(argv: t.Sequence[str]) -> int:
         if argv[:1] == ['offer'] and len(argv) == 2:
             _refresh_share.serve(argv[1])
     except ConfigError as exc:
-        print(f'Error: {exc}', file=sys.stderr)
+        sys.stderr.write(f'Error: {exc}\n')
         return 1
-    print(USAGE, file=sys.stderr)
+    sys.stderr.write(USAGE + '\n')
     return 2
+
+
+def _run_id(state: State) -> str:
+    """The last run in the journal, where that was a refresh too: many of them are one run, or they would push those of the role out of it."""
+    known = _journal.runs(state)
+    if known and known[-1].id.endswith(_journal.REFRESH) and not known[-1].undone:
+        return known[-1].id
+    return _journal.stamp() + _journal.REFRESH
 
 
 def _run(path: str) -> int:
@@ -37,8 +45,8 @@ def _run(path: str) -> int:
     if text is None:
         raise ConfigError(f'{path} is not there. The role registry_access writes it, with registry_access_refresh.', path=path)
     # What the host does by itself is a run of its own for registry_rollback.
-    os.environ[_journal.ENVIRON] = _journal.stamp() + _journal.REFRESH
+    os.environ[_journal.ENVIRON] = _run_id(State())
     report = _refresh.run(_refresh_settings.load(text, path), State())
     for line in _refresh_report.sentences(report):
-        print(line)
+        sys.stdout.write(line + '\n')
     return 1 if report['errors'] else 0

@@ -31,6 +31,11 @@ def report_path(state: State) -> str:
     return os.path.join(state.root, 'refresh', 'report.json')
 
 
+def settled_path(state: State) -> str:
+    """The id of the last run of the role that came to its end."""
+    return os.path.join(state.root, 'refresh', 'settled')
+
+
 def text_of(path: str) -> str:
     """The text of a file that may be missing, or broken."""
     try:
@@ -78,5 +83,7 @@ def sentences(report: t.Mapping[str, t.Any]) -> list[str]:
             lines.append(f'{where}: {one["because"]}')
         if one['waits']:
             lines.append(f'{where}: {one["waits"]}')
+    if report.get('waits'):
+        lines.append(report['waits'])
     lines += [f'{engine}: a restart is needed, which a refresh does not make. {because}'.rstrip() for engine, because in report['pending'].items()]
     return lines + [f'Error: {text}' for text in report['errors']]

@@ -16,6 +16,7 @@ from ansible_collections.quickpull.registry.plugins.module_utils._mirror import 
 from ansible_collections.quickpull.registry.plugins.module_utils._plain import type_name
 from ansible_collections.quickpull.registry.plugins.module_utils._probe import Job
 from ansible_collections.quickpull.registry.plugins.module_utils._probe_options import make_job, parse_duration
+from ansible_collections.quickpull.registry.plugins.module_utils._query import HAS_JMESPATH, check_jmespath
 from ansible_collections.quickpull.registry.plugins.module_utils._refresh_report import SETTINGS
 from ansible_collections.quickpull.registry.plugins.module_utils._select import parse_policy
 from ansible_collections.quickpull.registry.plugins.module_utils._sharing import probe_request_key
@@ -106,6 +107,9 @@ def _known(raw: t.Any, kind: t.Any, prefix: str, path: str) -> dict[str, t.Any]:
 
 
 def _tuples(given: dict[str, t.Any], *names: str) -> dict[str, t.Any]:
+    for name in names:
+        if isinstance(given.get(name), str):
+            raise ConfigError(f'{name}: a list is expected, not {type_name(given[name])}.', key=name)
     return {**given, **{name: tuple(map(str, given[name] or ())) for name in names if name in given}}
 
 
@@ -114,6 +118,11 @@ def _check(settings: Settings) -> None:
         raise ConfigError(f'interval: {settings.interval:g} seconds are less than the least, {LEAST_SECONDS:g}.', key='interval')
     parse_policy(settings.policy, key='policy')
     _access.added_up(settings.mirrors)
+    _access.engines_here(settings.engines, {})
+    if isinstance(settings.asking.deadline, bool) or not isinstance(settings.asking.deadline, (int, float)):
+        raise ConfigError(f'asking.deadline: a number of seconds is expected, not {type_name(settings.asking.deadline)}.', key='deadline')
+    if settings.query and HAS_JMESPATH:
+        check_jmespath(settings.query, 'query')
     for upstream, mirrors in settings.mirrors.items():
         parse_mirrors(list(mirrors), key=f'mirrors.{upstream}')
         job_of(settings, upstream, mirrors)

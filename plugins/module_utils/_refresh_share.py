@@ -40,9 +40,30 @@ class Shared:
     upstreams: t.Mapping[str, Results] = field(default_factory=dict)
 
 
+# What the choice needs. What else a probe tells, such as names of images, is nobody's business.
+_NUMBERS, _TEXTS, _MOST = ('latency_ms', 'throughput_bps'), ('url', 'state', 'route'), 2000
+
+
 def dump(probed_at: float, by_key: t.Mapping[str, Results]) -> str:
     """The file that is offered."""
-    return json.dumps({'version': _VERSION, 'probed_at': probed_at, 'upstreams': dict(by_key)}, sort_keys=True)
+    told = {key: [{name: one.get(name) for name in ('ok', 'notes', *_NUMBERS, *_TEXTS)} for one in results] for key, results in by_key.items()}
+    return json.dumps({'version': _VERSION, 'probed_at': probed_at, 'upstreams': told}, sort_keys=True)
+
+
+def _result(raw: t.Any) -> dict[str, t.Any]:
+    """One result, with nothing in it but what is expected. Raises ValueError, TypeError or KeyError."""
+    found: dict[str, t.Any] = {'ok': raw['ok'] is True, 'state': 'ok' if raw['ok'] is True else 'unreachable'}
+    for name in _TEXTS:
+        text = raw.get(name)
+        if isinstance(text, str) and len(text) <= _MOST and text.isprintable():
+            found[name] = text
+    found['url'] = found['url'].encode('ascii').decode()
+    for name in _NUMBERS:
+        value = raw.get(name)
+        found[name] = float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < 1e15 else None
+    notes = raw.get('notes')
+    found['notes'] = [one for one in notes if isinstance(one, str) and one.isidentifier()][:20] if isinstance(notes, list) else []
+    return found
 
 
 def load(text: str, source: str, now: float) -> Shared | None:
@@ -52,8 +73,8 @@ def load(text: str, source: str, now: float) -> Shared | None:
         if raw['version'] != _VERSION:
             return None
         age = float(raw['age']) if 'age' in raw else now - float(raw['probed_at'])
-        upstreams = {str(key): [dict(one, url=str(one['url'])) for one in results] for key, results in raw['upstreams'].items()}
-    except (ValueError, TypeError, KeyError, AttributeError):
+        upstreams = {str(key): [_result(one) for one in results[:_MOST]] for key, results in raw['upstreams'].items()}
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
         return None
     return Shared(source, now - age, upstreams) if age >= -1 else None
 
@@ -85,7 +106,7 @@ def with_age(text: str, now: float) -> str:
     try:
         raw = json.loads(text)
         return json.dumps({**raw, 'age': max(0.0, now - float(raw['probed_at']))}, sort_keys=True)
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         return ''
 
 

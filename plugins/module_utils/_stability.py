@@ -125,12 +125,14 @@ def decide(
     policy: Policy | None = None,
     rules: Steadiness = Steadiness(),
     own: t.Collection[str] = (),
+    eligible: t.Collection[str] | None = None,
 ) -> Decision:
     """What one more probe makes of the choice.
 
     :param results: of the probe, as registry_mirror_probe returns them, of the candidates that were :func:`due`, and of those :func:`further` ones.
     :param in_force: the mirrors in use, in order.
     :param own: caches of one's own, which come before all others.
+    :param eligible: those that may be chosen, by their normalised URLs; None for all. One in force that is none of them leaves as for a better one.
     """
     serving = {normalise_url(one['url']) for one in results if one.get('ok')}
     if not serving:
@@ -143,9 +145,12 @@ def decide(
     held = [url for url in in_force if normalise_url(url) in serving]
     fit = [one for one in results if one.get('ok') and (_holds(one['url'], held) or _proven(learned, one['url'], rules) or not held)]
     priced = [_smoothed(one, learned) for one in fit]
+    allowed = [one for one in priced if eligible is None or normalise_url(one['url']) in eligible]
     lost = [url for url in in_force if url not in held]
-    want = _urls(select_with_own(priced, held, policy, own))
-    keep = _filled(held, priced, policy, own)
+    want = _urls(select_with_own(allowed, [url for url in held if _holds(url, [one['url'] for one in allowed])], policy, own))
+    keep = _filled(held, allowed, policy, own)
+    if not want:
+        return Decision(tuple(in_force), False, 'No mirror that serves may be chosen by the policy, so the choice stays as it is.', learned)
     if want == keep or not held:
         return _decision(want, in_force, lost, Memory(learned.probes, learned.mirrors))
     wanted = memory.wanted + 1 if memory.change == want else 1

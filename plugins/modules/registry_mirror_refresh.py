@@ -18,7 +18,7 @@ description:
   - When no mirror serves at all, nothing changes. That is what a network that is down looks like.
   - What it saw and did stands in the journal (C(journalctl -u registry_access_refresh)) and, as JSON, in
     C(/var/lib/quickpull.registry/refresh/report.json).
-  - The role M(quickpull.registry.registry_access#role) uses this module with all that it knows of the host (C(registry_access_refresh)). By itself the
+  - The role C(quickpull.registry.registry_access) uses this module with all that it knows of the host (C(registry_access_refresh)). By itself the
     module is of use where hosts are configured in another way.
 extends_documentation_fragment:
   - quickpull.registry.attributes

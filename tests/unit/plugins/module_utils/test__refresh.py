@@ -5,8 +5,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import os
 import re
+import time
 import typing as t
 from pathlib import Path
 
@@ -39,9 +42,11 @@ class Site:
         self.asked: list[list[str]] = []
         self.shared: Shared | None = None
         self.time = 1_800_000_000.0
-        self.fails = ''
+        self.fails, self.latency, self.waits = '', 10.0, ''
+        self.meanwhile: t.Callable[[], None] = lambda: None
         self.host = _refresh.Host(
             facts=lambda _state: self.facts(), probe=self.probe, ask=lambda *_all: self.shared, apply=self.apply, pending=lambda _work: {},
+            busy=lambda _state: self.waits,
             now=lambda: self.time, sleep=self.sleep, offered=str(root / 'run' / 'probes.json'),
         )  # fmt: skip
 
@@ -54,13 +59,14 @@ class Site:
     def probe(self, job: Job) -> dict[str, t.Any]:
         urls = [mirror.url for mirror in job.mirrors]
         self.asked.append(urls)
+        self.meanwhile()
         return {'results': [self.result(url) for url in urls]}
 
     def result(self, url: str) -> dict[str, t.Any]:
         blinks = self.blinks.get(url, 0)
         self.blinks[url] = max(0, blinks - 1)
         serves = url not in self.dead and not blinks
-        return {'url': url, 'ok': serves, 'state': 'ok' if serves else 'unreachable', 'reason': '', 'latency_ms': 10.0 if serves else None}
+        return {'url': url, 'ok': serves, 'state': 'ok' if serves else 'unreachable', 'reason': '', 'latency_ms': self.latency if serves else None}
 
     def apply(self, work: Work) -> list[Done]:
         """What the engines' steps do with containerd, without its files."""
@@ -193,7 +199,101 @@ def test_results_for_another_question_are_not_believed(tmp_path: Path) -> None:
     assert report['source'] == {HUB: ''}
 
 
+def test_a_host_that_sees_none_serve_is_not_believed(tmp_path: Path) -> None:
+    site = Site(tmp_path, {'ask': ['http://leader.lan:8377']})
+    site.shared = shared(site, A, B, C)
+    site.dead.add(A)
+    report = site.refresh()
+    assert (report['source'], site.mirrors) == ({HUB: ''}, [B, C])
+
+
+def test_mirrors_that_are_not_listed_are_not_taken_over(tmp_path: Path) -> None:
+    site = Site(tmp_path, {'ask': ['http://leader.lan:8377']})
+    found = shared(site, A)
+    (key, results) = next(iter(found.upstreams.items()))
+    site.shared = Shared(found.source, found.probed_at, {key: [*results, {'url': 'http://evil.example', 'ok': True, 'state': 'ok', 'latency_ms': 0.1}]})
+    assert 'evil' not in str(site.refresh())
+    assert site.mirrors == [B, C]
+
+
+def test_results_that_stand_still_are_not_believed_for_longer_than_an_interval(tmp_path: Path) -> None:
+    site = Site(tmp_path, {'ask': ['http://leader.lan:8377']})
+    site.shared = shared(site)
+    site.refresh()
+    assert site.asked == []
+    site.refresh()
+    assert site.asked == [[A, B, C]]
+
+
+# -- others at work
+
+
+def test_while_the_role_runs_nothing_is_changed_and_nothing_is_learned_of_it_twice(site: Site) -> None:
+    site.dead.add(A)
+    site.waits = 'A run of the role is under way on this host, so nothing is changed now.'
+    report = site.refresh()
+    assert site.mirrors == [A, B]
+    assert _refresh_report.sentences(report)[-1] == site.waits
+    site.waits = ''
+    site.refresh()
+    assert site.mirrors == [B, C]
+
+
+def test_a_run_of_the_role_is_under_way_until_it_says_that_it_is_done(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = Path(site.state.journal) / '000001.20261129T010000Z-site'
+    assert _refresh.busy(site.state) == ''
+    folder.mkdir(parents=True)
+    assert _refresh.busy(site.state) != ''
+    settled = Path(_refresh_report.settled_path(site.state))
+    settled.parent.mkdir()
+    settled.write_text('20261129T010000Z-site\n')
+    assert _refresh.busy(site.state) == ''
+    (Path(site.state.journal) / '000002.20261129T020000Z-site').mkdir()
+    assert _refresh.busy(site.state) != ''
+    (Path(site.state.journal) / '000003.20261129T020001Z-refresh').mkdir()
+    assert _refresh.busy(site.state) != ''
+    long_ago = time.time() - 2000
+    os.utime(Path(site.state.journal) / '000002.20261129T020000Z-site', (long_ago, long_ago))
+    assert _refresh.busy(site.state) == ''
+
+
+def test_mirrors_that_others_changed_during_the_probe_are_left(site: Site) -> None:
+    site.dead.add(A)
+    site.meanwhile = lambda: site.mirrors.__setitem__(slice(None), [C])
+    site.refresh()
+    assert site.mirrors == [C]
+
+
+def test_an_engine_that_does_not_take_mirrors_of_an_upstream_has_no_say_in_whom_to_ask(site: Site) -> None:
+    facts = site.facts
+    others = {'docker': {'registry_mirrors': [], 'reads_hosts_toml': False}, 'k3s': {'mirrors': {}}, 'crio': {}, 'podman': {'version': '', 'mirrors': {}}}
+    site.facts = lambda: {'engines': {**others, **facts()['engines']}}  # type: ignore[method-assign]
+    site.dead.add(C)
+    site.refresh()
+    asked = 0
+    for _round in range(32):
+        site.refresh()
+        asked += any(C in urls for urls in site.asked)
+    assert 3 <= asked <= 8
+
+
 # -- what goes wrong
+
+
+def test_one_upstream_that_cannot_be_probed_does_not_keep_the_others_from_theirs(site: Site) -> None:
+    site.settings = parse({**RAW, 'mirrors': {HUB: [A, B, C], 'quay.io': ['https://q.example']}})
+    probe = site.probe
+
+    def fails(job: Job) -> dict[str, t.Any]:
+        if job.mirrors[0].url == 'https://q.example':
+            raise ConfigError('ca_path: /etc/ca.pem is not there.')
+        return probe(job)
+
+    site.host = dataclasses.replace(site.host, probe=fails)
+    site.dead.add(A)
+    report = site.refresh()
+    assert site.mirrors == [B, C]
+    assert report['errors'] == ['quay.io: ca_path: /etc/ca.pem is not there.']
 
 
 def test_an_engine_that_fails_is_told_and_its_last_state_is_kept(site: Site) -> None:
@@ -222,8 +322,20 @@ def test_a_query_without_its_library_is_told(tmp_path: Path, monkeypatch: pytest
 
 def test_a_query_narrows_the_choice(tmp_path: Path) -> None:
     site = Site(tmp_path, {'query': f"[?url != '{A}']"})
-    site.refresh()
-    assert site.mirrors == [B, C]
+    seen = []
+    for _round in range(3):
+        site.refresh()
+        seen.append(list(site.mirrors))
+    # What is in use and serves does not leave for a whim of a query.
+    assert seen == [[A, B], [A, B], [B, C]]
+
+
+def test_a_query_on_what_varies_moves_nothing(tmp_path: Path) -> None:
+    site = Site(tmp_path, {'query': '[?latency_ms < `100`]'})
+    for number in range(12):
+        site.latency = 99.0 if number % 2 else 101.0
+        site.refresh()
+        assert site.mirrors == [A, B]
 
 
 def test_metrics_are_written_on_request(tmp_path: Path) -> None:
@@ -237,6 +349,21 @@ def test_metrics_are_written_on_request(tmp_path: Path) -> None:
     assert 'quickpull_registry_mirror_in_use{engine="containerd",upstream="docker.io",mirror="https://b.example"} 1\n' in text
     assert 'quickpull_registry_pending_restart{engine="containerd"} 0\n' in text
     assert path.stat().st_mode & 0o777 == 0o644
+    # One that is not asked, since it goes on failing, stays where it can be seen.
+    for _round in range(6):
+        site.refresh()
+        assert 'mirror="https://c.example"} 0\n' in path.read_text()
+
+
+def test_metrics_follow_no_link(tmp_path: Path) -> None:
+    target, path = tmp_path / 'shadow', tmp_path / 'quickpull.prom'
+    target.write_text('theirs')
+    path.symlink_to(target)
+    site = Site(tmp_path, {'metrics_path': str(path)})
+    site.refresh()
+    assert target.read_text() == 'theirs'
+    assert not path.is_symlink()
+    text = path.read_text()
     for line in text.splitlines():
         assert line.startswith(('# HELP quickpull_registry_', '# TYPE quickpull_registry_', 'quickpull_registry_'))
     names = [line.split()[2] for line in text.splitlines() if line.startswith('# TYPE')]

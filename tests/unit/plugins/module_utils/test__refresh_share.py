@@ -16,7 +16,7 @@ from ansible_collections.quickpull.registry.plugins.module_utils import _refresh
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._http import FetchError
 
-RESULTS = [{'url': 'https://a.example', 'ok': True}]
+RESULTS = [{'url': 'https://a.example', 'ok': True, 'state': 'ok', 'route': 'direct', 'latency_ms': 5.0, 'throughput_bps': None, 'notes': ['late_challenge']}]
 NOW = 1_800_000_000.0
 
 
@@ -27,7 +27,29 @@ def test_what_is_offered_is_read_with_its_age() -> None:
     assert (found.probed_at, found.upstreams, found.source) == (NOW + 7200 - 40, {'key': RESULTS}, 'http://leader.lan')
 
 
+def test_no_more_is_shown_than_the_choice_needs() -> None:
+    text = share.dump(NOW, {'key': [{**RESULTS[0], 'reason': 'secret/image:tag', 'images': {'secret/image:tag': {}}}]})
+    assert 'secret' not in text
+
+
+@pytest.mark.parametrize('change, left', [
+    ({'latency_ms': 10**400}, {'latency_ms': None}), ({'latency_ms': -1}, {'latency_ms': None}), ({'latency_ms': True}, {'latency_ms': None}),
+    ({'state': 'x' * 5000, 'ok': 1}, {'ok': False, 'state': 'unreachable'}), ({'notes': ['a b', 3, 'fine']}, {'notes': ['fine']}),
+    ({'more': 'x', 'route': 'a\nb'}, {}),
+])  # fmt: skip
+def test_what_is_not_expected_is_left_out(change: dict[str, t.Any], left: dict[str, t.Any]) -> None:
+    found = share.load(json.dumps({'version': 1, 'age': 1, 'upstreams': {'key': [{**RESULTS[0], **change}]}}), 'x', NOW)
+    assert found is not None
+    (one,) = found.upstreams['key']
+    assert {name: one[name] for name in left} == left
+    assert set(one) <= set(RESULTS[0])
+    assert one.get('route') in (None, 'direct')
+
+
 @pytest.mark.parametrize('text', [
+    '[' * 100_000, '{"version": 1, "age": 1' + '0' * 400 + ', "upstreams": {}}',
+    '{"version": 1, "age": 1, "upstreams": {"key": [{"ok": true, "url": "http://\\ud800"}]}}',
+    '{"version": 1, "age": 1, "upstreams": {"key": [{"ok": true, "url": "http://a\\nb"}]}}', '{"version": 1, "age": 1, "upstreams": {"key": [7]}}',
     '', '[]', '{', '{"version": 2, "probed_at": 1, "upstreams": {}}', '{"version": 1, "probed_at": "x", "upstreams": {}}',
     '{"version": 1, "probed_at": 1, "upstreams": {"key": [{"ok": true}]}}', '{"version": 1, "age": -100, "upstreams": {}}',
     '{"version": 1, "probed_at": 1, "upstreams": []}',
