@@ -19,7 +19,9 @@ from dataclasses import dataclass, field
 
 from ansible_collections.quickpull.registry.plugins.module_utils import (
     _io,
+    _journal,
     _owned_files,
+    _refresh_metrics,
     _refresh_program,
     _refresh_report,
     _refresh_settings,
@@ -33,6 +35,7 @@ from ansible_collections.quickpull.registry.plugins.module_utils._state import S
 
 KIND = 'refresh'
 
+_PYTHON = '/usr/bin/python3'
 _PACKAGE = 'ansible_collections.quickpull.registry.plugins.module_utils'
 
 # An import of this package, in one line or in several; read by a pattern, since a parser takes a second for all of them.
@@ -189,7 +192,11 @@ def files_of(wish: Wish, host: Host) -> dict[str, Content | None]:
         address = f'[{name}]:{port}' if ':' in name else f'{name}:{port}'
     home = '' if settings.podman_users else 'ProtectHome=read-only\n'
     common = {'first': FIRST_LINE, 'python': wish.python, 'directory': DIRECTORY, 'hardened': _HARDENED}
-    wanted: dict[str, Content | None] = {f'{DIRECTORY}/{path}': Content(text) for path, text in sources().items()}
+    texts = sources()
+    # Another package of the name that lies elsewhere would hide folders without these.
+    folders = {path.rpartition('/')[0] for path in texts}
+    packages = {f'{folder}/__init__.py' for one in folders for folder in _and_above(one)}
+    wanted: dict[str, Content | None] = {f'{DIRECTORY}/{path}': Content(texts.get(path, '')) for path in sorted({*texts, *packages})}
     wanted[f'{DIRECTORY}/refresh.py'] = Content(_START)
     wanted[_refresh_settings.PATH] = Content(json.dumps(dict(wish.settings), indent=1, sort_keys=True) + '\n', secret=True)
     wanted[f'{UNIT_DIR}/{SERVICE}'] = Content(_SERVICE.format(home=home, **common))
@@ -198,6 +205,25 @@ def files_of(wish: Wish, host: Host) -> dict[str, Content | None]:
     low_port = 'CAP_NET_BIND_SERVICE' if wish.offer and int(address.rpartition(':')[2]) < 1024 else ''
     wanted[f'{UNIT_DIR}/{OFFER}'] = Content(_OFFER.format(address=address, low_port=low_port, **common)) if wish.offer else None
     return {host.path(path): content for path, content in wanted.items()}
+
+
+def _and_above(folder: str) -> list[str]:
+    parts = folder.split('/')
+    return ['/'.join(parts[:length]) for length in range(1, len(parts) + 1)]
+
+
+def interpreter(own: str, host: Host) -> str:
+    """The Python for the units: the system's where it will do, since it outlives an upgrade, else the one that runs this."""
+    if os.path.exists(host.path(_PYTHON)):
+        told = host.run((_PYTHON, '-I', '-c', 'import sys; sys.exit(sys.version_info < (3, 8))'), 20.0)
+        if told.rc == 0:
+            return _PYTHON
+    return own or _PYTHON
+
+
+def can_query(python: str, host: Host) -> bool:
+    """Whether this Python has jmespath."""
+    return host.run((python, '-I', '-c', 'import jmespath'), 20.0).rc == 0
 
 
 def plan(wish: Wish, state: State, host: Host) -> _owned_files.Plan:
@@ -214,8 +240,11 @@ def plan(wish: Wish, state: State, host: Host) -> _owned_files.Plan:
 def install(wish: Wish, state: State, host: Host, *, check_mode: bool) -> Outcome:
     """Bring the files there, and the units to run, or take all of it away. Raises ConfigError."""
     planned = plan(wish, state, host)
-    changed = {os.path.basename(change.path) for change in planned.changes}
     present = wish.settings is not None
+    mine = [path for path, entry in _owned_files.load(state, KIND).items() if entry.owner == wish.owner]
+    if not present and not mine:
+        return Outcome(bool(planned.changes), planned)  # it is another owner's, or nobody's
+    changed = {os.path.basename(change.path) for change in planned.changes}
     code = any(change.path.endswith('.py') for change in planned.changes)
     steps = _refresh_units.steps(host, present, bool(wish.offer), changed, code)
     if check_mode:
@@ -223,21 +252,50 @@ def install(wish: Wish, state: State, host: Host, *, check_mode: bool) -> Outcom
     stops = [step for step in steps if step[0][0] == 'disable']
     for args, because in stops:  # before their files go
         _refresh_units.do(host, args, because)
-    with _io.locked(state):
+    former, wanted = _metrics_path(host), str((wish.settings or {}).get('metrics_path') or '')
+    with _io.locked(state):  # so that a refresh is not ended in the middle of a change
+        if mine and planned.changes:
+            _refresh_units.stop_service(host)
         _owned_files.apply(state, KIND, planned)
     if changed & {SERVICE, TIMER, OFFER}:
         _refresh_units.do(host, ('daemon-reload',), 'read the units')
     for args, because in steps:
         if (args, because) not in stops:
             _refresh_units.do(host, args, because)
-    if not present and not _owned_files.load(state, KIND):
+    if former and former != wanted:
+        _forget_metrics(host.path(former))
+    if not present:
         _forget(state, host)
     return Outcome(bool(planned.changes or steps), planned, tuple(because for _args, because in steps))
 
 
+def _metrics_path(host: Host) -> str:
+    """Where the refresh that is there writes its metrics."""
+    try:
+        return str(json.loads(_refresh_report.text_of(host.path(_refresh_settings.PATH)))['metrics_path'])
+    except (ValueError, KeyError, TypeError):
+        return ''
+
+
+def _forget_metrics(path: str) -> None:
+    """Take the file away where it is ours, or node_exporter would tell for ever what was true once."""
+    with contextlib.suppress(OSError):
+        with open(path, encoding='utf-8') as stream:
+            ours = stream.readline().startswith(f'# HELP {_refresh_metrics.PREFIX}')
+        if ours:
+            os.unlink(path)
+
+
+def settle(state: State, run: str) -> None:
+    """Note that a run of the role came to its end, for a refresh that waits for that. ``run``: its id; nothing is noted of one that changed nothing."""
+    known = [one.id for one in _journal.runs(state)]
+    if run in known and _refresh_report.text_of(_refresh_report.settled_path(state)).strip() != run:
+        _io.write_private(_refresh_report.settled_path(state), f'{run}\n'.encode(), root=state.root)
+
+
 def _forget(state: State, host: Host) -> None:
     """What the refresh remembered, and what it showed."""
-    for path in (_refresh_report.memory_path(state), _refresh_report.report_path(state)):
+    for path in (_refresh_report.memory_path(state), _refresh_report.report_path(state), _refresh_report.settled_path(state)):
         _io.delete_file(path)
     with contextlib.suppress(OSError):
         os.rmdir(os.path.dirname(_refresh_report.memory_path(state)))

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import typing as t
 
-_PREFIX = 'quickpull_registry_'
+PREFIX = 'quickpull_registry_'
 
 _HELP = {
     'mirror_up': 'Whether the mirror served at the last probe (1) or not (0).',
@@ -36,10 +36,10 @@ def render(report: t.Mapping[str, t.Any]) -> str:
     named = ''
     for name, labels, value in samples:
         if name != named:
-            lines += [f'# HELP {_PREFIX}{name} {_HELP[name]}', f'# TYPE {_PREFIX}{name} gauge']
+            lines += [f'# HELP {PREFIX}{name} {_HELP[name]}', f'# TYPE {PREFIX}{name} gauge']
             named = name
         inside = ','.join(f'{key}="{_escaped(text)}"' for key, text in labels.items())
-        lines.append(f'{_PREFIX}{name}{{{inside}}} {value:.10g}' if inside else f'{_PREFIX}{name} {value:.10g}')
+        lines.append(f'{PREFIX}{name}{{{inside}}} {value:.10g}' if inside else f'{PREFIX}{name} {value:.10g}')
     return ''.join(line + '\n' for line in lines)
 
 

@@ -57,6 +57,8 @@ def _result(raw: t.Any) -> dict[str, t.Any]:
         text = raw.get(name)
         if isinstance(text, str) and len(text) <= _MOST and text.isprintable():
             found[name] = text
+    if found['ok']:
+        found['state'] = 'ok'
     found['url'] = found['url'].encode('ascii').decode()
     for name in _NUMBERS:
         value = raw.get(name)

@@ -51,6 +51,8 @@ def steps(host: Host, present: bool, offer: bool, changed: t.Collection[str], co
         if there.rc != 0:
             raise ConfigError('There is no systemd on this host that could run the refresh; run ansible-pull by another timer instead.')
         facts = dict(line.partition('=')[::2] for line in there.stdout.splitlines())
+        if facts.get('LoadState') == 'masked' and not wanted:
+            continue
         if facts.get('LoadState') == 'masked':
             raise ConfigError(f'{unit} is masked: run `systemctl unmask {unit}` first.')
         runs = facts.get('ActiveState') in ('active', 'activating', 'reloading')
@@ -62,6 +64,11 @@ def steps(host: Host, present: bool, offer: bool, changed: t.Collection[str], co
         if not wanted and (runs or enabled):
             found.append((('disable', '--now', unit), f'{unit} is stopped and disabled.'))
     return found
+
+
+def stop_service(host: Host) -> None:
+    """End a refresh that is under way, which would go on by what it has read. Raises ConfigError."""
+    do(host, ('stop', SERVICE), 'its files change')
 
 
 def do(host: Host, args: t.Sequence[str], because: str) -> None:
@@ -82,6 +89,8 @@ def before_files_go(host: Host, going: t.Collection[str]) -> None:
     for unit in (TIMER, OFFER):
         if f'{UNIT_DIR}/{unit}' in going:
             do(host, ('disable', '--now', unit), 'its file goes')
+    if os.path.exists(host.path(f'{UNIT_DIR}/{SERVICE}')):
+        stop_service(host)
     if f'{UNIT_DIR}/{SERVICE}' in going:
         clear(host)
 

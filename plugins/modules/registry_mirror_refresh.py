@@ -212,12 +212,11 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
-from ansible_collections.quickpull.registry.plugins.module_utils import _owned_files, _refresh_install, _refresh_settings
+from ansible_collections.quickpull.registry.plugins.module_utils import _journal, _owned_files, _refresh_install, _refresh_settings
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._mirror import header_secrets
 from ansible_collections.quickpull.registry.plugins.module_utils._plain import plain
 from ansible_collections.quickpull.registry.plugins.module_utils._probe_options import parse_duration, proxy_secrets
-from ansible_collections.quickpull.registry.plugins.module_utils._query import HAS_JMESPATH
 from ansible_collections.quickpull.registry.plugins.module_utils._state import State
 
 
@@ -236,7 +235,7 @@ def diff_of(change: _owned_files.Change) -> dict[str, str]:
     return {'before_header': change.path, 'after_header': change.path, 'before': before, 'after': after}
 
 
-def wish_of(params: t.Mapping[str, t.Any]) -> _refresh_install.Wish:
+def wish_of(params: t.Mapping[str, t.Any], host: _refresh_install.Host) -> _refresh_install.Wish:
     """What the options ask for. Raises ConfigError."""
     if params['state'] == 'absent':
         return _refresh_install.Wish(params['owner'], None)
@@ -244,19 +243,21 @@ def wish_of(params: t.Mapping[str, t.Any]) -> _refresh_install.Wish:
     jitter = params['jitter']
     if jitter is None:
         jitter = round(parse_duration(settings['interval'], 'interval') / 5)
-    return _refresh_install.Wish(params['owner'], settings, jitter, params['offer'], os.path.realpath(sys.executable or '/usr/bin/python3'))
+    return _refresh_install.Wish(params['owner'], settings, jitter, params['offer'], _refresh_install.interpreter(sys.executable, host))
 
 
 def run(module: AnsibleModule, state: State, host: _refresh_install.Host) -> dict[str, t.Any]:
     """Check, and have it done."""
     # With no_log the call is kept out of the system log. From here on only what is secret is cut out of the results.
     module.no_log_values = secrets_of(module.params['settings'])
-    wish = wish_of(module.params)
+    wish = wish_of(module.params, host)
     if wish.settings is not None:
         _refresh_settings.parse(wish.settings)
-    if wish.settings is not None and wish.settings['query'] and not HAS_JMESPATH:
-        module.fail_json(msg=missing_required_lib('jmespath', reason='for settings.query'))
+    if wish.settings is not None and wish.settings['query'] and not _refresh_install.can_query(wish.python, host):
+        module.fail_json(msg=missing_required_lib('jmespath', reason=f'for settings.query, by {wish.python}'))
     outcome = _refresh_install.install(wish, state, host, check_mode=module.check_mode)
+    if wish.settings is not None and not module.check_mode:
+        _refresh_install.settle(state, os.environ.get(_journal.ENVIRON, ''))
     return {
         'changed': outcome.changed,
         'files': sorted(change.path for change in outcome.files.changes),

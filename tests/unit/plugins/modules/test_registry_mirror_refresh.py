@@ -97,7 +97,7 @@ def test_absent_leaves_nothing(place: Place) -> None:
     (place.root / 'run/quickpull.registry').mkdir(parents=True)
     foreseen, done = place.run(check=True, state='absent'), place.run(state='absent')
     assert (foreseen['files'], foreseen['did']) == (done['files'], done['did'])
-    assert place.commands == [f'disable {TIMER}', f'disable {OFFER}', 'daemon-reload']
+    assert place.commands == [f'disable {TIMER}', f'disable {OFFER}', f'stop {SERVICE}', 'daemon-reload']
     left = [one for one in sorted(map(str, place.root.rglob('*'))) if one not in before and 'var' not in one and not one.endswith('/run')]
     assert left == []
     assert not os.path.exists(os.path.dirname(_refresh_report.memory_path(place.state)))
@@ -114,7 +114,7 @@ def test_units_follow_files_that_a_roll_back_takes_away_and_brings_back(place: P
     for path in kept:
         path.unlink()
     _refresh_units.after_files_came(host)
-    assert place.commands == [f'disable {TIMER}', f'disable {OFFER}', 'daemon-reload']
+    assert place.commands == [f'disable {TIMER}', f'disable {OFFER}', f'stop {SERVICE}', 'daemon-reload']
     for path, text in kept.items():
         path.write_text(text)
     _refresh_units.after_files_came(host)
@@ -130,7 +130,7 @@ def test_the_interval_is_the_longest_time_and_jitter_comes_off_it(place: Place) 
     timer = place.unit(TIMER)['Timer']
     assert (timer['OnUnitActiveSec'], timer['RandomizedDelaySec'], timer['AccuracySec']) == ('480', '120', '1s')
     place.run(jitter=0)
-    assert place.commands == ['daemon-reload', f'restart {TIMER}']
+    assert place.commands == [f'stop {SERVICE}', 'daemon-reload', f'restart {TIMER}']
     assert place.unit(TIMER)['Timer']['OnUnitActiveSec'] == '600'
 
 
@@ -143,6 +143,51 @@ def test_a_host_that_offers_has_a_service_without_rights(place: Place) -> None:
     assert place.unit(OFFER)['Service']['CapabilityBoundingSet'] == 'CAP_NET_BIND_SERVICE'
     assert place.run(offer='')['did'] == [f'{OFFER} is stopped and disabled.']
     assert not (place.root / 'etc/systemd/system' / OFFER).exists()
+
+
+def test_another_owner_neither_changes_nor_removes_it(place: Place) -> None:
+    place.run()
+    before = place.files()
+    assert not place.run(owner='other', state='absent')['changed']
+    with pytest.raises(ConfigError, match='belongs to another owner'):
+        place.run(owner='other')
+    assert (place.files(), place.commands, place.units) == (before, [], {TIMER: 'enabled'})
+
+
+def test_metrics_go_with_it_and_with_their_path(place: Place) -> None:
+    first, second, theirs = (place.root / f'var/{name}.prom' for name in ('first', 'second', 'theirs'))
+    for path in (first, second):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text('# HELP quickpull_registry_mirror_up x\n')
+    theirs.write_text('# HELP other x\n')
+    place.run(settings={**SETTINGS, 'metrics_path': '/var/first.prom'})
+    place.run(settings={**SETTINGS, 'metrics_path': '/var/second.prom'})
+    assert (first.exists(), second.exists()) == (False, True)
+    place.run(settings={**SETTINGS, 'metrics_path': '/var/theirs.prom'})
+    place.run(state='absent')
+    assert (second.exists(), theirs.exists()) == (False, True)
+
+
+def test_the_end_of_a_run_of_the_role_is_noted(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    settled = Path(_refresh_report.settled_path(place.state))
+    monkeypatch.setenv('QUICKPULL_REGISTRY_RUN', '20261129T010000.000001Z-site')
+    place.run(check=True)
+    assert not settled.exists()
+    place.run()
+    assert settled.read_text() == '20261129T010000.000001Z-site\n'
+    monkeypatch.setenv('QUICKPULL_REGISTRY_RUN', '20261129T020000.000001Z-site')
+    assert not place.run()['changed']
+    assert settled.read_text() == '20261129T010000.000001Z-site\n'  # the second run changed nothing, so there is nothing to wait for
+
+
+def test_the_systems_python_is_preferred_where_it_will_do(place: Place) -> None:
+    (place.root / 'usr/bin').mkdir()
+    (place.root / 'usr/bin/python3').touch()
+    answers = {'/usr/bin/python3': 0}
+    host = _refresh_units.Host(str(place.root), lambda command, _timeout: _systemd.Result(answers[command[0]]))
+    assert _refresh_install.interpreter('/opt/venv/bin/python', host) == '/usr/bin/python3'
+    answers['/usr/bin/python3'] = 1
+    assert _refresh_install.interpreter('/opt/venv/bin/python', host) == '/opt/venv/bin/python'
 
 
 def test_homes_are_for_reading_but_where_users_have_files(place: Place) -> None:
