@@ -72,9 +72,9 @@ class Options:
     live_restore_first: bool = False
     timeout: float = 60.0
     rollback: bool = True
-    start: bool = True
     check_mode: bool = False
     planned: Plan | None = None
+    start: bool = True
 
 
 @dataclasses.dataclass

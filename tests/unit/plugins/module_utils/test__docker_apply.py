@@ -767,3 +767,41 @@ def test_log_lines() -> None:
 
 def test_every_field_of_an_outcome_has_a_default() -> None:
     assert dataclasses.asdict(Outcome())['applied'] == 'none'
+
+
+@pytest.mark.parametrize('stopped', [False, True])
+def test_a_daemon_that_others_restart_or_stop_is_left_where_it_may_not_be_started(host: FakeHost, monkeypatch: pytest.MonkeyPatch, stopped: bool) -> None:
+    host.write({'debug': True})
+    host.boot('web')
+    host.ask(registry_mirrors=['http://a.lan:5000'])
+    hangup = host.hangup
+
+    def meanwhile(daemon: t.Any) -> str:
+        hangup(daemon)
+        if stopped:
+            host.active = 'inactive'
+        else:
+            host.begin()
+        return ''
+
+    monkeypatch.setattr(host, 'hangup', meanwhile)
+    with pytest.raises(ApplyFailed, match='restarted or stopped by somebody'):
+        apply(host, host.state, Options(str(host.path), restart='never', start=False))
+    assert 'restart' not in host.actions and 'start' not in host.actions
+    assert host.file() == {'debug': True, 'registry-mirrors': ['http://a.lan:5000']}
+    assert _intent.load(host.state, 'docker') is None
+
+
+def test_what_a_dead_run_left_is_finished_only_where_docker_may_be_started_or_runs(host: FakeHost) -> None:
+    host.boot()
+    host.ask(registry_mirrors=['http://a.lan:5000'])
+    _intent.declare(host.state, 'docker', _intent.Intent(_intent.RESTARTING, str(host.path), was_active=True, start_id='gone'))
+    host.active = 'inactive'
+    options = Options(str(host.path), restart='never', start=False)
+    with pytest.raises(ConfigError, match='Run the role again'):
+        apply(host, host.state, options)
+    assert host.actions == []
+    host.begin()
+    host.actions.clear()
+    assert apply(host, host.state, options).applied in ('reload', 'none')
+    assert 'restart' not in host.actions
