@@ -338,9 +338,12 @@ def test_differences_show_no_secret() -> None:
     login = item('/root/.docker/config.json', '{"auths": {"r.lan": {"auth": "dXNlcjpzM2NyZXQ="}}}', '{}')
     proxy = item('/etc/docker/daemon.json', '{"proxies": {"http-proxy": "http://u:s3cret@p:1"}}', '{}')
     header = item('/etc/containerd/certs.d/r/hosts.toml', 'Authorization = "s3cret"', '', 0o600)
-    shown = json.dumps([diff_of(one) for one in (login, proxy, header)])
+    # What is named by a variable may have any name; what is no daemon.json may hold secrets under any key.
+    pull = item('/etc/crio/pull-secret.json', '{"auths": {"c.lan": {"auth": "dXNlcjpzM2NyZXQ="}}}', '{}', 0o600)
+    refresh = item('/etc/quickpull.registry/refresh.json', '{"headers": {"Authorization": "Bearer s3cret"}}', '{}', 0o600)
+    shown = json.dumps([diff_of(proxy, is_daemon_json=True), *(diff_of(one) for one in (login, proxy, header, pull, refresh))])
     assert 's3cret' not in shown and 'dXNlcjpzM2NyZXQ=' not in shown
-    assert 'r.lan' in shown and 'http-proxy' in shown
+    assert 'r.lan' in shown and 'c.lan' in shown and 'http-proxy' in shown
 
 
 def test_the_last_run_of_a_fleet_and_its_report() -> None:
