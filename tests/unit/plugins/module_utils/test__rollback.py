@@ -15,7 +15,7 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.quickpull.registry.plugins.module_utils import _as_user, _io, _journal, _owned_files, _rollback
@@ -113,6 +113,8 @@ STEPS = st.tuples(st.sampled_from(['write', 'write', 'remove', 'mode']), st.samp
 BEFORE = st.dictionaries(st.sampled_from(NAMES), st.tuples(BYTES, MODES), max_size=3)
 
 
+# A directory that went, and came again with something else in it.
+@example({'deep/er/c.toml': (b'', 0o600)}, [[('remove', 'deep/er/c.toml', b'', 0o600), ('write', 'deep/d.conf', b'', 0o600)]])
 @settings(max_examples=settings().max_examples * 2 // 5)
 @given(BEFORE, st.lists(st.lists(STEPS, max_size=4), min_size=1, max_size=3))
 def test_taking_runs_back_leaves_what_was_there_before_each_of_them(before: dict[str, tuple[bytes, int]], runs: list[list[t.Any]]) -> None:
@@ -329,6 +331,21 @@ def test_what_a_user_changed_is_noted_by_root_and_put_back_by_the_user(place: Pl
     assert os.stat(run.folder).st_uid == 0
     assert place.back() == []
     assert list(home.iterdir()) == []
+
+
+def test_once_more_leaves_what_came_since_it_was_taken_back(place: Place) -> None:
+    place.put('a.toml', b'a')
+    place.put('b.json', b'b')
+    for ident, name in (('S1', 'a.toml'), ('S2', 'a.toml')):
+        with place.run(ident):
+            write(place, name, ident.encode())
+    assert place.back(run='S2') == []
+    with place.run('T-alone'):
+        write(place, 'b.json', b'theirs')
+    assert place.back(run='S2') == []
+    assert {name: data for name, (_mode, data) in place.tree().items()} == {'a.toml': b'S1', 'b.json': b'theirs'}
+    assert place.back(run='S1') == []
+    assert {name: data for name, (_mode, data) in place.tree().items()} == {'a.toml': b'a', 'b.json': b'b'}
 
 
 def test_differences_show_no_secret() -> None:
