@@ -18,6 +18,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from ansible_collections.quickpull.registry.plugins.filter.report import rollback_report
 from ansible_collections.quickpull.registry.plugins.module_utils import _as_user, _io, _journal, _owned_files, _rollback
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._journal import FILE, Look, Mark, Step
@@ -361,6 +362,15 @@ def test_differences_show_no_secret() -> None:
     shown = json.dumps([diff_of(proxy, is_daemon_json=True), *(diff_of(one) for one in (login, proxy, header, pull, refresh))])
     assert 's3cret' not in shown and 'dXNlcjpzM2NyZXQ=' not in shown
     assert 'r.lan' in shown and 'c.lan' in shown and 'http-proxy' in shown
+
+
+@pytest.mark.parametrize('name, rest', [('done', {}), ('docker', {'done': {'rolled_back': ['x']}}), ('engines', {'done': {'rolled_back': ['x']}})])
+def test_a_host_that_was_lost_on_the_way_is_told_as_failed(name: str, rest: dict[str, t.Any]) -> None:
+    lost: dict[str, t.Any] = {'unreachable': True, 'msg': 'no route', 'changed': False}
+    left = {**rest, name: {'results': [lost]} if name == 'engines' else lost}
+    lines = rollback_report({'a': {f'__registry_rollback_{key}': value for key, value in left.items()}}, ['a'], 'x')
+    assert [line for line in lines if 'FAILED: it was lost' in line and 'no route' in line], lines
+    assert not [line for line in lines if 'nothing is to be rolled back' in line]
 
 
 def test_the_last_run_of_a_fleet_and_its_report() -> None:
