@@ -162,3 +162,12 @@ def test_waves_and_the_report_are_the_same_with_another_strategy(ansible: t.Call
     ran = ansible(SITE, config='strategy = free', registry_access_waves=[1, 3], task_fails=['a'])
     assert ran.said('TOUCH') == ['a present'], ran.text
     assert (ran.rc, ran.text.count('1 failed, 3 held back.')) == (2, 1), ran.text
+
+
+def test_removal_takes_no_login_away_that_is_not_named(ansible: t.Callable[..., Ran]) -> None:
+    tasks = yaml.safe_load((ROOT / 'roles/registry_access/tasks/auths.yml').read_text(encoding='utf-8'))
+    (exclusive,) = [task['quickpull.registry.registry_auth']['exclusive'] for task in tasks if 'quickpull.registry.registry_auth' in task]
+    shown = {'ansible.builtin.debug': {'msg': f'EXCLUSIVE {{{{ registry_access_state }}}} {exclusive}'}}
+    plays = [{'hosts': 'a', 'gather_facts': False, 'vars': {'registry_access_state': state}, 'tasks': [shown]} for state in ('present', 'absent')]
+    ran = ansible(*plays, hosts='a', registry_access_auth_exclusive=True, __registry_access_leak='')
+    assert ran.said('EXCLUSIVE') == ['present True', 'absent False'], ran.text
