@@ -52,6 +52,10 @@ def rollback_last_run(hostvars: t.Any, hosts: t.Any) -> str:
     return _rollback_report.last_run({str(host): plain(hostvars[host].get(_FOUND) or {}) for host in hosts if host in hostvars})
 
 
+def _lost(result: t.Mapping[str, t.Any]) -> str:
+    return f'it was lost on the way, and may be put back in part alone. Run this once more. {result.get("msg") or ""}'.rstrip()
+
+
 def rollback_report(hostvars: t.Any, hosts: t.Any, run: str) -> list[str]:
     """What a roll-back did, as lines."""
     told = {}
@@ -60,10 +64,14 @@ def rollback_report(hostvars: t.Any, hosts: t.Any, run: str) -> list[str]:
             continue
         left = hostvars[host]
         applied = [plain(left[name]) for name in _APPLIED if name in left]
+        result = plain(left[_DONE]) if _DONE in left else {}
+        steps = [one for step in applied for one in (step.get('results') or [step])]
+        # Ansible keeps it of a host that it lost, too.
+        lost = next((one for one in (*applied, *steps, result) if one.get('unreachable')), None)
         told[str(host)] = {
-            'result': plain(left[_DONE]) if _DONE in left else {},
-            'applied': [one for result in applied for one in (result.get('results') or [result])],
-            'failed': plain(left[_FAILED]) if _FAILED in left else '' if _DONE in left else 'it was not reached.',
+            'result': result,
+            'applied': steps,
+            'failed': plain(left[_FAILED]) if _FAILED in left else _lost(lost) if lost else '' if _DONE in left else 'it was not reached.',
         }
     return _rollback_report.report(told, str(run))
 

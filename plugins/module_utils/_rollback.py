@@ -75,12 +75,16 @@ def choose(known: t.Sequence[Run], *, run: str = '', since: str = '', count: int
     """The runs to take back, the newest first: all from one of them on, since what came later stands on it.
 
     :param known: the oldest first.
-    :param run: the id of the first of them.
+    :param run: the id of the first of them. Where it was taken back already, those alone that were.
     :param since: a moment in UTC, as :func:`_journal.begun` writes it; the runs that began then or later.
     :param count: so many runs, where neither is given.
     """
     if run:
-        first = next((index for index, one in enumerate(known) if one.id == run), len(known))
+        named = [index for index, one in enumerate(known) if one.id == run]
+        if named and all(known[index].undone for index in named):
+            # What came since it was taken back does not stand on it, and is nobody's to take back with it.
+            return [one for one in reversed(known[named[0] :]) if one.undone]
+        first = next((index for index in named if not known[index].undone), len(known))
     elif since:
         first = next((index for index, one in enumerate(known) if (_journal.begun(one.id) or '') >= since), len(known))
     else:
@@ -270,7 +274,7 @@ def _folders_settled(items: t.Sequence[Item]) -> list[Item]:
         except OSError:
             inside = []
         if any(targets.get(path) != NOTHING and not (path in found and found[path].record) for path in inside):
-            because = '' if all(path in found for path in inside) else f'{item.path} stays, since others have something in it by now.'
+            because = '' if all(path in found or any(one.startswith(f'{path}/') for one in found) for path in inside) else f'{item.path} stays, since others have something in it by now.'
             found[item.path] = dataclasses.replace(item, target=item.now, left=because)
             targets[item.path] = DIRECTORY
     return [found[item.path] for item in items]

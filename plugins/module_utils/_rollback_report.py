@@ -12,7 +12,7 @@ from ansible_collections.quickpull.registry.plugins.module_utils import _daemon_
 from ansible_collections.quickpull.registry.plugins.module_utils._auth_file import CONTAINERS, DOCKER
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._journal import FILE, KEEP, Look
-from ansible_collections.quickpull.registry.plugins.module_utils._json_text import Document
+from ansible_collections.quickpull.registry.plugins.module_utils._json_text import ABSENT, Document, pointer
 from ansible_collections.quickpull.registry.plugins.module_utils._login_diff import Logins
 from ansible_collections.quickpull.registry.plugins.module_utils._mask import mask_text
 from ansible_collections.quickpull.registry.plugins.module_utils._rollback import ROLE, Item
@@ -21,23 +21,39 @@ _HIDDEN = '(only its owner may read it, so it is not shown)\n'
 _LOGINS = ('/config.json', '/auth.json')
 
 
-def diff_of(item: Item) -> dict[str, str]:
-    """One file before and after, without a secret."""
-    texts = [_shown(item.path, look) for look in (item.now, item.target)]
+def diff_of(item: Item, is_daemon_json: bool = False) -> dict[str, str]:
+    """One file before and after, without a secret.
+
+    :param is_daemon_json: it is Docker's file, whatever its name; of that alone it is known which keys hold secrets.
+    """
+    looks = (item.now, item.target)
+    holds_logins = item.path.endswith(_LOGINS) or any(_holds_logins(item.path, look) for look in looks)
+    texts = [_shown(item.path, look, is_daemon_json, holds_logins) for look in looks]
     if texts[0] == texts[1]:
         texts[1] += '(something changes that is not shown)\n'
     return {'before_header': item.path, 'after_header': item.path, 'before': texts[0], 'after': texts[1]}
 
 
-def _shown(path: str, look: Look) -> str:
+def _holds_logins(path: str, look: Look) -> bool:
+    """Whether it is a file of logins by what is in it: CRI-O's may have any name."""
+    if look.kind != FILE:
+        return False
+    try:
+        document = Document.parse(look.data, path)
+    except ConfigError:
+        return False
+    return any(document.get(pointer(key)) is not ABSENT for key in ('auths', 'credHelpers', 'credsStore'))
+
+
+def _shown(path: str, look: Look, is_daemon_json: bool, holds_logins: bool) -> str:
     if look.kind != FILE:
         return ''
     try:
-        if path.endswith(_LOGINS):
+        if is_daemon_json:
+            return _daemon_secrets.masked_text(Document.parse(look.data, path))
+        if holds_logins:
             form = DOCKER if path.endswith('/config.json') else CONTAINERS
             return ''.join(f'{line}\n' for line in Logins(Document.parse(look.data, path), form).lines())
-        if path.endswith('.json'):
-            return _daemon_secrets.masked_text(Document.parse(look.data, path))
     except ConfigError:
         return _HIDDEN
     return mask_text(look.data.decode('utf-8', 'replace')) if look.mode & 0o044 else _HIDDEN

@@ -70,13 +70,38 @@ def _count(size: t.Any, hosts: int) -> int:
     raise ConfigError(f"{_WAVES}: {shown} is no size of a wave; write a number of hosts of 1 or more, or a share such as '10%'.", key=_WAVES)
 
 
+def planned(plans: t.Iterable[t.Mapping[str, t.Any]], hosts: t.Collection[str]) -> list[list[str]]:
+    """The waves of the newest plan, and of those the hosts that are meant; nothing where no plan was made.
+
+    :param plans: what the hosts have as their plan: ``made``, a moment, and ``waves``.
+    """
+    newest = max(plans, key=lambda plan: float(plan['made']), default=None)
+    waves = newest['waves'] if newest else []
+    meant = [[host for host in wave if host in hosts] for wave in waves]
+    return [wave for wave in meant if wave]
+
+
+def before(waves: t.Sequence[t.Sequence[str]], host: str) -> list[str]:
+    """The hosts of all waves that come before that of this host."""
+    number = next((index for index, wave in enumerate(waves) if host in wave), 0)
+    return [one for wave in waves[:number] for one in wave]
+
+
 def failure_of(variables: t.Mapping[str, t.Any]) -> str:
     """Why a host counts as failed, by what the role left in its variables and what the playbook kept of a failure; empty when it does not."""
     lost = next((one for one in variables.values() if isinstance(one, t.Mapping) and one.get('unreachable')), None)
     if lost is not None:
         return f'The host could not be reached: {_text(lost.get("msg"))}'
     failed = variables.get('__registry_access_failed') or {}
-    return (_text(failed.get('msg')) or 'It is not said why.') if failed.get('failed') else ''
+    if not failed.get('failed'):
+        return ''
+    return _text(failed.get('msg')) or _said_by_handler(variables) or 'It is not said why.'
+
+
+def _said_by_handler(variables: t.Mapping[str, t.Any]) -> str:
+    """Before ansible-core 2.19 a rescue is not told what failed where that was a handler."""
+    applied = [one for name, one in variables.items() if name.endswith('apply') and isinstance(one, t.Mapping) and one.get('failed')]
+    return _text(applied[0].get('msg')) if applied else ''
 
 
 def _text(said: t.Any) -> str:

@@ -243,7 +243,7 @@ def run(module: AnsibleModule, state: State, hosts: Hosts, docker_host: DockerHo
         'left': left,
         'engines': engines,
         'runs': known,
-        'diff': [diff_of(item) for item in items if item.changed and is_file(item)],
+        'diff': [diff_of(item, item.path in by_path) for item in items if item.changed and is_file(item)],
     }
 
 

@@ -15,9 +15,10 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from ansible_collections.quickpull.registry.plugins.filter.report import rollback_report
 from ansible_collections.quickpull.registry.plugins.module_utils import _as_user, _io, _journal, _owned_files, _rollback
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._journal import FILE, Look, Mark, Step
@@ -113,6 +114,8 @@ STEPS = st.tuples(st.sampled_from(['write', 'write', 'remove', 'mode']), st.samp
 BEFORE = st.dictionaries(st.sampled_from(NAMES), st.tuples(BYTES, MODES), max_size=3)
 
 
+# A directory that went, and came again with something else in it.
+@example({'deep/er/c.toml': (b'', 0o600)}, [[('remove', 'deep/er/c.toml', b'', 0o600), ('write', 'deep/d.conf', b'', 0o600)]])
 @settings(max_examples=settings().max_examples * 2 // 5)
 @given(BEFORE, st.lists(st.lists(STEPS, max_size=4), min_size=1, max_size=3))
 def test_taking_runs_back_leaves_what_was_there_before_each_of_them(before: dict[str, tuple[bytes, int]], runs: list[list[t.Any]]) -> None:
@@ -331,6 +334,21 @@ def test_what_a_user_changed_is_noted_by_root_and_put_back_by_the_user(place: Pl
     assert list(home.iterdir()) == []
 
 
+def test_once_more_leaves_what_came_since_it_was_taken_back(place: Place) -> None:
+    place.put('a.toml', b'a')
+    place.put('b.json', b'b')
+    for ident, name in (('S1', 'a.toml'), ('S2', 'a.toml')):
+        with place.run(ident):
+            write(place, name, ident.encode())
+    assert place.back(run='S2') == []
+    with place.run('T-alone'):
+        write(place, 'b.json', b'theirs')
+    assert place.back(run='S2') == []
+    assert {name: data for name, (_mode, data) in place.tree().items()} == {'a.toml': b'S1', 'b.json': b'theirs'}
+    assert place.back(run='S1') == []
+    assert {name: data for name, (_mode, data) in place.tree().items()} == {'a.toml': b'a', 'b.json': b'b'}
+
+
 def test_differences_show_no_secret() -> None:
     def item(path: str, before: str, after: str, mode: int = 0o644) -> _rollback.Item:
         return _rollback.Item(path, None, False, Look(FILE, before.encode(), mode), Look(FILE, after.encode(), mode))
@@ -338,9 +356,21 @@ def test_differences_show_no_secret() -> None:
     login = item('/root/.docker/config.json', '{"auths": {"r.lan": {"auth": "dXNlcjpzM2NyZXQ="}}}', '{}')
     proxy = item('/etc/docker/daemon.json', '{"proxies": {"http-proxy": "http://u:s3cret@p:1"}}', '{}')
     header = item('/etc/containerd/certs.d/r/hosts.toml', 'Authorization = "s3cret"', '', 0o600)
-    shown = json.dumps([diff_of(one) for one in (login, proxy, header)])
+    # What is named by a variable may have any name; what is no daemon.json may hold secrets under any key.
+    pull = item('/etc/crio/pull-secret.json', '{"auths": {"c.lan": {"auth": "dXNlcjpzM2NyZXQ="}}}', '{}', 0o600)
+    refresh = item('/etc/quickpull.registry/refresh.json', '{"headers": {"Authorization": "Bearer s3cret"}}', '{}', 0o600)
+    shown = json.dumps([diff_of(proxy, is_daemon_json=True), *(diff_of(one) for one in (login, proxy, header, pull, refresh))])
     assert 's3cret' not in shown and 'dXNlcjpzM2NyZXQ=' not in shown
-    assert 'r.lan' in shown and 'http-proxy' in shown
+    assert 'r.lan' in shown and 'c.lan' in shown and 'http-proxy' in shown
+
+
+@pytest.mark.parametrize('name, rest', [('done', {}), ('docker', {'done': {'rolled_back': ['x']}}), ('engines', {'done': {'rolled_back': ['x']}})])
+def test_a_host_that_was_lost_on_the_way_is_told_as_failed(name: str, rest: dict[str, t.Any]) -> None:
+    lost: dict[str, t.Any] = {'unreachable': True, 'msg': 'no route', 'changed': False}
+    left = {**rest, name: {'results': [lost]} if name == 'engines' else lost}
+    lines = rollback_report({'a': {f'__registry_rollback_{key}': value for key, value in left.items()}}, ['a'], 'x')
+    assert [line for line in lines if 'FAILED: it was lost' in line and 'no route' in line], lines
+    assert not [line for line in lines if 'nothing is to be rolled back' in line]
 
 
 def test_the_last_run_of_a_fleet_and_its_report() -> None:

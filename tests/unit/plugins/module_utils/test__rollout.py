@@ -81,9 +81,23 @@ def test_each_host_is_in_one_wave_and_no_wave_is_empty(number: int, sizes: list[
         ({'__registry_access_failed': {'failed': True, 'msg': 'No.'}}, 'No.'),
         ({'__registry_access_failed': {'failed': True, 'msg': ['No.', 'Not at all.']}}, 'No. Not at all.'),
         ({'__registry_access_failed': {'failed': True, 'msg': ''}}, 'It is not said why.'),
+        ({'__registry_access_failed': {'failed': True, 'msg': ''}, '__registry_access_apply': {'failed': True, 'msg': 'Docker is gone.'}}, 'Docker is gone.'),
         ({'__registry_access_engines': {'unreachable': True, 'msg': 'refused'}}, 'The host could not be reached: refused'),
         ({'__registry_access_failed': {'failed': True, 'msg': 'x'}, '__registry_access_apply': {'unreachable': True}}, 'The host could not be reached: '),
     ],
 )
 def test_what_counts_as_a_failure(variables: dict[str, t.Any], reason: str) -> None:
     assert _rollout.failure_of(variables) == reason
+
+
+def test_of_several_plans_the_newest_counts_and_of_that_the_hosts_that_are_meant() -> None:
+    old, new = {'made': '9.5', 'waves': [['a', 'b', 'c']]}, {'made': '10.25', 'waves': [['a'], ['b'], ['c', 'd']]}
+    assert _rollout.planned([old, new, old], {'a', 'c', 'd'}) == [['a'], ['c', 'd']]
+    assert _rollout.planned([old, new], {'z'}) == []
+    assert _rollout.planned([], {'a'}) == []
+
+
+def test_the_hosts_before_a_wave() -> None:
+    waves = [['a'], ['b', 'c'], ['d']]
+    assert [_rollout.before(waves, host) for host in 'abcd'] == [[], ['a'], ['a'], ['a', 'b', 'c']]
+    assert _rollout.before(waves, 'z') == []

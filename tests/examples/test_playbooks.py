@@ -1,0 +1,173 @@
+# Copyright (c) 2026, quickpull.registry contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The playbooks that go out in waves, with a role that only tells and fails as it is asked: what Ansible itself makes of failures, handlers and plans."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import typing as t
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+# Rescues of handlers differ between versions: the oldest and the newest are asked too, where tests/run.py has installed them.
+CORES = {'here': Path(sys.executable), **{path.name: path / 'bin' / 'python' for path in sorted(ROOT.glob('.cache/core-*'))}}
+EACH_CORE = pytest.mark.parametrize('core', sorted(CORES), indirect=True)
+HANDLERS = yaml.safe_load((ROOT / 'roles/registry_access/handlers/main.yml').read_text(encoding='utf-8'))
+TELLS = {
+    'main': [
+        {'ansible.builtin.debug': {'msg': "TOUCH {{ inventory_hostname }} {{ registry_access_state | default('present') }}"}},
+        {'ansible.builtin.debug': {'msg': 'asks'}, 'changed_when': True, 'notify': 'Apply'},
+        {'ansible.builtin.fail': {'msg': 'a task failed'}, 'when': 'inventory_hostname in task_fails | default([])'},
+        {'ansible.builtin.meta': 'flush_handlers', 'when': "registry_access_apply | default('now') == 'now'"},
+    ],
+    'forget': [{'ansible.builtin.debug': {'msg': 'FORGET {{ inventory_hostname }}'}}],
+    'finish': [{'ansible.builtin.debug': {'msg': 'FINISH {{ inventory_hostname }}'}}],
+}
+TELLS_LATE = [
+    {
+        'name': 'Apply',
+        'ansible.builtin.assert': {'that': 'inventory_hostname not in handler_fails | default([])', 'fail_msg': 'APPLY failed', 'success_msg': 'APPLY {{ inventory_hostname }}'},
+        'register': '__registry_access_apply',
+        **{key: HANDLERS[0][key] for key in ('when',) if key in HANDLERS[0]},
+    }
+]
+
+
+class Ran(t.NamedTuple):
+    rc: int
+    text: str
+
+    def said(self, word: str) -> list[str]:
+        """What the role said, in order."""
+        return re.findall(rf'"msg": "{word} ([^"]*)"', self.text)
+
+    def told(self, word: str) -> list[str]:
+        """The same in no order: Ansible takes the answers of a wave as they come."""
+        return sorted(self.said(word))
+
+
+@pytest.fixture
+def core(request: pytest.FixtureRequest) -> Path:
+    return CORES[getattr(request, 'param', 'here')]
+
+
+@pytest.fixture
+def ansible(core: Path, tmp_path: Path) -> t.Callable[..., Ran]:
+    collection = tmp_path / 'ansible_collections/quickpull/registry'
+    role = collection / 'roles/registry_access'
+    for folder in ('tasks', 'handlers'):
+        (role / folder).mkdir(parents=True)
+    for name in ('plugins', 'playbooks', 'meta', 'galaxy.yml'):
+        (collection / name).symlink_to(ROOT / name)
+    for name, tasks in TELLS.items():
+        (role / f'tasks/{name}.yml').write_text(yaml.safe_dump(tasks), encoding='utf-8')
+    (role / 'handlers/main.yml').write_text(yaml.safe_dump(TELLS_LATE), encoding='utf-8')
+
+    def run(*plays: t.Mapping[str, t.Any], hosts: str = 'a b c d', config: str = '', **variables: t.Any) -> Ran:
+        (tmp_path / 'plays.yml').write_text(yaml.safe_dump(list(plays)), encoding='utf-8')
+        (tmp_path / 'ansible.cfg').write_text(f'[defaults]\n{config}\n', encoding='utf-8')
+        lines = [f'{host} ansible_connection=local' for host in hosts.split()]
+        (tmp_path / 'hosts').write_text('\n'.join(['[web]', *lines, '[retired]', '']), encoding='utf-8')
+        environment = {
+            **os.environ,
+            'ANSIBLE_COLLECTIONS_PATH': str(tmp_path),
+            'ANSIBLE_CONFIG': str(tmp_path / 'ansible.cfg'),
+            'ANSIBLE_STDOUT_CALLBACK': 'ansible.builtin.default',
+            'ANSIBLE_NOCOLOR': 'true',
+        }
+        given = {'registry_access_report_path': '', 'ansible_become': False, 'ansible_python_interpreter': sys.executable, **variables}
+        command = [str(core), '-m', 'ansible', 'playbook', '-i', str(tmp_path / 'hosts'), '-e', json.dumps(given), str(tmp_path / 'plays.yml')]
+        ran = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+        return Ran(ran.returncode, ran.stdout + ran.stderr)
+
+    return run
+
+
+SITE = {'import_playbook': 'quickpull.registry.site'}
+REMOVE = {'import_playbook': 'quickpull.registry.remove'}
+
+
+@EACH_CORE
+def test_a_handler_that_fails_holds_later_waves_back(ansible: t.Callable[..., Ran]) -> None:
+    ran = ansible(SITE, handler_fails=['b'], registry_access_waves=[1, 1, 2])
+    assert ran.said('TOUCH') == ['a present', 'b present'], ran.text
+    assert ran.rc == 2, ran.text
+    assert 'Print the report' in ran.text
+
+
+@EACH_CORE
+@pytest.mark.parametrize('playbook', [SITE, REMOVE], ids=['site', 'remove'])
+def test_a_handler_that_fails_in_the_only_wave_fails_the_run(ansible: t.Callable[..., Ran], playbook: dict[str, str]) -> None:
+    ran = ansible(playbook, handler_fails=['b'])
+    assert ran.rc == 2, ran.text
+    assert 'Print the report' in ran.text
+
+
+@EACH_CORE
+def test_a_host_that_failed_applies_nothing(ansible: t.Callable[..., Ran]) -> None:
+    """Ansible runs what a rescued host was notified of when the batch ends."""
+    ran = ansible(SITE, task_fails=['a'], registry_access_apply='end_of_play', hosts='a b')
+    assert ran.said('APPLY') == ['b'], ran.text
+    assert ran.rc == 2
+    assert 'Print the report' in ran.text
+
+
+def test_there_is_a_report_when_the_handlers_of_all_hosts_fail(ansible: t.Callable[..., Ran]) -> None:
+    ran = ansible(SITE, handler_fails=['a', 'b', 'c', 'd'])
+    assert ran.rc == 2, ran.text
+    assert 'Print the report' in ran.text
+
+
+@EACH_CORE
+def test_a_second_playbook_leaves_the_hosts_of_the_first_alone(ansible: t.Callable[..., Ran]) -> None:
+    ran = ansible(SITE, {**REMOVE, 'vars': {'registry_access_hosts': 'retired'}})
+    assert ran.told('TOUCH') == [f'{host} present' for host in 'abcd'], ran.text
+    assert (ran.rc, ran.said('FORGET')) == (0, [])
+
+
+def test_a_second_playbook_for_a_host_that_failed_takes_no_other(ansible: t.Callable[..., Ran]) -> None:
+    ran = ansible(SITE, {**REMOVE, 'vars': {'registry_access_hosts': 'a'}}, task_fails=['a'])
+    assert ran.told('TOUCH') == [f'{host} present' for host in 'abcd'], ran.text
+    assert (ran.rc, ran.said('FORGET')) == (2, [])
+
+
+def test_a_second_playbook_has_waves_of_its_own(ansible: t.Callable[..., Ran]) -> None:
+    ran = ansible(SITE, {**REMOVE, 'vars': {'registry_access_hosts': 'c:d'}}, registry_access_waves=[1])
+    assert ran.said('FORGET') == ['c', 'd'], ran.text
+    assert ran.rc == 0
+
+
+@pytest.mark.parametrize('hosts', ['127.0.0.1 b', '::1', 'b localhost'])
+def test_the_machine_itself_may_be_in_the_inventory(ansible: t.Callable[..., Ran], hosts: str) -> None:
+    ran = ansible(SITE, REMOVE, hosts=hosts, registry_access_waves=[1])
+    assert ran.said('TOUCH') == [f'{host} {state}' for state in ('present', 'absent') for host in hosts.split()], ran.text
+    assert ran.rc == 0
+
+
+def test_no_hosts_in_a_wave_is_refused_and_not_taken_for_all(ansible: t.Callable[..., Ran]) -> None:
+    ran = ansible(SITE, registry_access_waves=0)
+    assert (ran.rc, ran.said('TOUCH')) == (2, []), ran.text
+    assert 'is no size of a wave' in ran.text
+
+
+def test_waves_and_the_report_are_the_same_with_another_strategy(ansible: t.Callable[..., Ran]) -> None:
+    ran = ansible(SITE, config='strategy = free', registry_access_waves=[1, 3], task_fails=['a'])
+    assert ran.said('TOUCH') == ['a present'], ran.text
+    assert (ran.rc, ran.text.count('1 failed, 3 held back.')) == (2, 1), ran.text
+
+
+def test_removal_takes_no_login_away_that_is_not_named(ansible: t.Callable[..., Ran]) -> None:
+    tasks = yaml.safe_load((ROOT / 'roles/registry_access/tasks/auths.yml').read_text(encoding='utf-8'))
+    (exclusive,) = [task['quickpull.registry.registry_auth']['exclusive'] for task in tasks if 'quickpull.registry.registry_auth' in task]
+    shown = {'ansible.builtin.debug': {'msg': f'EXCLUSIVE {{{{ registry_access_state }}}} {exclusive}'}}
+    plays = [{'hosts': 'a', 'gather_facts': False, 'vars': {'registry_access_state': state}, 'tasks': [shown]} for state in ('present', 'absent')]
+    ran = ansible(*plays, hosts='a', registry_access_auth_exclusive=True, __registry_access_leak='')
+    assert ran.said('EXCLUSIVE') == ['present True', 'absent False'], ran.text
