@@ -342,7 +342,10 @@ def pytest_command(name: str, *arguments: str) -> list[str]:
 # Names of the labs. Molecule knows the first one alone.
 LABS = ("", "second")
 # Those that take longest, longest first: begun early, none is left to run alone at the end.
-SLOWEST = ("lab-site", "lab-cache", "lab-engines", "lab-auth", "lab-logins", "lab-apply", "lab-hosts-toml", "lab-probe", "lab-registries-conf")
+SLOWEST = (
+    "lab-site", "lab-cache", "lab-engines", "lab-auth", "lab-logins", "lab-apply", "lab-refresh", "lab-hosts-toml", "lab-rollout", "lab-audit", "lab-rollback",
+    "lab-probe", "lab-registries-conf",
+)  # fmt: skip
 
 COLLECTION = "ansible_collections.quickpull.registry"
 MYPY_PACKAGES = (f"{COLLECTION}.plugins", f"{COLLECTION}.tests.unit", f"{COLLECTION}.tests.examples", "lab", "worker", "deployment", "page")
