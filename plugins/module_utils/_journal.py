@@ -32,11 +32,15 @@ from ansible_collections.quickpull.registry.plugins.module_utils._state import S
 
 ENVIRON = 'QUICKPULL_REGISTRY_RUN'
 OFF = 'none'
-#: So many runs are kept, and those of a host's own refresh that came after the oldest of them; never more than the second number.
+#: So many runs are kept that somebody asked for, and what a host's own refresh changed after the oldest of them. Refreshes with nothing in between are
+#: one run: so they push nothing out, however many there are.
 KEEP = 10
-KEEP_AT_MOST = 50
 #: What the id of a run ends in that a host began by itself.
 REFRESH = '-refresh'
+# One run may write a path any number of times. So many contents of ours are told apart in each step, and so many steps are kept: the first, which has
+# what was there before, and the last ones. A content that went out counts as somebody else's edit, which is never lost.
+_MARKS = 50
+_STEPS = 10
 
 FILE = 'file'
 DIRECTORY = 'dir'
@@ -181,8 +185,8 @@ def added(
     if steps and (_match(before, steps[-1].wrote) or before.digest == steps[-1].before.digest):
         last = steps[-1]
         marks = tuple(one for one in last.wrote if one != mark)
-        return (*steps[:-1], replace(last, wrote=(*marks, mark), after=after))
-    return (*steps, Step(before, (mark,), after, tuple(parents)))
+        return (*steps[:-1], replace(last, wrote=(*marks[-_MARKS + 1 :], mark), after=after))
+    return (*steps[:1], *steps[1:][-_STEPS + 2 :], Step(before, (mark,), after, tuple(parents)))
 
 
 def _match(now: Look, marks: t.Sequence[Mark]) -> Mark | None:
@@ -358,7 +362,8 @@ class Recorder:
     def _folder(self) -> str:
         if self._run is None:
             known = runs(self.state)
-            if known and known[-1].id == self.ident and not known[-1].undone:
+            both_refresh = self.ident.endswith(REFRESH) and bool(known) and known[-1].id.endswith(REFRESH)
+            if known and (known[-1].id == self.ident or both_refresh) and not known[-1].undone:
                 self._run = known[-1]
             else:
                 self._run = self._begin(known)
@@ -380,8 +385,7 @@ class Recorder:
 def _too_old(known: t.Sequence[Run]) -> t.Sequence[Run]:
     """Of the runs (the oldest first), those that are not kept."""
     asked_for = [index for index, run in enumerate(known) if not run.id.endswith(REFRESH)]
-    first = asked_for[-KEEP] if len(asked_for) > KEEP else 0
-    return known[: max(first, len(known) - KEEP_AT_MOST)]
+    return known[: asked_for[-KEEP]] if len(asked_for) > KEEP else ()
 
 
 def _drop(folder: str) -> None:

@@ -12,7 +12,8 @@ description:
   - Puts back what was there before a run, such as yesterday's C(site.yml), in every file that the run changed. That is content, mode and owner; what the
     run made goes, with its directories, and what it removed comes back.
   - The modules of this collection keep a journal of what they change, below C(/var/lib/quickpull.registry/journal), readable by root alone since it holds
-    former contents. The last ten runs are kept, and what a host's own refresh changed since. A run of the role R(quickpull.registry.registry_access,
+    former contents. The last ten runs are kept, and what a host's own refresh changed since; refreshes with no other run in between are one run, which
+    began with the first of them. A run of the role R(quickpull.registry.registry_access,
     ansible_collections.quickpull.registry.registry_access_role) is one run on all of its hosts. Each module that is used without the role is a run of its own,
     unless C(QUICKPULL_REGISTRY_RUN) in the task's C(environment) gives several of them one name. With V(none) there, no journal is kept.
   - A run is taken back together with all that came after it on the host, since that was built upon it.

@@ -196,13 +196,44 @@ def test_the_journal_is_for_root_alone_and_remembers_ten_runs(place: Place) -> N
 
 
 def test_the_runs_of_a_refresh_push_no_other_run_out(place: Place) -> None:
-    for ident in ('asked', *(f'{number}-refresh' for number in range(20))):
+    # Refreshes that follow each other are one run: a limit for their number took the fleet's own runs with them.
+    for ident in ('asked', *(f'{number}-refresh' for number in range(60)), 'last', '60-refresh'):
         with place.run(ident):
             write(place, 'a.toml', ident.encode())
-    assert _journal.runs(place.state)[0].id == 'asked'
-    with mock.patch.object(_journal, 'KEEP_AT_MOST', 5), place.run('last'):
-        write(place, 'a.toml', b'last')
-    assert [run.id for run in _journal.runs(place.state)] == [*(f'{number}-refresh' for number in range(16, 20)), 'last']
+    assert [run.id for run in _journal.runs(place.state)] == ['asked', '0-refresh', 'last', '60-refresh']
+    place.back(run='last')
+    assert place.tree()['a.toml'][1] == b'59-refresh'
+    place.back(run='asked')
+    assert place.tree() == {}
+
+
+def test_a_refresh_after_a_roll_back_is_a_run_of_its_own(place: Place) -> None:
+    for ident in ('asked', '1-refresh'):
+        with place.run(ident):
+            write(place, 'a.toml', ident.encode())
+    place.back(run='1-refresh')
+    with place.run('2-refresh'):
+        write(place, 'a.toml', b'2')
+    assert [(run.id, run.undone) for run in _journal.runs(place.state)] == [('asked', False), ('1-refresh', True), ('2-refresh', False)]
+    place.back(run='asked')
+    assert place.tree() == {}
+
+
+def test_a_path_that_one_run_writes_without_end_stays_small_in_the_journal(place: Place) -> None:
+    place.put('b.json', b'{"theirs": 0}')
+    for number in range(120):
+        with place.run(f'{number}-refresh'):
+            write(place, 'b.json', b'{"theirs": 0, "ours": %d}' % number)
+    for number in range(30):
+        place.put('b.json', b'{"theirs": %d, "ours": 119}' % (number + 1))
+        with place.run(f'{number}-refresh'):
+            write(place, 'b.json', b'{"theirs": %d, "ours": 119, "more": %d}' % (number + 1, number))
+    (run,) = _journal.runs(place.state)
+    (entry,) = [one for one in run.entries() if one.path.endswith('b.json')]
+    assert len(entry.steps) <= 10
+    assert max(len(step.wrote) for step in entry.steps) <= 50
+    place.back(run='0-refresh')
+    assert json.loads(place.tree()['b.json'][1] or b'') == {'theirs': 30}
 
 
 def test_no_journal_on_request_and_a_run_of_its_own_without_a_name(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
