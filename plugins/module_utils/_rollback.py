@@ -18,7 +18,7 @@ import os
 import typing as t
 from dataclasses import dataclass, field
 
-from ansible_collections.quickpull.registry.plugins.module_utils import _as_user, _io, _journal
+from ansible_collections.quickpull.registry.plugins.module_utils import _as_user, _io, _journal, _refresh_units
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._io import FileState
 from ansible_collections.quickpull.registry.plugins.module_utils._journal import DIRECTORY, FILE, NOTHING, Look, Run, Step
@@ -345,7 +345,9 @@ def write_file(item: Item) -> None:
 
 def check_hands(path: str) -> None:
     """Raises ConfigError where root would follow what somebody else can turn into a link."""
-    if os.geteuid() == 0 and not path.startswith(('/etc/', '/var/lib/')):
+    # Where the refresh's program is, root follows who may write /usr/local already, by running it. On Debian that may be the group staff.
+    of_root = ('/etc/', '/var/lib/', f'{_refresh_units.DIRECTORY}/')
+    if os.geteuid() == 0 and not f'{path}/'.startswith(of_root):
         _as_user.check_hands(path)
 
 

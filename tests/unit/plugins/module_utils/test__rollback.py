@@ -380,6 +380,24 @@ def test_once_more_leaves_what_came_since_it_was_taken_back(place: Place) -> Non
     assert {name: data for name, (_mode, data) in place.tree().items()} == {'a.toml': b'a', 'b.json': b'b'}
 
 
+@pytest.mark.parametrize(
+    'path, refused',
+    [
+        ('/usr/local/lib/quickpull.registry', False),
+        ('/usr/local/lib/quickpull.registry/refresh.py', False),
+        ('/usr/local/lib/quickpull.registry.other', True),
+        ('/usr/local/lib/other', True),
+        ('/etc/docker/daemon.json', False),
+        ('/home/ann/.docker/config.json', True),
+    ],
+)
+def test_the_program_of_the_refresh_goes_where_it_came_from(path: str, refused: bool) -> None:
+    """Debian before 12 gives /usr/local to the group staff, and the program was put there all the same."""
+    with mock.patch.object(os, 'geteuid', return_value=0), mock.patch.object(_as_user, 'check_hands', side_effect=ConfigError('staff may')):
+        with pytest.raises(ConfigError) if refused else contextlib.nullcontext():
+            _rollback.check_hands(path)
+
+
 def test_differences_show_no_secret() -> None:
     def item(path: str, before: str, after: str, mode: int = 0o644) -> _rollback.Item:
         return _rollback.Item(path, None, False, Look(FILE, before.encode(), mode), Look(FILE, after.encode(), mode))
