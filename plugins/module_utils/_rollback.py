@@ -274,7 +274,8 @@ def _folders_settled(items: t.Sequence[Item]) -> list[Item]:
         except OSError:
             inside = []
         if any(targets.get(path) != NOTHING and not (path in found and found[path].record) for path in inside):
-            because = '' if all(path in found or any(one.startswith(f'{path}/') for one in found) for path in inside) else f'{item.path} stays, since others have something in it by now.'
+            ours = all(path in found or any(one.startswith(f'{path}/') for one in found) for path in inside)
+            because = '' if ours else f'{item.path} stays, since others have something in it by now.'
             found[item.path] = dataclasses.replace(item, target=item.now, left=because)
             targets[item.path] = DIRECTORY
     return [found[item.path] for item in items]

@@ -295,7 +295,15 @@ def test_hosts_that_could_not_be_looked_at() -> None:
 
 
 @pytest.mark.parametrize(
-    'name, kind', [('config', 'file'), ('podman_written_for_users', 'file'), ('apply', 'daemon'), ('login_leak', 'login'), ('none_serves', 'candidate'), ('refresh', 'file')]
+    'name, kind',
+    [
+        ('config', 'file'),
+        ('podman_written_for_users', 'file'),
+        ('apply', 'daemon'),
+        ('login_leak', 'login'),
+        ('none_serves', 'candidate'),
+        ('refresh', 'file'),
+    ],
 )
 def test_a_task_that_fails_is_a_finding_of_its_kind(name: str, kind: str) -> None:
     msg = ['daemon.json is not valid JSON.', 'Correct it.']

@@ -393,9 +393,9 @@ def test_once_more_leaves_what_came_since_it_was_taken_back(place: Place) -> Non
 )
 def test_the_program_of_the_refresh_goes_where_it_came_from(path: str, refused: bool) -> None:
     """Debian before 12 gives /usr/local to the group staff, and the program was put there all the same."""
-    with mock.patch.object(os, 'geteuid', return_value=0), mock.patch.object(_as_user, 'check_hands', side_effect=ConfigError('staff may')):
-        with pytest.raises(ConfigError) if refused else contextlib.nullcontext():
-            _rollback.check_hands(path)
+    staff = mock.patch.object(_as_user, 'check_hands', side_effect=ConfigError('staff may'))
+    with mock.patch.object(os, 'geteuid', return_value=0), staff, pytest.raises(ConfigError) if refused else contextlib.nullcontext():
+        _rollback.check_hands(path)
 
 
 def test_differences_show_no_secret() -> None:
@@ -430,6 +430,9 @@ def test_the_last_run_of_a_fleet_and_its_report() -> None:
     }
     assert last_run(told) == '20260102T000000.000000Z-site'
     assert last_run({'c': {}}) == ''
+    assert last_run(told, '20260101T000000.000000Z-site') == '20260101T000000.000000Z-site'
+    assert last_run(told, '20260101T000000.000000Z-stie') == ''
+    assert 'No host remembers the run mistyped' in report({'a': {'result': told['a']}, 'c': {}}, 'mistyped')[0]
     lines = report(
         {
             'a': {
