@@ -114,8 +114,9 @@ def unwound(path: str, now: Look, steps: t.Iterable[tuple[Step, bool]]) -> tuple
             if merged is None:
                 return now, _edited(path, now)
             before = merged
-            kept = f' They also changed {", ".join(conflicts)}, which is left to them.' if conflicts else ''
-            because = f'{path} was edited by somebody else since. Their edits stay, and what was ours is as it was before.{kept}'
+            if merged.kind != NOTHING:
+                kept = f' They also changed {", ".join(conflicts)}, which is left to them.' if conflicts else ''
+                because = f'{path} was edited by somebody else since. Their edits stay, and what was ours is as it was before.{kept}'
         now, passed = before, False
     return now, because or (_edited(path, now) if passed and now.digest != oldest.digest else '')
 
@@ -142,6 +143,8 @@ def without_ours(path: str, now: Look, step: Step) -> tuple[Look | None, list[st
     data = merged.to_bytes()
     if conflicts and data == now.data:
         return None, conflicts
+    if step.before.kind == NOTHING and not merged.value and not conflicts:
+        return step.before, []  # a client that only wrote it in its own way, as docker login and logout do, is no reason to keep it
     return dataclasses.replace(now, data=data), conflicts
 
 

@@ -380,6 +380,16 @@ def test_once_more_leaves_what_came_since_it_was_taken_back(place: Place) -> Non
     assert {name: data for name, (_mode, data) in place.tree().items()} == {'a.toml': b'a', 'b.json': b'b'}
 
 
+@pytest.mark.parametrize('text', ['{\n\t"auths": {\n\t\t"r.lan": {"auth": "x"}\n\t}\n}', '{\n\t"auths": {}\n}', '{}\n'])
+def test_a_file_of_ours_goes_though_its_client_wrote_it_anew(place: Place, text: str) -> None:
+    with place.run('run'):
+        write(place, 'deep/b.json', b'{"auths": {"r.lan": {"auth": "x"}}}', 0o600)
+    place.put('deep/b.json', text.encode(), 0o600)
+    assert place.back() == []
+    assert place.tree() == {}
+    assert place.back() == []
+
+
 @pytest.mark.parametrize(
     'path, refused',
     [
