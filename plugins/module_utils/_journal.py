@@ -21,6 +21,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import stat
 import tempfile
 import time
@@ -50,6 +51,7 @@ _FORMAT = 1
 _MAX_BYTES = 8 * 1024 * 1024
 _ID = re.compile(r'^[A-Za-z0-9][A-Za-z0-9._-]{0,80}$')
 _UNDONE = 'undone'
+_OLD = '.old-'
 # Of the state directory, what says whose the files are; all else there tells of the running engines, and is not put back.
 _RECORDS = ('ownership/', 'files/', 'users.json', 'docker/strangers.json')
 _USER_STATE = '/.local/state/quickpull.registry/'
@@ -379,6 +381,7 @@ class Recorder:
             raise ConfigError(f'Cannot make {folder}, where the former state is kept: {exc.strerror or exc}. Nothing was changed.', path=folder) from exc
         for old in _too_old([*known, Run(number, self.ident, folder, False)]):
             _drop(old.folder)
+        _sweep(self.state.journal)
         return Run(number, self.ident, folder, False)
 
 
@@ -390,11 +393,15 @@ def _too_old(known: t.Sequence[Run]) -> t.Sequence[Run]:
 
 def _drop(folder: str) -> None:
     with contextlib.suppress(OSError):
-        going = os.path.join(os.path.dirname(folder), '.old-' + os.path.basename(folder))
-        os.rename(folder, going)  # so that no half of a run is ever taken for a whole one
-        for name in os.listdir(going):
-            os.unlink(os.path.join(going, name))
-        os.rmdir(going)
+        # Renamed first, so that no half of a run is ever taken for a whole one.
+        os.rename(folder, os.path.join(os.path.dirname(folder), _OLD + os.path.basename(folder)))
+
+
+def _sweep(journal: str) -> None:
+    """Delete the runs that are dropped, and those of which an earlier process could not delete all: they hold old secrets."""
+    with contextlib.suppress(OSError):
+        for folder in [os.path.join(journal, name) for name in os.listdir(journal) if name.startswith(_OLD)]:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 class _Process:

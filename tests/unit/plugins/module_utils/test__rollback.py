@@ -195,6 +195,15 @@ def test_the_journal_is_for_root_alone_and_remembers_ten_runs(place: Place) -> N
     assert place.tree()['a.toml'][1] == b'8'
 
 
+def test_what_an_earlier_process_could_not_delete_goes_with_the_next_run(place: Place) -> None:
+    half = Path(place.state.journal) / '.old-000001.run'
+    half.mkdir(parents=True)
+    (half / 'x.json').write_bytes(b'old secret')
+    with place.run('run'):
+        write(place, 'a.toml', b'1')
+    assert os.listdir(place.state.journal) == ['000001.run']
+
+
 def test_the_runs_of_a_refresh_push_no_other_run_out(place: Place) -> None:
     # Refreshes that follow each other are one run: a limit for their number took the fleet's own runs with them.
     for ident in ('asked', *(f'{number}-refresh' for number in range(60)), 'last', '60-refresh'):
