@@ -182,3 +182,18 @@ def test_a_run_that_no_host_remembers_is_no_roll_back(ansible: t.Callable[..., R
     ran = ansible({'import_playbook': 'quickpull.registry.rollback'}, hosts='a', registry_rollback_run='20260101T000000.000000Z-mistyped', check=True)
     assert ran.rc == 2, ran.text
     assert 'No host remembers the run 20260101T000000.000000Z-mistyped, so nothing was rolled back.' in ran.text
+
+
+def test_a_host_that_is_lost_at_the_probe_leaves_it_to_another(ansible: t.Callable[..., Ran]) -> None:
+    specs = yaml.safe_load((ROOT / 'roles/registry_access/defaults/main.yml').read_text(encoding='utf-8'))
+    given = {name: value for name, value in specs.items() if name.startswith('registry_access_probe') or name == 'registry_access_allow_lapsed'}
+    given.update(__registry_access_upstream='docker.io', __registry_access_candidates=[], __registry_access_probe_request={'images': [], 'site': ''})
+    # Nobody answers at this port.
+    given.update(ansible_connection='ssh', ansible_host='127.0.0.1', ansible_port=1)
+    tasks = [
+        {'ansible.builtin.set_fact': {'__registry_access_probe_ready': 'key', '__registry_access_probe_failed': ''}},
+        {'ansible.builtin.include_tasks': str(ROOT / 'roles/registry_access/tasks/probe_here.yml')},
+        {'ansible.builtin.debug': {'msg': "READY '{{ __registry_access_probe_ready }}' {{ __registry_access_probes | default('none') }}"}},
+    ]
+    ran = ansible({'hosts': 'a', 'gather_facts': False, 'ignore_unreachable': True, 'vars': given, 'tasks': tasks}, hosts='a')
+    assert ran.said('READY') == ["'' none"], ran.text
