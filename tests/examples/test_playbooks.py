@@ -125,6 +125,7 @@ def test_a_host_that_failed_applies_nothing(ansible: t.Callable[..., Ran]) -> No
     assert 'Print the report' in ran.text
 
 
+@EACH_CORE
 def test_there_is_a_report_when_the_handlers_of_all_hosts_fail(ansible: t.Callable[..., Ran]) -> None:
     ran = ansible(SITE, handler_fails=['a', 'b', 'c', 'd'])
     assert ran.rc == 2, ran.text
@@ -187,7 +188,8 @@ def test_a_run_that_no_host_remembers_is_no_roll_back(ansible: t.Callable[..., R
 def test_a_host_that_is_lost_at_the_probe_leaves_it_to_another(ansible: t.Callable[..., Ran]) -> None:
     specs = yaml.safe_load((ROOT / 'roles/registry_access/defaults/main.yml').read_text(encoding='utf-8'))
     given = {name: value for name, value in specs.items() if name.startswith('registry_access_probe') or name == 'registry_access_allow_lapsed'}
-    given.update(__registry_access_upstream='docker.io', __registry_access_candidates=[], __registry_access_probe_request={'images': [], 'site': ''})
+    given.update(__registry_access_upstream='docker.io', __registry_access_probe_key='key', __registry_access_candidates=[])
+    given['__registry_access_probe_request'] = {'images': [], 'site': ''}
     # Nobody answers at this port.
     given.update(ansible_connection='ssh', ansible_host='127.0.0.1', ansible_port=1)
     tasks = [
