@@ -199,7 +199,8 @@ def _match(now: Look, marks: t.Sequence[Mark]) -> Mark | None:
 
 
 def taken_back(now: Look, step: Step) -> Look | None:
-    """What was there before a step; None where somebody else changed it since. Mode and owner that somebody else gave it stay."""
+    """What was there before a step; None where somebody else changed it since. Mode and owner that somebody else gave it stay,
+    but nobody may read a former content who might not before."""
     mark = _match(now, step.wrote)
     if mark is None:
         return now if now.digest == step.before.digest else None
@@ -210,9 +211,12 @@ def taken_back(now: Look, step: Step) -> Look | None:
     def kept(then: int, left: int, by_now: int) -> int:
         return then if left in (-1, by_now) else by_now
 
+    mode = kept(before.mode, mark.mode, now.mode)
+    if before.kind == FILE and before.digest != now.digest:
+        mode &= before.mode  # who let others read what we wrote did not let them read what was there before, which may be a secret
     return replace(
         before,
-        mode=kept(before.mode, mark.mode, now.mode),
+        mode=mode,
         uid=kept(before.uid, mark.uid, now.uid),
         gid=kept(before.gid, mark.gid, now.gid),
     )

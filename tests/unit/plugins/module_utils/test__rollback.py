@@ -288,6 +288,15 @@ def test_mode_and_owner_that_somebody_gave_a_file_stay(place: Place) -> None:
     assert place.tree()['a.toml'] == (0o640, b'before')
 
 
+def test_what_few_might_read_before_is_not_opened_to_others(place: Place) -> None:
+    place.put('a.toml', b'secret', 0o600)
+    with place.run('run'):
+        write(place, 'a.toml', b'after')
+    os.chmod(place.path('a.toml'), 0o644)
+    assert place.back() == []
+    assert place.tree()['a.toml'] == (0o600, b'secret')
+
+
 def test_the_record_of_owned_files_keeps_what_is_left_and_forgets_the_rest(place: Place) -> None:
     paths = [place.path('a.toml'), place.path('b.toml')]
 
