@@ -47,9 +47,9 @@ _FAILED = '__registry_rollback_failed'
 _APPLIED = ('__registry_rollback_docker', '__registry_rollback_engines')
 
 
-def rollback_last_run(hostvars: t.Any, hosts: t.Any) -> str:
-    """The id of the newest run of the role that any of the hosts remembers."""
-    return _rollback_report.last_run({str(host): plain(hostvars[host].get(_FOUND) or {}) for host in hosts if host in hostvars})
+def rollback_last_run(hostvars: t.Any, hosts: t.Any, run: str = '') -> str:
+    """The id of the newest run of the role that any of the hosts remembers; that of one run, where any of them remembers it."""
+    return _rollback_report.last_run({str(host): plain(hostvars[host].get(_FOUND) or {}) for host in hosts if host in hostvars}, str(run))
 
 
 def _lost(result: t.Mapping[str, t.Any]) -> str:

@@ -14,7 +14,7 @@ import json
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.quickpull.registry.plugins.module_utils import _access, _report
+from ansible_collections.quickpull.registry.plugins.module_utils import _access, _refresh_units, _report
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._login_check import NOT_CHECKED, REFUSED, VERIFIED
 from ansible_collections.quickpull.registry.plugins.module_utils._mask import mask_text, mask_url
@@ -78,6 +78,7 @@ _APPLIES = {
     '__registry_access_k3s_apply': 'k3s',
 }
 _LOGINS = '__registry_access_logins'
+_REFRESH = '__registry_access_refresh'
 _NAMES = {'docker': 'Docker', 'containerd': 'containerd', 'podman': 'Podman', 'k3s': 'K3s', 'rke2': 'RKE2'}
 _REST = 'What comes behind it was not looked at on this host.'
 
@@ -123,8 +124,8 @@ def findings(variables: Variables, probes: t.Mapping[str, t.Mapping[str, t.Any]]
     answered, ended = variables.get(ANSWERED, {}), variables.get(ENDED, {})
     if answered.get('unreachable'):
         return [_finding(UNREACHABLE, '', '', f'It could not be reached: {_text(answered.get("msg"))}')]
-    found = [*_written(variables), *_applied(variables), *_logins(variables), *_mirrors(variables, probes)]
-    told = [step for step in (_failed(variables.get(name, {})) for name in (*_WRITERS, *_APPLIES, *_STOPS, _LOGINS)) if step]
+    found = [*_written(variables), *_refresh(variables), *_applied(variables), *_logins(variables), *_mirrors(variables, probes)]
+    told = [step for step in (_failed(variables.get(name, {})) for name in (*_WRITERS, *_APPLIES, *_STOPS, _LOGINS, _REFRESH)) if step]
     if ended.get('failed') and not told:
         found.append(_finding(UNREACHABLE, '', '', f'It could not be looked at to the end: {_text(ended["failed"])}'))
     elif not ended:
@@ -178,6 +179,26 @@ def _written(variables: Variables) -> list[Finding]:
         said = [sentence for one in (step, *_each(step)) for sentence in (*(one.get('left_out') or ()), *(one.get('warnings') or ()))]
         sentences = [str(one.get('because') or '') if isinstance(one, t.Mapping) else str(one) for one in said]
         found += [_finding(FILE, engine, one.partition(f' {REPLACED}')[0], one) for one in sentences if REPLACED in one]
+    return found
+
+
+def _refresh(variables: Variables) -> list[Finding]:
+    """What of the host's own refresh is not as wanted: its files, and the units that run it."""
+    step = variables.get(_REFRESH, {})
+    if step.get('skipped'):
+        return []
+    if step.get('failed'):
+        return [_finding(FILE, '', '', f'{_text(step.get("msg"))} {_REST}')]
+    paths, program = [str(path) for path in step.get('files') or ()], f'{_refresh_units.DIRECTORY}/'
+    found = _files('', {'files': [{'path': path, 'changed': True} for path in paths if not path.startswith(program)], 'diff': step.get('diff') or ()})
+    # That has dozens of files, and nobody mends one of them.
+    found = [one for one in found if not one.where.startswith(program)]
+    if any(path.startswith(program) for path in paths):
+        found.append(_finding(FILE, '', _refresh_units.DIRECTORY, f'The program of the refresh in {_refresh_units.DIRECTORY} differs from what is wanted.'))
+    for sentence in map(str, step.get('did') or ()):
+        if not sentence.endswith(' is started anew.'):  # that follows from its file
+            unit = sentence.partition(' ')[0]
+            found.append(_finding(DAEMON, '', unit, f'{unit} is not as it is wanted; after a run, {sentence}'))
     return found
 
 

@@ -21,6 +21,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import stat
 import tempfile
 import time
@@ -32,11 +33,15 @@ from ansible_collections.quickpull.registry.plugins.module_utils._state import S
 
 ENVIRON = 'QUICKPULL_REGISTRY_RUN'
 OFF = 'none'
-#: So many runs are kept, and those of a host's own refresh that came after the oldest of them; never more than the second number.
+#: So many runs are kept that somebody asked for, and what a host's own refresh changed after the oldest of them. Refreshes with nothing in between are
+#: one run: so they push nothing out, however many there are.
 KEEP = 10
-KEEP_AT_MOST = 50
 #: What the id of a run ends in that a host began by itself.
 REFRESH = '-refresh'
+# One run may write a path any number of times. So many contents of ours are told apart in each step, and so many steps are kept: the first, which has
+# what was there before, and the last ones. A content that went out counts as somebody else's edit, which is never lost.
+_MARKS = 50
+_STEPS = 10
 
 FILE = 'file'
 DIRECTORY = 'dir'
@@ -46,6 +51,7 @@ _FORMAT = 1
 _MAX_BYTES = 8 * 1024 * 1024
 _ID = re.compile(r'^[A-Za-z0-9][A-Za-z0-9._-]{0,80}$')
 _UNDONE = 'undone'
+_OLD = '.old-'
 # Of the state directory, what says whose the files are; all else there tells of the running engines, and is not put back.
 _RECORDS = ('ownership/', 'files/', 'users.json', 'docker/strangers.json')
 _USER_STATE = '/.local/state/quickpull.registry/'
@@ -181,8 +187,8 @@ def added(
     if steps and (_match(before, steps[-1].wrote) or before.digest == steps[-1].before.digest):
         last = steps[-1]
         marks = tuple(one for one in last.wrote if one != mark)
-        return (*steps[:-1], replace(last, wrote=(*marks, mark), after=after))
-    return (*steps, Step(before, (mark,), after, tuple(parents)))
+        return (*steps[:-1], replace(last, wrote=(*marks[-_MARKS + 1 :], mark), after=after))
+    return (*steps[:1], *steps[1:][-_STEPS + 2 :], Step(before, (mark,), after, tuple(parents)))
 
 
 def _match(now: Look, marks: t.Sequence[Mark]) -> Mark | None:
@@ -193,7 +199,8 @@ def _match(now: Look, marks: t.Sequence[Mark]) -> Mark | None:
 
 
 def taken_back(now: Look, step: Step) -> Look | None:
-    """What was there before a step; None where somebody else changed it since. Mode and owner that somebody else gave it stay."""
+    """What was there before a step; None where somebody else changed it since. Mode and owner that somebody else gave it stay,
+    but nobody may read a former content who might not before."""
     mark = _match(now, step.wrote)
     if mark is None:
         return now if now.digest == step.before.digest else None
@@ -204,9 +211,12 @@ def taken_back(now: Look, step: Step) -> Look | None:
     def kept(then: int, left: int, by_now: int) -> int:
         return then if left in (-1, by_now) else by_now
 
+    mode = kept(before.mode, mark.mode, now.mode)
+    if before.kind == FILE and before.digest != now.digest:
+        mode &= before.mode  # who let others read what we wrote did not let them read what was there before, which may be a secret
     return replace(
         before,
-        mode=kept(before.mode, mark.mode, now.mode),
+        mode=mode,
         uid=kept(before.uid, mark.uid, now.uid),
         gid=kept(before.gid, mark.gid, now.gid),
     )
@@ -358,7 +368,8 @@ class Recorder:
     def _folder(self) -> str:
         if self._run is None:
             known = runs(self.state)
-            if known and known[-1].id == self.ident and not known[-1].undone:
+            both_refresh = self.ident.endswith(REFRESH) and bool(known) and known[-1].id.endswith(REFRESH)
+            if known and (known[-1].id == self.ident or both_refresh) and not known[-1].undone:
                 self._run = known[-1]
             else:
                 self._run = self._begin(known)
@@ -374,23 +385,27 @@ class Recorder:
             raise ConfigError(f'Cannot make {folder}, where the former state is kept: {exc.strerror or exc}. Nothing was changed.', path=folder) from exc
         for old in _too_old([*known, Run(number, self.ident, folder, False)]):
             _drop(old.folder)
+        _sweep(self.state.journal)
         return Run(number, self.ident, folder, False)
 
 
 def _too_old(known: t.Sequence[Run]) -> t.Sequence[Run]:
     """Of the runs (the oldest first), those that are not kept."""
     asked_for = [index for index, run in enumerate(known) if not run.id.endswith(REFRESH)]
-    first = asked_for[-KEEP] if len(asked_for) > KEEP else 0
-    return known[: max(first, len(known) - KEEP_AT_MOST)]
+    return known[: asked_for[-KEEP]] if len(asked_for) > KEEP else ()
 
 
 def _drop(folder: str) -> None:
     with contextlib.suppress(OSError):
-        going = os.path.join(os.path.dirname(folder), '.old-' + os.path.basename(folder))
-        os.rename(folder, going)  # so that no half of a run is ever taken for a whole one
-        for name in os.listdir(going):
-            os.unlink(os.path.join(going, name))
-        os.rmdir(going)
+        # Renamed first, so that no half of a run is ever taken for a whole one.
+        os.rename(folder, os.path.join(os.path.dirname(folder), _OLD + os.path.basename(folder)))
+
+
+def _sweep(journal: str) -> None:
+    """Delete the runs that are dropped, and those of which an earlier process could not delete all: they hold old secrets."""
+    with contextlib.suppress(OSError):
+        for folder in [os.path.join(journal, name) for name in os.listdir(journal) if name.startswith(_OLD)]:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 class _Process:

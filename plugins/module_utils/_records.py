@@ -17,7 +17,7 @@ import re
 import typing as t
 from dataclasses import dataclass, field
 
-from ansible_collections.quickpull.registry.plugins.module_utils import _io, _owned_files, _ownership
+from ansible_collections.quickpull.registry.plugins.module_utils import _as_user, _io, _owned_files, _ownership
 from ansible_collections.quickpull.registry.plugins.module_utils._dropin import default_path
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._state import State
@@ -109,7 +109,10 @@ def _read(path: str, folder: str, name: str) -> list[Entry]:
         if folder == 'files':
             return [Entry(str(raw['path']), kind, tuple(map(str, raw['owners'])))]
         if name == 'users.json':
-            return [Entry(path, reader, because=f'The user {user} still has files of ours.') for reader, users in raw.items() for user in users]
+            # Whoever is no user of this host any more cannot be given anything back, and must not keep backups with old passwords here for ever.
+            gone = _as_user.missing_users(str(user) for users in raw.values() for user in users)
+            still = [(reader, user) for reader, users in raw.items() for user in users if str(user) not in gone]
+            return [Entry(path, reader, because=f'The user {user} still has files of ours.') for reader, user in still]
     except (ValueError, KeyError, TypeError, AttributeError):
         return [Entry(path, kind, because=f'The record {path} cannot be understood.')]
     return [Entry(path, kind, because='An earlier run was interrupted while it applied a change. The next run of the role puts that right.')]

@@ -18,7 +18,7 @@ import os
 import typing as t
 from dataclasses import dataclass, field
 
-from ansible_collections.quickpull.registry.plugins.module_utils import _as_user, _io, _journal
+from ansible_collections.quickpull.registry.plugins.module_utils import _as_user, _io, _journal, _refresh_units
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._io import FileState
 from ansible_collections.quickpull.registry.plugins.module_utils._journal import DIRECTORY, FILE, NOTHING, Look, Run, Step
@@ -114,8 +114,9 @@ def unwound(path: str, now: Look, steps: t.Iterable[tuple[Step, bool]]) -> tuple
             if merged is None:
                 return now, _edited(path, now)
             before = merged
-            kept = f' They also changed {", ".join(conflicts)}, which is left to them.' if conflicts else ''
-            because = f'{path} was edited by somebody else since. Their edits stay, and what was ours is as it was before.{kept}'
+            if merged.kind != NOTHING:
+                kept = f' They also changed {", ".join(conflicts)}, which is left to them.' if conflicts else ''
+                because = f'{path} was edited by somebody else since. Their edits stay, and what was ours is as it was before.{kept}'
         now, passed = before, False
     return now, because or (_edited(path, now) if passed and now.digest != oldest.digest else '')
 
@@ -142,6 +143,8 @@ def without_ours(path: str, now: Look, step: Step) -> tuple[Look | None, list[st
     data = merged.to_bytes()
     if conflicts and data == now.data:
         return None, conflicts
+    if step.before.kind == NOTHING and not merged.value and not conflicts:
+        return step.before, []  # a client that only wrote it in its own way, as docker login and logout do, is no reason to keep it
     return dataclasses.replace(now, data=data), conflicts
 
 
@@ -274,7 +277,8 @@ def _folders_settled(items: t.Sequence[Item]) -> list[Item]:
         except OSError:
             inside = []
         if any(targets.get(path) != NOTHING and not (path in found and found[path].record) for path in inside):
-            because = '' if all(path in found or any(one.startswith(f'{path}/') for one in found) for path in inside) else f'{item.path} stays, since others have something in it by now.'
+            ours = all(path in found or any(one.startswith(f'{path}/') for one in found) for path in inside)
+            because = '' if ours else f'{item.path} stays, since others have something in it by now.'
             found[item.path] = dataclasses.replace(item, target=item.now, left=because)
             targets[item.path] = DIRECTORY
     return [found[item.path] for item in items]
@@ -345,7 +349,9 @@ def write_file(item: Item) -> None:
 
 def check_hands(path: str) -> None:
     """Raises ConfigError where root would follow what somebody else can turn into a link."""
-    if os.geteuid() == 0 and not path.startswith(('/etc/', '/var/lib/')):
+    # Where the refresh's program is, root follows who may write /usr/local already, by running it. On Debian that may be the group staff.
+    of_root = ('/etc/', '/var/lib/', f'{_refresh_units.DIRECTORY}/')
+    if os.geteuid() == 0 and not f'{path}/'.startswith(of_root):
         _as_user.check_hands(path)
 
 

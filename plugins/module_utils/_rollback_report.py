@@ -59,12 +59,15 @@ def _shown(path: str, look: Look, is_daemon_json: bool, holds_logins: bool) -> s
     return mask_text(look.data.decode('utf-8', 'replace')) if look.mode & 0o044 else _HIDDEN
 
 
-def last_run(hosts: t.Mapping[str, t.Mapping[str, t.Any]]) -> str:
+def last_run(hosts: t.Mapping[str, t.Mapping[str, t.Any]], run: str = '') -> str:
     """The id of the newest run of the role that any of the hosts remembers; empty where none does.
 
     :param hosts: by host, what registry_rollback returned.
+    :param run: the id of a run, of whatever kind; then this one, where any host remembers it.
     """
-    ids = [str(run.get('id', '')) for told in hosts.values() for run in told.get('runs') or ()]
+    ids = [str(one.get('id', '')) for told in hosts.values() for one in told.get('runs') or ()]
+    if run:
+        return run if run in ids else ''
     return max((ident for ident in ids if ident.endswith(f'-{ROLE}')), default='')
 
 
@@ -74,10 +77,19 @@ def report(hosts: t.Mapping[str, t.Mapping[str, t.Any]], run: str) -> list[str]:
     :param hosts: by host, a dict with ``result`` of registry_rollback, ``applied`` of what applies (a list of module results) and ``failed``, a sentence.
     """
     told_by = {host: {**told, 'run': run} for host, told in hosts.items()}
-    lines = [f'Rolled back to what was there before {run}.' if run else 'No host remembers a run that could be rolled back.']
+    lines = [_first_line(hosts, run)]
     for host, told in told_by.items():
         lines += [f'{host}:', *(f'  {line}' for line in _of_host(told))]
     return lines
+
+
+def _first_line(hosts: t.Mapping[str, t.Mapping[str, t.Any]], run: str) -> str:
+    if not run:
+        return 'No host remembers a run that could be rolled back.'
+    results = {host: told.get('result') or {} for host, told in hosts.items()}
+    if any(result.get('rolled_back') for result in results.values()) or last_run(results, run):
+        return f'Rolled back to what was there before {run}.'
+    return f'No host remembers the run {run}, so nothing was rolled back.'
 
 
 def _of_host(told: t.Mapping[str, t.Any]) -> list[str]:

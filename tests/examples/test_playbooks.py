@@ -34,7 +34,11 @@ TELLS = {
 TELLS_LATE = [
     {
         'name': 'Apply',
-        'ansible.builtin.assert': {'that': 'inventory_hostname not in handler_fails | default([])', 'fail_msg': 'APPLY failed', 'success_msg': 'APPLY {{ inventory_hostname }}'},
+        'ansible.builtin.assert': {
+            'that': 'inventory_hostname not in handler_fails | default([])',
+            'fail_msg': 'APPLY failed',
+            'success_msg': 'APPLY {{ inventory_hostname }}',
+        },
         'register': '__registry_access_apply',
         **{key: HANDLERS[0][key] for key in ('when',) if key in HANDLERS[0]},
     }
@@ -71,7 +75,7 @@ def ansible(core: Path, tmp_path: Path) -> t.Callable[..., Ran]:
         (role / f'tasks/{name}.yml').write_text(yaml.safe_dump(tasks), encoding='utf-8')
     (role / 'handlers/main.yml').write_text(yaml.safe_dump(TELLS_LATE), encoding='utf-8')
 
-    def run(*plays: t.Mapping[str, t.Any], hosts: str = 'a b c d', config: str = '', **variables: t.Any) -> Ran:
+    def run(*plays: t.Mapping[str, t.Any], hosts: str = 'a b c d', config: str = '', check: bool = False, **variables: t.Any) -> Ran:
         (tmp_path / 'plays.yml').write_text(yaml.safe_dump(list(plays)), encoding='utf-8')
         (tmp_path / 'ansible.cfg').write_text(f'[defaults]\n{config}\n', encoding='utf-8')
         lines = [f'{host} ansible_connection=local' for host in hosts.split()]
@@ -84,7 +88,8 @@ def ansible(core: Path, tmp_path: Path) -> t.Callable[..., Ran]:
             'ANSIBLE_NOCOLOR': 'true',
         }
         given = {'registry_access_report_path': '', 'ansible_become': False, 'ansible_python_interpreter': sys.executable, **variables}
-        command = [str(core), '-m', 'ansible', 'playbook', '-i', str(tmp_path / 'hosts'), '-e', json.dumps(given), str(tmp_path / 'plays.yml')]
+        options = ['-i', str(tmp_path / 'hosts'), '-e', json.dumps(given), *['--check'] * check]
+        command = [str(core), '-m', 'ansible', 'playbook', *options, str(tmp_path / 'plays.yml')]
         ran = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
         return Ran(ran.returncode, ran.stdout + ran.stderr)
 
@@ -120,6 +125,7 @@ def test_a_host_that_failed_applies_nothing(ansible: t.Callable[..., Ran]) -> No
     assert 'Print the report' in ran.text
 
 
+@EACH_CORE
 def test_there_is_a_report_when_the_handlers_of_all_hosts_fail(ansible: t.Callable[..., Ran]) -> None:
     ran = ansible(SITE, handler_fails=['a', 'b', 'c', 'd'])
     assert ran.rc == 2, ran.text
@@ -171,3 +177,25 @@ def test_removal_takes_no_login_away_that_is_not_named(ansible: t.Callable[..., 
     plays = [{'hosts': 'a', 'gather_facts': False, 'vars': {'registry_access_state': state}, 'tasks': [shown]} for state in ('present', 'absent')]
     ran = ansible(*plays, hosts='a', registry_access_auth_exclusive=True, __registry_access_leak='')
     assert ran.said('EXCLUSIVE') == ['present True', 'absent False'], ran.text
+
+
+def test_a_run_that_no_host_remembers_is_no_roll_back(ansible: t.Callable[..., Ran]) -> None:
+    ran = ansible({'import_playbook': 'quickpull.registry.rollback'}, hosts='a', registry_rollback_run='20260101T000000.000000Z-mistyped', check=True)
+    assert ran.rc == 2, ran.text
+    assert 'No host remembers the run 20260101T000000.000000Z-mistyped, so nothing was rolled back.' in ran.text
+
+
+def test_a_host_that_is_lost_at_the_probe_leaves_it_to_another(ansible: t.Callable[..., Ran]) -> None:
+    specs = yaml.safe_load((ROOT / 'roles/registry_access/defaults/main.yml').read_text(encoding='utf-8'))
+    given = {name: value for name, value in specs.items() if name.startswith('registry_access_probe') or name == 'registry_access_allow_lapsed'}
+    given.update(__registry_access_upstream='docker.io', __registry_access_probe_key='key', __registry_access_candidates=[])
+    given['__registry_access_probe_request'] = {'images': [], 'site': ''}
+    # Nobody answers at this port.
+    given.update(ansible_connection='ssh', ansible_host='127.0.0.1', ansible_port=1)
+    tasks = [
+        {'ansible.builtin.set_fact': {'__registry_access_probe_ready': 'key', '__registry_access_probe_failed': ''}},
+        {'ansible.builtin.include_tasks': str(ROOT / 'roles/registry_access/tasks/probe_here.yml')},
+        {'ansible.builtin.debug': {'msg': "READY '{{ __registry_access_probe_ready }}' {{ __registry_access_probes | default('none') }}"}},
+    ]
+    ran = ansible({'hosts': 'a', 'gather_facts': False, 'ignore_unreachable': True, 'vars': given, 'tasks': tasks}, hosts='a')
+    assert ran.said('READY') == ["'' none"], ran.text

@@ -295,7 +295,15 @@ def test_hosts_that_could_not_be_looked_at() -> None:
 
 
 @pytest.mark.parametrize(
-    'name, kind', [('config', 'file'), ('podman_written_for_users', 'file'), ('apply', 'daemon'), ('login_leak', 'login'), ('none_serves', 'candidate')]
+    'name, kind',
+    [
+        ('config', 'file'),
+        ('podman_written_for_users', 'file'),
+        ('apply', 'daemon'),
+        ('login_leak', 'login'),
+        ('none_serves', 'candidate'),
+        ('refresh', 'file'),
+    ],
 )
 def test_a_task_that_fails_is_a_finding_of_its_kind(name: str, kind: str) -> None:
     msg = ['daemon.json is not valid JSON.', 'Correct it.']
@@ -305,6 +313,34 @@ def test_a_task_that_fails_is_a_finding_of_its_kind(name: str, kind: str) -> Non
     told = found(**variables)
     assert [one[0] for one in told] == [kind]
     assert told[0][3].startswith('daemon.json is not valid JSON. Correct it.')
+
+
+def test_the_refresh_of_a_host() -> None:
+    timer, settings = '/etc/systemd/system/registry_access_refresh.timer', '/etc/quickpull.registry/refresh.json'
+    program = '/usr/local/lib/quickpull.registry'
+    step = {
+        'changed': True,
+        'files': [f'{program}/refresh.py', f'{program}/x.py', settings, timer],
+        'did': ['registry_access_refresh.timer is enabled and started.', 'registry_access_refresh_offer.service is started anew.'],
+        'diff': [
+            diff(timer, '', '[Timer]'),
+            diff(settings, '(not shown)', '(not shown, changed)'),
+            *(diff(f'{program}/{name}.py', '', '(not shown, changed)') for name in ('refresh', 'x')),
+        ],
+    }
+    assert found(refresh=step) == [
+        ('file', '', settings, f'{settings} differs from what is wanted.'),
+        ('file', '', timer, f'{timer} is not there.'),
+        ('file', '', program, f'The program of the refresh in {program} differs from what is wanted.'),
+        (
+            'daemon',
+            '',
+            'registry_access_refresh.timer',
+            'registry_access_refresh.timer is not as it is wanted; after a run, registry_access_refresh.timer is enabled and started.',
+        ),
+    ]
+    quiet = {'changed': False, 'files': [], 'did': [], 'diff': []}
+    assert found(refresh=quiet) == found(refresh={'skipped': True, 'changed': False}) == []
 
 
 # All hosts

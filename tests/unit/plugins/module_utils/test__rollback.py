@@ -195,14 +195,54 @@ def test_the_journal_is_for_root_alone_and_remembers_ten_runs(place: Place) -> N
     assert place.tree()['a.toml'][1] == b'8'
 
 
+def test_what_an_earlier_process_could_not_delete_goes_with_the_next_run(place: Place) -> None:
+    half = Path(place.state.journal) / '.old-000001.run'
+    half.mkdir(parents=True)
+    (half / 'x.json').write_bytes(b'old secret')
+    with place.run('run'):
+        write(place, 'a.toml', b'1')
+    assert os.listdir(place.state.journal) == ['000001.run']
+
+
 def test_the_runs_of_a_refresh_push_no_other_run_out(place: Place) -> None:
-    for ident in ('asked', *(f'{number}-refresh' for number in range(20))):
+    # Refreshes that follow each other are one run: a limit for their number took the fleet's own runs with them.
+    for ident in ('asked', *(f'{number}-refresh' for number in range(60)), 'last', '60-refresh'):
         with place.run(ident):
             write(place, 'a.toml', ident.encode())
-    assert _journal.runs(place.state)[0].id == 'asked'
-    with mock.patch.object(_journal, 'KEEP_AT_MOST', 5), place.run('last'):
-        write(place, 'a.toml', b'last')
-    assert [run.id for run in _journal.runs(place.state)] == [*(f'{number}-refresh' for number in range(16, 20)), 'last']
+    assert [run.id for run in _journal.runs(place.state)] == ['asked', '0-refresh', 'last', '60-refresh']
+    place.back(run='last')
+    assert place.tree()['a.toml'][1] == b'59-refresh'
+    place.back(run='asked')
+    assert place.tree() == {}
+
+
+def test_a_refresh_after_a_roll_back_is_a_run_of_its_own(place: Place) -> None:
+    for ident in ('asked', '1-refresh'):
+        with place.run(ident):
+            write(place, 'a.toml', ident.encode())
+    place.back(run='1-refresh')
+    with place.run('2-refresh'):
+        write(place, 'a.toml', b'2')
+    assert [(run.id, run.undone) for run in _journal.runs(place.state)] == [('asked', False), ('1-refresh', True), ('2-refresh', False)]
+    place.back(run='asked')
+    assert place.tree() == {}
+
+
+def test_a_path_that_one_run_writes_without_end_stays_small_in_the_journal(place: Place) -> None:
+    place.put('b.json', b'{"theirs": 0}')
+    for number in range(120):
+        with place.run(f'{number}-refresh'):
+            write(place, 'b.json', b'{"theirs": 0, "ours": %d}' % number)
+    for number in range(30):
+        place.put('b.json', b'{"theirs": %d, "ours": 119}' % (number + 1))
+        with place.run(f'{number}-refresh'):
+            write(place, 'b.json', b'{"theirs": %d, "ours": 119, "more": %d}' % (number + 1, number))
+    (run,) = _journal.runs(place.state)
+    (entry,) = [one for one in run.entries() if one.path.endswith('b.json')]
+    assert len(entry.steps) <= 10
+    assert max(len(step.wrote) for step in entry.steps) <= 50
+    place.back(run='0-refresh')
+    assert json.loads(place.tree()['b.json'][1] or b'') == {'theirs': 30}
 
 
 def test_no_journal_on_request_and_a_run_of_its_own_without_a_name(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -246,6 +286,15 @@ def test_mode_and_owner_that_somebody_gave_a_file_stay(place: Place) -> None:
     os.chmod(place.path('a.toml'), 0o640)
     assert place.back() == []
     assert place.tree()['a.toml'] == (0o640, b'before')
+
+
+def test_what_few_might_read_before_is_not_opened_to_others(place: Place) -> None:
+    place.put('a.toml', b'secret', 0o600)
+    with place.run('run'):
+        write(place, 'a.toml', b'after')
+    os.chmod(place.path('a.toml'), 0o644)
+    assert place.back() == []
+    assert place.tree()['a.toml'] == (0o600, b'secret')
 
 
 def test_the_record_of_owned_files_keeps_what_is_left_and_forgets_the_rest(place: Place) -> None:
@@ -349,6 +398,34 @@ def test_once_more_leaves_what_came_since_it_was_taken_back(place: Place) -> Non
     assert {name: data for name, (_mode, data) in place.tree().items()} == {'a.toml': b'a', 'b.json': b'b'}
 
 
+@pytest.mark.parametrize('text', ['{\n\t"auths": {\n\t\t"r.lan": {"auth": "x"}\n\t}\n}', '{\n\t"auths": {}\n}', '{}\n'])
+def test_a_file_of_ours_goes_though_its_client_wrote_it_anew(place: Place, text: str) -> None:
+    with place.run('run'):
+        write(place, 'deep/b.json', b'{"auths": {"r.lan": {"auth": "x"}}}', 0o600)
+    place.put('deep/b.json', text.encode(), 0o600)
+    assert place.back() == []
+    assert place.tree() == {}
+    assert place.back() == []
+
+
+@pytest.mark.parametrize(
+    'path, refused',
+    [
+        ('/usr/local/lib/quickpull.registry', False),
+        ('/usr/local/lib/quickpull.registry/refresh.py', False),
+        ('/usr/local/lib/quickpull.registry.other', True),
+        ('/usr/local/lib/other', True),
+        ('/etc/docker/daemon.json', False),
+        ('/home/ann/.docker/config.json', True),
+    ],
+)
+def test_the_program_of_the_refresh_goes_where_it_came_from(path: str, refused: bool) -> None:
+    """Debian before 12 gives /usr/local to the group staff, and the program was put there all the same."""
+    staff = mock.patch.object(_as_user, 'check_hands', side_effect=ConfigError('staff may'))
+    with mock.patch.object(os, 'geteuid', return_value=0), staff, pytest.raises(ConfigError) if refused else contextlib.nullcontext():
+        _rollback.check_hands(path)
+
+
 def test_differences_show_no_secret() -> None:
     def item(path: str, before: str, after: str, mode: int = 0o644) -> _rollback.Item:
         return _rollback.Item(path, None, False, Look(FILE, before.encode(), mode), Look(FILE, after.encode(), mode))
@@ -381,6 +458,9 @@ def test_the_last_run_of_a_fleet_and_its_report() -> None:
     }
     assert last_run(told) == '20260102T000000.000000Z-site'
     assert last_run({'c': {}}) == ''
+    assert last_run(told, '20260101T000000.000000Z-site') == '20260101T000000.000000Z-site'
+    assert last_run(told, '20260101T000000.000000Z-stie') == ''
+    assert 'No host remembers the run mistyped' in report({'a': {'result': told['a']}, 'c': {}}, 'mistyped')[0]
     lines = report(
         {
             'a': {

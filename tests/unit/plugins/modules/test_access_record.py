@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.quickpull.registry.plugins.module_utils import _io, _owned_files, _ownership, _snapshot, _users
+from ansible_collections.quickpull.registry.plugins.module_utils import _as_user, _io, _owned_files, _ownership, _snapshot, _users
 from ansible_collections.quickpull.registry.plugins.module_utils._dropin import default_path
 from ansible_collections.quickpull.registry.plugins.module_utils._owned_files import Content
 from ansible_collections.quickpull.registry.plugins.module_utils._ownership import Claim, Entries, Leaf, Record
@@ -164,12 +164,24 @@ def test_check_mode_takes_what_is_ours_for_given_back(place: Place) -> None:
 )
 def test_what_is_not_finished_or_not_understood_stays(place: Place, monkeypatch: pytest.MonkeyPatch, leave: t.Callable[[Place], None], because: str) -> None:
     monkeypatch.setattr('os.geteuid', lambda: 0)
+    monkeypatch.setattr(_as_user, 'missing_users', lambda names: [])
     leave(place)
     before = place.tree()
     found = place.run()
     assert (found['changed'], found['gone']) == (False, False)
     assert [because in sentence for sentence in found['told']] == [True]
     assert place.tree() == before
+
+
+def test_a_user_who_is_gone_keeps_no_record(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr('os.geteuid', lambda: 0)
+    monkeypatch.setattr(_as_user, 'missing_users', lambda names: [name for name in names if name == 'ghost'])
+    _users.remember(place.state, 'podman', 'bob', True)
+    _users.remember(place.state, 'podman', 'ghost', True)
+    assert place.run()['told'] == ['The user bob still has files of ours.']
+    _users.remember(place.state, 'podman', 'bob', False)
+    found = place.run()
+    assert (found['gone'], found['told']) == (True, [])
 
 
 def test_a_file_that_nobody_knows_stays_with_its_directory(place: Place) -> None:
