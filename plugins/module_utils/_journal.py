@@ -50,7 +50,7 @@ NOTHING = ''
 _FORMAT = 1
 _MAX_BYTES = 8 * 1024 * 1024
 _ID = re.compile(r'^[A-Za-z0-9][A-Za-z0-9._-]{0,80}$')
-_UNDONE = 'undone'
+_UNDONE, _ENDED = 'undone', 'ended'
 _OLD = '.old-'
 # Of the state directory, what says whose the files are; all else there tells of the running engines, and is not put back.
 _RECORDS = ('ownership/', 'files/', 'users.json', 'docker/strangers.json')
@@ -112,12 +112,16 @@ class Entry:
 
 @dataclass(frozen=True)
 class Run:
-    """One run on this host. ``number`` orders them; an id may have several numbers when another run came in between."""
+    """One run on this host. ``number`` orders them; an id may have several numbers when another run came in between.
+
+    :ivar ended: it told that it came to its end, see :func:`mark_ended`; most kinds of runs never do.
+    """
 
     number: int
     id: str
     folder: str
     undone: bool
+    ended: bool = False
 
     def entries(self) -> list[Entry]:
         """What it changed, by path. Raises ConfigError where the journal cannot be read."""
@@ -316,13 +320,21 @@ def runs(state: State) -> list[Run]:
         number, dot, ident = name.partition('.')
         if number.isdigit() and dot and ident:
             folder = os.path.join(state.journal, name)
-            found.append(Run(int(number), ident, folder, os.path.exists(os.path.join(folder, _UNDONE))))
+            undone, ended = (os.path.exists(os.path.join(folder, mark)) for mark in (_UNDONE, _ENDED))
+            found.append(Run(int(number), ident, folder, undone, ended))
     return sorted(found, key=lambda run: run.number)
 
 
 def mark_undone(run: Run) -> None:
     """Remember that a run was taken back."""
     _put(os.path.join(run.folder, _UNDONE), b'')
+
+
+def mark_ended(state: State, ident: str) -> None:
+    """Remember that the run of this id came to its end. Nothing is written where it changed nothing, or has said so before."""
+    for run in runs(state):
+        if run.id == ident and not run.ended:
+            _put(os.path.join(run.folder, _ENDED), b'')
 
 
 def stamp(now: float | None = None) -> str:

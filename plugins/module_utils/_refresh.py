@@ -56,7 +56,7 @@ def busy(state: State) -> str:
     The role ends with the module registry_mirror_refresh, which notes that. One that died is waited for no longer than :data:`PATIENCE`.
     """
     asked_for = [run for run in _journal.runs(state) if run.id.endswith(ROLE)]
-    if not asked_for or asked_for[-1].undone or asked_for[-1].id == reports.text_of(reports.settled_path(state)).strip():
+    if not asked_for or asked_for[-1].undone or asked_for[-1].ended:
         return ''
     try:
         recent = abs(time.time() - os.stat(asked_for[-1].folder).st_mtime) < PATIENCE

@@ -19,7 +19,6 @@ from dataclasses import dataclass, field
 
 from ansible_collections.quickpull.registry.plugins.module_utils import (
     _io,
-    _journal,
     _owned_files,
     _refresh_metrics,
     _refresh_program,
@@ -286,16 +285,9 @@ def _forget_metrics(path: str) -> None:
             os.unlink(path)
 
 
-def settle(state: State, run: str) -> None:
-    """Note that a run of the role came to its end, for a refresh that waits for that. ``run``: its id; nothing is noted of one that changed nothing."""
-    known = [one.id for one in _journal.runs(state)]
-    if run in known and _refresh_report.text_of(_refresh_report.settled_path(state)).strip() != run:
-        _io.write_private(_refresh_report.settled_path(state), f'{run}\n'.encode(), root=state.root)
-
-
 def _forget(state: State, host: Host) -> None:
     """What the refresh remembered, and what it showed."""
-    for path in (_refresh_report.memory_path(state), _refresh_report.report_path(state), _refresh_report.settled_path(state)):
+    for path in (_refresh_report.memory_path(state), _refresh_report.report_path(state)):
         _io.delete_file(path)
     with contextlib.suppress(OSError):
         os.rmdir(os.path.dirname(_refresh_report.memory_path(state)))

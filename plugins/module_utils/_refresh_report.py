@@ -31,11 +31,6 @@ def report_path(state: State) -> str:
     return os.path.join(state.root, 'refresh', 'report.json')
 
 
-def settled_path(state: State) -> str:
-    """The id of the last run of the role that came to its end."""
-    return os.path.join(state.root, 'refresh', 'settled')
-
-
 def text_of(path: str) -> str:
     """The text of a file that may be missing, or broken."""
     try:

@@ -257,7 +257,7 @@ def run(module: AnsibleModule, state: State, host: _refresh_install.Host) -> dic
         module.fail_json(msg=missing_required_lib('jmespath', reason=f'for settings.query, by {wish.python}'))
     outcome = _refresh_install.install(wish, state, host, check_mode=module.check_mode)
     if wish.settings is not None and not module.check_mode:
-        _refresh_install.settle(state, os.environ.get(_journal.ENVIRON, ''))
+        _journal.mark_ended(state, os.environ.get(_journal.ENVIRON, ''))
     return {
         'changed': outcome.changed,
         'files': sorted(change.path for change in outcome.files.changes),

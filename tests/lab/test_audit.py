@@ -136,7 +136,7 @@ def story(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Stor
     clean = audit(lab)
     after_clean = trees(lab)
     in_force = lab.everywhere(Host.mirrors_in_force)
-    dead = next(mirror.name for mirror in lab.expected if f'{mirror.url}/' == in_force[BOOKWORM][0])
+    [dead] = [mirror.name for mirror in lab.expected if f'{mirror.url}/' == in_force[BOOKWORM][0]]
     spoil(lab)
     with mirror_is_dead(lab, dead, lab.hosts[BOOKWORM]), password_is_another(lab):
         before = trees(lab)

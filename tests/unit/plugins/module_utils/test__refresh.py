@@ -9,6 +9,7 @@ import dataclasses
 import json
 import os
 import re
+import shutil
 import time
 import typing as t
 from pathlib import Path
@@ -16,7 +17,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ansible_collections.quickpull.registry.plugins.module_utils import _refresh, _refresh_engines, _refresh_metrics, _refresh_report
+from ansible_collections.quickpull.registry.plugins.module_utils import _journal, _refresh, _refresh_engines, _refresh_metrics, _refresh_report
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._mirror import normalise_url
 from ansible_collections.quickpull.registry.plugins.module_utils._probe import Job
@@ -244,13 +245,17 @@ def test_a_run_of_the_role_is_under_way_until_it_says_that_it_is_done(site: Site
     assert _refresh.busy(site.state) == ''
     folder.mkdir(parents=True)
     assert _refresh.busy(site.state) != ''
-    settled = Path(_refresh_report.settled_path(site.state))
-    settled.parent.mkdir()
-    settled.write_text('20261129T010000Z-site\n')
+    _journal.mark_ended(site.state, '20261129T010000Z-site')
     assert _refresh.busy(site.state) == ''
     (Path(site.state.journal) / '000002.20261129T020000Z-site').mkdir()
     assert _refresh.busy(site.state) != ''
     (Path(site.state.journal) / '000003.20261129T020001Z-refresh').mkdir()
+    assert _refresh.busy(site.state) != ''
+    # What a refresh remembers may be lost: that is no reason to wait.
+    shutil.rmtree(Path(site.state.root) / 'refresh', ignore_errors=True)
+    _journal.mark_ended(site.state, '20261129T020000Z-site')
+    assert _refresh.busy(site.state) == ''
+    (Path(site.state.journal) / '000002.20261129T020000Z-site' / 'ended').unlink()
     assert _refresh.busy(site.state) != ''
     long_ago = time.time() - 2000
     os.utime(Path(site.state.journal) / '000002.20261129T020000Z-site', (long_ago, long_ago))

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ansible_collections.quickpull.registry.plugins.module_utils import _refresh_install, _refresh_report, _refresh_settings, _refresh_units, _systemd
+from ansible_collections.quickpull.registry.plugins.module_utils import _journal, _refresh_install, _refresh_report, _refresh_settings, _refresh_units, _systemd
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._refresh_units import OFFER, SERVICE, TIMER
 from ansible_collections.quickpull.registry.plugins.module_utils._state import State
@@ -169,15 +169,14 @@ def test_metrics_go_with_it_and_with_their_path(place: Place) -> None:
 
 
 def test_the_end_of_a_run_of_the_role_is_noted(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    settled = Path(_refresh_report.settled_path(place.state))
     monkeypatch.setenv('QUICKPULL_REGISTRY_RUN', '20261129T010000.000001Z-site')
     place.run(check=True)
-    assert not settled.exists()
+    assert _journal.runs(place.state) == []
     place.run()
-    assert settled.read_text() == '20261129T010000.000001Z-site\n'
+    assert [(run.id, run.ended) for run in _journal.runs(place.state)] == [('20261129T010000.000001Z-site', True)]
     monkeypatch.setenv('QUICKPULL_REGISTRY_RUN', '20261129T020000.000001Z-site')
     assert not place.run()['changed']
-    assert settled.read_text() == '20261129T010000.000001Z-site\n'  # the second run changed nothing, so there is nothing to wait for
+    assert len(_journal.runs(place.state)) == 1  # the second run changed nothing, so there is nothing to wait for
 
 
 def test_the_systems_python_is_preferred_where_it_will_do(place: Place) -> None:
@@ -201,7 +200,8 @@ def test_no_secret_is_shown(place: Place) -> None:
     result = place.run()
     assert 's3cret' not in str(result)
     assert 's3cret' in (place.root / 'etc/quickpull.registry/refresh.json').read_text()
-    result = place.run(settings={**SETTINGS, 'mirrors': {'docker.io': [{**MIRRORS['docker.io'][1], 'headers': {'authorization': 'other'}}]}})  # type: ignore[dict-item]
+    other = {**MIRRORS['docker.io'][1], 'headers': {'authorization': 'other'}}  # type: ignore[dict-item]
+    result = place.run(settings={**SETTINGS, 'mirrors': {'docker.io': [other]}})
     assert [one['after'] for one in result['diff']] == ['(not shown, changed)\n']
 
 
