@@ -118,6 +118,8 @@ After=network-online.target
 Wants=network-online.target
 
 [Service]
+# Started is what runs as its own user; systemd before 240 does not know this and is content with the fork.
+Type=exec
 ExecStart={python} -I -B {directory}/refresh.py offer {address}
 Restart=always
 RestartSec=5

@@ -53,6 +53,11 @@ def revive(host: Host) -> None:
     host.run('iptables -w -F OUTPUT')
 
 
+def hold(host: Host) -> None:
+    """No refresh from now on but those that a test starts: one that the timer began has come to its end, or a test would take it for its own."""
+    host.run(f'systemctl stop {TIMER}; while systemctl is-active {SERVICE} | grep -q activating; do sleep 0.2; done')
+
+
 def refresh(host: Host, code: int = 0) -> dict[str, t.Any]:
     """One refresh, as the timer starts it."""
     assert host.run(['systemctl', 'start', SERVICE], check=False).returncode == code, host.run(f'journalctl -u {SERVICE} -n 40').stdout
@@ -94,7 +99,8 @@ def story(lab: Lab) -> t.Iterator[dict[str, t.Any]]:
 def as_configured(lab: Lab) -> t.Iterator[None]:
     """Each test begins with the first two mirrors in force, and with nothing remembered."""
     for host in lab.hosts.values():
-        host.run(f'systemctl stop {TIMER}; rm -rf /var/lib/quickpull.registry/refresh')
+        hold(host)
+        host.run('rm -rf /var/lib/quickpull.registry/refresh')
     yield
     lab.everywhere(revive)
 
@@ -170,7 +176,7 @@ def test_a_pull_is_as_quick_as_by_the_good_mirror_alone_once_the_dead_one_is_out
 def test_one_that_comes_back_is_taken_again_without_flapping(lab: Lab) -> None:
     host = lab.hosts[NEW_DOCKER]
     site(lab, limit=NEW_DOCKER).ok()
-    host.run(f'systemctl stop {TIMER}')
+    hold(host)
     kill(host, 8101)
     refresh(host)
     assert mirrors_of(host)['docker'] == lab.urls('good-b', 'slow')
@@ -186,7 +192,7 @@ def test_one_that_comes_back_is_taken_again_without_flapping(lab: Lab) -> None:
 
 def test_an_outage_of_three_intervals_changes_no_file(lab: Lab) -> None:
     site(lab).ok()
-    lab.everywhere(lambda host: host.run(f'systemctl stop {TIMER}'))
+    lab.everywhere(hold)
     before = lab.everywhere(lambda host: host.out(TREE))
     lab.everywhere(lambda host: host.run('iptables -w -I OUTPUT -p tcp --dport 8000:9000 -j DROP; iptables -w -I OUTPUT -p tcp --dport 443 -j DROP'))
     for _round in range(3):
@@ -224,7 +230,8 @@ def test_one_host_of_a_site_probes_for_the_others(lab: Lab) -> None:
     ask = {'registry_access_refresh_ask': [f'http://{leader.address}:8377']}
     site(lab, limit=leader.name, extra_vars=offer).ok()
     site(lab, limit=','.join(host.name for host in others), extra_vars=ask).ok()
-    lab.everywhere(lambda host: host.run(f'systemctl stop {TIMER}; rm -rf /var/lib/quickpull.registry/refresh'))
+    lab.everywhere(hold)
+    lab.everywhere(lambda host: host.run('rm -rf /var/lib/quickpull.registry/refresh'))
     refresh(leader)
     since = lab.mark()
     reports = {host.name: refresh(host) for host in others}
