@@ -13,6 +13,7 @@ from __future__ import annotations
 import http.server
 import json
 import socket
+import threading
 import time
 import typing as t
 from dataclasses import dataclass, field
@@ -23,6 +24,9 @@ from ansible_collections.quickpull.registry.plugins.module_utils._http import Cl
 DIRECTORY = '/run/quickpull.registry'
 FILE = f'{DIRECTORY}/probes.json'
 URL_PATH = '/quickpull.registry/probes.json'
+
+#: So many hosts are answered at one time.
+THREADS = 48
 
 _VERSION = 1
 _SECONDS = 5.0
@@ -142,7 +146,28 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
 
 class _Server(http.server.ThreadingHTTPServer):
+    """A site's hosts may all ask at once: they queue up for :data:`THREADS` threads, since the unit grants no more than 64 tasks."""
+
     daemon_threads = True
+    request_queue_size = 1024
+
+    def __init__(self, *args: t.Any) -> None:
+        super().__init__(*args)
+        self._free = threading.BoundedSemaphore(THREADS)
+
+    def process_request(self, request: t.Any, client_address: t.Any) -> None:
+        self._free.acquire()  # pylint: disable=consider-using-with
+        try:
+            super().process_request(request, client_address)
+        except BaseException:
+            self._free.release()  # no thread was begun
+            raise
+
+    def process_request_thread(self, request: t.Any, client_address: t.Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._free.release()
 
 
 class _Server6(_Server):

@@ -3,8 +3,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import errno
 import http.client
 import json
+import selectors
+import socket
 import threading
 import time
 import typing as t
@@ -135,3 +138,30 @@ def test_the_file_is_shown_and_nothing_else(server: tuple[Path, int]) -> None:
     assert found.upstreams == {'key': RESULTS}
     for other in ('/', '/etc/passwd', f'{share.URL_PATH}/..', '//etc/passwd'):
         assert get(port, other)[0] == 404
+
+
+def test_a_thousand_hosts_that_ask_at_once_are_all_answered_by_a_few_threads(server: tuple[Path, int]) -> None:
+    path, port = server
+    path.write_text(share.dump(time.time(), {'key': RESULTS}))
+    before, most, answered = threading.active_count(), 0, 0
+    waiting = selectors.DefaultSelector()
+    for _number in range(1000):
+        sock = socket.socket()
+        sock.setblocking(False)
+        assert sock.connect_ex(('127.0.0.1', port)) in (0, errno.EINPROGRESS)
+        waiting.register(sock, selectors.EVENT_WRITE)
+    until = time.monotonic() + 20
+    while waiting.get_map() and time.monotonic() < until:
+        for key, events in waiting.select(1):
+            sock = t.cast('socket.socket', key.fileobj)
+            if events & selectors.EVENT_WRITE:
+                sock.send(f'GET {share.URL_PATH} HTTP/1.1\r\nHost: x\r\n\r\n'.encode())
+                waiting.modify(sock, selectors.EVENT_READ)
+            else:
+                answered += sock.recv(4096).startswith(b'HTTP/1.1 200 ')
+                waiting.unregister(sock)
+                sock.close()
+        most = max(most, threading.active_count() - before)
+    waiting.close()
+    assert answered == 1000
+    assert most <= share.THREADS
