@@ -22,7 +22,6 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from ansible_collections.quickpull.registry.plugins.module_utils import _probe
 from ansible_collections.quickpull.registry.plugins.module_utils._refresh_settings import job_of, parse
-
 from lab.api import Lab
 
 NAMES = ('good-a', 'good-b', 'good-tls', 'good-token', 'good-redirect', 'pull-through', 'busy-once')
