@@ -151,6 +151,35 @@ def test_what_goes_on_failing_is_asked_less_and_less(site: Site) -> None:
     assert 3 <= asked <= 8
 
 
+def test_of_one_that_was_not_asked_it_is_told_when_it_last_was(site: Site) -> None:
+    site.dead.add(C)
+    site.refresh()
+    when = time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(site.time))
+    seen = site.time
+    told = []
+    for _round in range(4):
+        report = site.refresh()
+        if not any(C in urls for urls in site.asked):
+            told.append(_refresh_report.sentences(report)[0])
+            one = next(one for one in report['results'][HUB] if one['url'] == C)
+            assert one['asked'] == seen
+            line = next(line for line in _refresh_metrics.render(report).splitlines() if 'mirror_probe_timestamp' in line and f'mirror="{C}"' in line)
+            assert line.endswith(f' {seen:.10g}')
+        else:
+            seen, when = site.time, time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(site.time))
+            assert f'{C} (unreachable)' in _refresh_report.sentences(report)[0]
+    assert told and told[-1].endswith(f'not: {C} (unreachable at {when}, not asked since).')
+
+
+def test_the_last_change_is_told_for_as_long_as_nothing_newer_is(site: Site) -> None:
+    assert _refresh_report.facts(site.state)['last_change'] == ''
+    site.dead.add(A)
+    when = time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(site.refresh()['checked']))
+    for _round in range(3):
+        site.refresh()
+    assert _refresh_report.facts(site.state)['last_change'] == f'{when}, {HUB}: {A} does not serve any more.'
+
+
 def test_a_host_without_mirrors_in_use_takes_what_serves(tmp_path: Path) -> None:
     site = Site(tmp_path, in_force=())
     site.dead.add(A)
