@@ -3,11 +3,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What was probed and done, as a table for people and as data for machines. Pure rendering, no decisions.
 
-The input is a dict: ``probes``, a list of dicts with ``host``, ``site``, ``upstream``, ``results`` (as registry_mirror_probe returns
-them) and ``elapsed`` (seconds); and ``hosts``, by name a dict with ``engine``, ``before`` and ``after`` (URLs in force), ``plan`` and
+The input is a dict: ``check_mode`` (whether nothing was changed); ``probes``, a list of dicts with ``host``, ``site``, ``upstream``, ``results`` (as
+registry_mirror_probe returns them) and ``elapsed`` (seconds); and ``hosts``, by name a dict with ``engine``, ``before`` and ``after`` (URLs), ``plan`` and
 ``apply`` (as the modules return them), ``left_out`` (dicts with ``url`` and ``reason``), ``pending``, ``logins`` and ``warnings`` (sentences),
-``upstreams`` (dicts with ``engine``, ``upstream``, ``before``, ``after`` and ``proof``),
-``skipped`` (why nothing was done), ``pull_seconds_before`` and ``pull_seconds_after``. Whatever is missing is left blank.
+``upstreams`` (dicts with ``engine``, ``upstream``, ``before``, ``after`` and ``proof``), ``engines`` (dicts with ``engine``, ``version``, ``plan`` and
+``applied`` (none, reload or restart), ``proved``, ``pending`` and ``reasons``; without them ``engine``, ``plan`` and ``apply`` tell of one),
+``skipped`` (why nothing was done), ``pull_seconds_before`` and ``pull_seconds_after``. ``in_force``, of a host and of one of ``upstreams``, has the URLs
+that are in use at the end, where that is not ``after``. Whatever is missing is left blank.
 
 What other playbooks know may stand there too: in a host ``drift`` (sentences, what is not as it was left) and ``refresh`` (the last choice that the
 host made by itself: ``checked_at``, ``because`` and ``mirrors``, by upstream URLs); in a probe ``history``, by mirror the points of
@@ -29,11 +31,16 @@ from ansible_collections.quickpull.registry.plugins.module_utils._select import 
 UNREACHABLE = 'unreachable'
 HELD_BACK = 'held back, since hosts of an earlier wave failed'
 
+# At the head of a report in words.
+DRY_RUN = 'Check mode: nothing was changed; this is what would be done.'
+
 WIDTH = 100
 SCHEMA_VERSION = 1  # of docs/report.schema.json; whoever changes what a field means raises it
 _GAP = '  '
 _LEAST = 8  # no column gets narrower than this
 _ROW_EACH = 20  # so many hosts have a row each
+# What is told of mirrors in files that no daemon had to take.
+_WRITTEN = ('read by podman', 'written', 'would be written')
 _CONTROL = re.compile(r'[\x00-\x1f\x7f-\x9f]')
 
 Row = t.Sequence[str]
@@ -46,7 +53,8 @@ def render(data: t.Mapping[str, t.Any], width: int = WIDTH) -> str:
 
 def render_data(report: t.Mapping[str, t.Any], width: int = WIDTH) -> str:
     """What :func:`as_data` made, as text."""
-    blocks = [_probe_block(probe, width) for probe in report['probes']]
+    blocks = [DRY_RUN] if report.get('check_mode') else []
+    blocks += [_probe_block(probe, width) for probe in report['probes']]
     if report['hosts']:
         blocks.append(_host_block(report['hosts'], width))
         blocks.append(_upstream_block(report['hosts'], width))
@@ -60,14 +68,23 @@ def as_data(data: t.Mapping[str, t.Any], generated_at: str = '') -> dict[str, t.
 
     :param generated_at: when, in ISO 8601 with a zone.
     """
-    hosts = {str(name): _host(facts or {}) for name, facts in (data.get('hosts') or {}).items()}
+    check_mode = bool(data.get('check_mode'))
+    hosts = {str(name): _host(facts or {}, check_mode) for name, facts in (data.get('hosts') or {}).items()}
     used: dict[tuple[str, str], set[str]] = {}
-    for name, host in hosts.items():
-        for upstream, urls in [('docker.io', host['after']), *((one['upstream'], one['after']) for one in host['upstreams'])]:
-            for url in urls:
-                used.setdefault((upstream, normalise_url(url)), set()).add(name)
+    for name, facts in (data.get('hosts') or {}).items():
+        for upstream, one in [('docker.io', facts or {}), *((str(one.get('upstream') or ''), one) for one in (facts or {}).get('upstreams') or [])]:
+            # What would be brought is in force nowhere.
+            for url in one.get('before' if check_mode else 'in_force' if 'in_force' in one else 'after') or []:
+                used.setdefault((upstream, normalise_url(str(url))), set()).add(str(name))
     probes = [_probe(probe, used) for probe in data.get('probes') or []]
-    return {'schema_version': SCHEMA_VERSION, 'generated_at': generated_at, 'probes': probes, 'hosts': hosts, 'summary': _summary(probes, hosts)}
+    return {
+        'schema_version': SCHEMA_VERSION,
+        'generated_at': generated_at,
+        'check_mode': check_mode,
+        'probes': probes,
+        'hosts': hosts,
+        'summary': _summary(probes, hosts),
+    }
 
 
 def _probe(probe: t.Mapping[str, t.Any], used: t.Mapping[tuple[str, str], set[str]]) -> dict[str, t.Any]:
@@ -83,20 +100,26 @@ def _probe(probe: t.Mapping[str, t.Any], used: t.Mapping[tuple[str, str], set[st
     return {**{name: probe.get(name) for name in ('upstream', 'host', 'site', 'elapsed')}, 'mirrors': mirrors}
 
 
-def _host(facts: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+def _host(facts: t.Mapping[str, t.Any], check_mode: bool) -> dict[str, t.Any]:
     plan, apply = facts.get('plan') or {}, facts.get('apply') or {}
     proof = apply.get('proof') or {}
     pending = _sentences(facts.get('pending')) or _sentences(apply.get('pending_because'))
     if apply.get('pending') and not pending:
         pending = ['It is not said why.']
+    name, _blank, version = str(facts.get('engine') or '').partition(' ')
+    own = {'engine': name, 'version': version, 'plan': plan.get('action'), 'applied': apply.get('applied'), 'proved': proof.get('ok'), 'pending': pending}
+    engines = [_engine(one, check_mode) for one in facts.get('engines') or [own]]
+    reasons = [*(plan.get('reasons') or []), *(reason for one in facts.get('engines') or () for reason in one.get('reasons') or ())]
     return {
         'engine': facts.get('engine') or '',
+        'engines': [one for one in engines if one['engine']],
         'before': [mask_url(str(url)) for url in facts.get('before') or []],
         'after': [mask_url(str(url)) for url in facts.get('after') or []],
-        'plan': plan.get('action') or '',
-        'plan_reasons': _sentences(plan.get('reasons')),
-        'applied': apply.get('applied') or '',
-        'proved': proof.get('ok'),
+        'plan': _gravest(engines, 'plan'),
+        'plan_reasons': _sentences(list(dict.fromkeys(reasons))),
+        'applied': _gravest(engines, 'applied'),
+        'would_apply': _gravest(engines, 'would_apply'),
+        'proved': _all_proved(engines),
         'failures': _sentences(proof.get('failures')) or _sentences(apply.get('msg') if apply.get('failed') else None),
         'rolled_back': bool(apply.get('rolled_back')),
         'failed': bool(apply.get('failed')),
@@ -113,6 +136,33 @@ def _host(facts: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
         'pull_seconds_before': facts.get('pull_seconds_before'),
         'pull_seconds_after': facts.get('pull_seconds_after'),
     }
+
+
+def _engine(one: t.Mapping[str, t.Any], check_mode: bool) -> dict[str, t.Any]:
+    plan, applied = (str(one.get(name) or '') for name in ('plan', 'applied'))
+    pending = _sentences(one.get('pending'))
+    proved = one.get('proved')
+    return {
+        'engine': str(one.get('engine') or ''),
+        'version': str(one.get('version') or ''),
+        'plan': plan,
+        'applied': '' if check_mode else applied,
+        # Modules say what they would do as if it were done. Where a later failure kept one from being asked, the plan tells.
+        'would_apply': (applied or ('' if pending else plan)) if check_mode else '',
+        'proved': proved if isinstance(proved, bool) and not check_mode else None,
+        'pending': pending,
+    }
+
+
+def _gravest(engines: t.Sequence[t.Mapping[str, t.Any]], name: str) -> str:
+    said = [one[name] for one in engines if one[name]]
+    return next((word for word in ('restart', 'reload', 'none') if word in said), said[0] if said else '')
+
+
+def _all_proved(engines: t.Sequence[t.Mapping[str, t.Any]]) -> bool | None:
+    """Whether every engine that something was done to holds it; None where nothing was done to any."""
+    told = [one['proved'] for one in engines if one['proved'] is not None or one['applied'] in ('reload', 'restart')]
+    return False if False in told else True if told and None not in told else None
 
 
 def _upstream(one: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
@@ -147,6 +197,7 @@ def _summary(probes: t.Sequence[t.Mapping[str, t.Any]], hosts: t.Mapping[str, t.
         'hosts_skipped': sum(host['skipped'] not in ('', UNREACHABLE, HELD_BACK) for host in hosts.values()),
         'hosts_unreachable': sum(host['skipped'] == UNREACHABLE for host in hosts.values()),
         'hosts_held_back': sum(host['skipped'] == HELD_BACK for host in hosts.values()),
+        'hosts_drifted': sum(bool(host['drift']) for host in hosts.values()),
     }
 
 
@@ -230,15 +281,25 @@ def _host_block(hosts: t.Mapping[str, t.Mapping[str, t.Any]], width: int) -> str
     for name, host in hosts.items():
         cells = ('-', '-', f'skipped: {host["skipped"]}', '')
         if not host['skipped']:
-            cells = (_change(host['before'], host['after']), host['plan'] or '-', _proof(host), _pull(host))
+            cells = (_change(host['before'], host['after']) if has_own_mirrors(host) else '-', host['plan'] or '-', _proof(host), _pull(host))
         # On a large fleet hosts of which the same is true share a row.
         apart = name if len(hosts) <= _ROW_EACH else ''
-        named.setdefault((apart, host['engine'], *cells), []).append(name)
-    rows = [[some_names(names, 0) + (f'\n{engine}' if engine else ''), *cells] for (_apart, engine, *cells), names in named.items()]
+        named.setdefault((apart, '\n'.join(engine_names(host)), *cells), []).append(name)
+    rows = [[some_names(names, 0) + (f'\n{engines}' if engines else ''), *cells] for (_apart, engines, *cells), names in named.items()]
     # Nobody times pulls outside a demonstration.
     if not any(row[-1] for row in rows):
         header, rows = header[:-1], [row[:-1] for row in rows]
     return '\n'.join(['Hosts', table(header, rows, width)])
+
+
+def engine_names(host: t.Mapping[str, t.Any]) -> list[str]:
+    """Each engine of a host with its version."""
+    return [f'{one["engine"]} {one["version"]}'.strip() for one in host['engines']]
+
+
+def has_own_mirrors(host: t.Mapping[str, t.Any]) -> bool:
+    """Whether a host has mirrors of Docker Hub, or a Docker that might; those of the other engines are told for each upstream."""
+    return bool(host['before'] or host['after'] or not host['engines'] or any(one['engine'] == 'Docker' for one in host['engines']))
 
 
 def _upstream_block(hosts: t.Mapping[str, t.Mapping[str, t.Any]], width: int) -> str:
@@ -277,10 +338,16 @@ def proof_words(host: t.Mapping[str, t.Any]) -> list[str]:
         words.append('rolled back')
     if host['proved'] is True and not host['failed']:
         words.append({'reload': 'reloaded, proved', 'restart': 'restarted, proved'}.get(host['applied'], 'proved'))
+    if host['proved'] is False and not host['failed']:
+        # As a CRI-O whose log is quiet.
+        words.append(f'a {_gravest([one for one in host["engines"] if one["proved"] is False], "applied") or "change"}, not proved')
+    if host['would_apply'] in ('reload', 'restart') and not host['failed']:
+        words.append(f'would {host["would_apply"]}')
     if host['pending']:
         words.append('pending')
     if not words:
-        words.append('nothing to do' if host['plan'] in ('', 'none') else 'not applied')
+        written = [one['proof'] for one in host['upstreams'] if one['proof'] in _WRITTEN and one['before'] != one['after']]
+        words.append(written[0] if written else 'nothing to do' if host['plan'] in ('', 'none') else 'not applied')
     return words
 
 

@@ -10,7 +10,19 @@ import typing as t
 import unicodedata
 
 from ansible_collections.quickpull.registry.plugins.module_utils._mirror import normalise_url
-from ansible_collections.quickpull.registry.plugins.module_utils._report import best_first, latency, notes_by_kind, proof_words, rate, sentence, some_names, why
+from ansible_collections.quickpull.registry.plugins.module_utils._report import (
+    DRY_RUN,
+    best_first,
+    engine_names,
+    has_own_mirrors,
+    latency,
+    notes_by_kind,
+    proof_words,
+    rate,
+    sentence,
+    some_names,
+    why,
+)
 
 _ROWS = 200  # of a table; the page and the JSON have all
 _BYTES = 900_000  # in all
@@ -21,6 +33,8 @@ _MARKUP = re.compile(r'([\\`*_{}\[\]<>#|~!&$])')
 def render_data(report: t.Mapping[str, t.Any]) -> str:
     """What :func:`_report.as_data` made, as Markdown."""
     blocks = ['## Registry mirrors', escape(sentence(report['summary']))]
+    if report.get('check_mode'):
+        blocks.insert(1, escape(DRY_RUN))
     if report.get('generated_at'):
         blocks.append(f'As of {escape(report["generated_at"])}.')
     for probe in report['probes']:
@@ -79,10 +93,10 @@ def _host_rows(hosts: t.Mapping[str, t.Mapping[str, t.Any]]) -> list[tuple[str, 
     for name, host in hosts.items():
         cells = ('', '', '', f'skipped: {host["skipped"]}', '', str(len(host['drift']) or ''))
         if not host['skipped']:
-            mirrors = _change('', host['before'], host['after']) if host['before'] or host['after'] or not host['upstreams'] else []
+            mirrors = _change('', host['before'], host['after']) if has_own_mirrors(host) else []
             mirrors += [line for one in host['upstreams'] for line in _change(f'{one["engine"]}, {one["upstream"]}: ', one['before'], one['after'])]
             counts = (str(len(host[kind]) or '') for kind in ('pending', 'drift'))
-            cells = (host['engine'], '; '.join(mirrors), host['plan'], ', '.join(proof_words(host)), *counts)
+            cells = (', '.join(engine_names(host)), '; '.join(mirrors), host['plan'], ', '.join(proof_words(host)), *counts)
         named.setdefault(cells, []).append(name)
     return [(some_names(names, 0), *cells) for cells, names in named.items()]
 

@@ -78,6 +78,7 @@ def model(report: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     """The report as the page's script wants it: a matrix for each upstream, hosts, notes."""
     return {
         'time': report.get('generated_at') or '',
+        'check_mode': bool(report.get('check_mode')),
         'summary': {**report['summary'], 'hosts_drift': sum(bool(host['drift']) for host in report['hosts'].values())},
         'upstreams': _upstreams(report['probes']),
         'hosts': [_host(name, host) for name, host in report['hosts'].items()],
@@ -132,6 +133,7 @@ def _host(name: str, host: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
         'proof': [] if host['skipped'] else proof_words(host),
         'kept': kept,
         'name': name,
+        'engines': [_without_blanks(one) for one in host['engines']],
         **{key: host[key] for key in ('engine', 'before', 'after', 'plan', 'plan_reasons', 'failures', 'pending', 'drift', 'refresh', 'upstreams', 'skipped')},
         'failed': 1 if host['failed'] else 0,
     }
