@@ -24,7 +24,7 @@ import unicodedata
 
 from ansible_collections.quickpull.registry.plugins.module_utils._mask import mask_text, mask_url
 from ansible_collections.quickpull.registry.plugins.module_utils._mirror import normalise_url
-from ansible_collections.quickpull.registry.plugins.module_utils._report_history import points_of
+from ansible_collections.quickpull.registry.plugins.module_utils._report_history import finite, points_of
 from ansible_collections.quickpull.registry.plugins.module_utils._select import Policy, select_urls
 
 # Why nothing was done on a host, where that is counted by itself.
@@ -88,16 +88,37 @@ def as_data(data: t.Mapping[str, t.Any], generated_at: str = '') -> dict[str, t.
 
 
 def _probe(probe: t.Mapping[str, t.Any], used: t.Mapping[tuple[str, str], set[str]]) -> dict[str, t.Any]:
-    fields = ('ok', 'state', 'failed_at', 'reason', 'latency_ms', 'throughput_bps')
     mirrors = []
     history = {normalise_url(str(url)): points for url, points in (probe.get('history') or {}).items()}
     for result in probe.get('results') or []:
         url = str(result.get('url', ''))
-        said = {name: result.get(name) for name in fields}
-        said['reason'] = mask_text(str(said['reason'] or ''))
-        said.update(notes=_sentences(result.get('notes')), warnings=_sentences(result.get('warnings')), history=points_of(history.get(normalise_url(url))))
-        mirrors.append({'url': mask_url(url), **said, 'hosts_using_it': len(used.get((str(probe.get('upstream') or 'docker.io'), normalise_url(url)), ()))})
-    return {**{name: probe.get(name) for name in ('upstream', 'host', 'site', 'elapsed')}, 'mirrors': mirrors}
+        mirrors.append({
+            'url': mask_url(url),
+            'ok': _bool(result.get('ok')),
+            **{name: _text(result.get(name)) for name in ('state', 'failed_at')},
+            'reason': mask_text(str(result.get('reason') or '')),
+            **{name: finite(result.get(name)) for name in ('latency_ms', 'throughput_bps')},
+            'notes': _sentences(result.get('notes')),
+            'warnings': _sentences(result.get('warnings')),
+            'hosts_using_it': len(used.get((str(probe.get('upstream') or 'docker.io'), normalise_url(url)), ())),
+            'history': points_of(history.get(normalise_url(url))),
+        })
+    return {**{name: _text(probe.get(name)) for name in ('upstream', 'host', 'site')}, 'elapsed': finite(probe.get('elapsed')), 'mirrors': mirrors}
+
+
+# What a host returns is believed to be of the right type nowhere: one odd value of one host would take the report from all.
+
+
+def _bool(value: t.Any) -> bool | None:
+    return value if isinstance(value, bool) else None
+
+
+def _text(value: t.Any) -> str | None:
+    return None if value is None else str(value)
+
+
+def _count_of(value: t.Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1e9 else None
 
 
 def _host(facts: t.Mapping[str, t.Any], check_mode: bool) -> dict[str, t.Any]:
@@ -109,22 +130,22 @@ def _host(facts: t.Mapping[str, t.Any], check_mode: bool) -> dict[str, t.Any]:
     name, _blank, version = str(facts.get('engine') or '').partition(' ')
     own = {'engine': name, 'version': version, 'plan': plan.get('action'), 'applied': apply.get('applied'), 'proved': proof.get('ok'), 'pending': pending}
     engines = [_engine(one, check_mode) for one in facts.get('engines') or [own]]
-    reasons = [*(plan.get('reasons') or []), *(reason for one in facts.get('engines') or () for reason in one.get('reasons') or ())]
+    reasons = [reason for one in (plan, *(facts.get('engines') or ())) for reason in _sentences(one.get('reasons'))]
     return {
-        'engine': facts.get('engine') or '',
+        'engine': str(facts.get('engine') or ''),
         'engines': [one for one in engines if one['engine']],
         'before': [mask_url(str(url)) for url in facts.get('before') or []],
         'after': [mask_url(str(url)) for url in facts.get('after') or []],
         'plan': _gravest(engines, 'plan'),
-        'plan_reasons': _sentences(list(dict.fromkeys(reasons))),
+        'plan_reasons': list(dict.fromkeys(reasons)),
         'applied': _gravest(engines, 'applied'),
         'would_apply': _gravest(engines, 'would_apply'),
         'proved': _all_proved(engines),
         'failures': _sentences(proof.get('failures')) or _sentences(apply.get('msg') if apply.get('failed') else None),
         'rolled_back': bool(apply.get('rolled_back')),
         'failed': bool(apply.get('failed')),
-        'containers_before': proof.get('containers_before'),
-        'containers_kept': proof.get('containers_kept'),
+        'containers_before': _count_of(proof.get('containers_before')),
+        'containers_kept': _count_of(proof.get('containers_kept')),
         'pending': pending,
         'left_out': [{'url': mask_url(str(one.get('url', ''))), 'reason': mask_text(str(one.get('reason') or ''))} for one in facts.get('left_out') or []],
         'upstreams': [_upstream(one) for one in facts.get('upstreams') or []],
@@ -132,16 +153,15 @@ def _host(facts: t.Mapping[str, t.Any], check_mode: bool) -> dict[str, t.Any]:
         'warnings': _sentences(facts.get('warnings')),
         'drift': _sentences(facts.get('drift')),
         'refresh': _refresh(facts.get('refresh')),
-        'skipped': facts.get('skipped') or '',
-        'pull_seconds_before': facts.get('pull_seconds_before'),
-        'pull_seconds_after': facts.get('pull_seconds_after'),
+        'skipped': str(facts.get('skipped') or ''),
+        'pull_seconds_before': finite(facts.get('pull_seconds_before')),
+        'pull_seconds_after': finite(facts.get('pull_seconds_after')),
     }
 
 
 def _engine(one: t.Mapping[str, t.Any], check_mode: bool) -> dict[str, t.Any]:
     plan, applied = (str(one.get(name) or '') for name in ('plan', 'applied'))
     pending = _sentences(one.get('pending'))
-    proved = one.get('proved')
     return {
         'engine': str(one.get('engine') or ''),
         'version': str(one.get('version') or ''),
@@ -149,7 +169,7 @@ def _engine(one: t.Mapping[str, t.Any], check_mode: bool) -> dict[str, t.Any]:
         'applied': '' if check_mode else applied,
         # Modules say what they would do as if it were done. Where a later failure kept one from being asked, the plan tells.
         'would_apply': (applied or ('' if pending else plan)) if check_mode else '',
-        'proved': proved if isinstance(proved, bool) and not check_mode else None,
+        'proved': None if check_mode else _bool(one.get('proved')),
         'pending': pending,
     }
 

@@ -50,12 +50,12 @@ def points_of(value: t.Any) -> list[Point]:
     points: dict[str, Point] = {}
     for one in value if isinstance(value, list) else []:
         if isinstance(one, dict) and isinstance(one.get('time'), str) and isinstance(one.get('state'), str):
-            numbers = {name: _number(one.get(name)) for name in ('latency_ms', 'throughput_bps')}
+            numbers = {name: finite(one.get(name)) for name in ('latency_ms', 'throughput_bps')}
             points[one['time']] = {'time': one['time'], 'state': one['state'], **numbers}
     return [points[time] for time in sorted(points)][-POINTS:]
 
 
-def _number(value: t.Any) -> float | None:
+def finite(value: t.Any) -> float | None:
     """A number that JSON and a plot can take."""
     good = isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e15 and math.isfinite(value)
     return value if good else None

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.quickpull.registry.plugins.module_utils._report import as_data, display_width, proof_words, render, table, wrap
+from ansible_collections.quickpull.registry.plugins.module_utils._report import as_data, display_width, proof_words, render, render_data, table, wrap
 
 GOOD = {'url': 'http://good-a.lab:8101', 'ok': True, 'state': 'ok', 'latency_ms': 2.1, 'throughput_bps': 85_234_567, 'reason': 'All is well.'}
 SLOW = {
@@ -238,6 +238,24 @@ def test_a_mirror_that_waits_is_not_in_use() -> None:
     probes = [{'upstream': upstream, 'results': [{'url': 'http://a', 'ok': True}]} for upstream in ('docker.io', 'quay.io')]
     report = as_data({'probes': probes, 'hosts': {'a': {'after': ['http://a'], 'in_force': [], 'upstreams': rows}}})
     assert [probe['mirrors'][0]['hosts_using_it'] for probe in report['probes']] == [0, 0]
+
+
+@pytest.mark.parametrize('odd', [float('nan'), float('inf'), '5', True, 10**400, [5], {}], ids=range(7))
+def test_what_is_no_number_is_none(odd: t.Any) -> None:
+    result = {'url': 'http://a', 'ok': odd, 'state': odd, 'failed_at': odd, 'latency_ms': odd, 'throughput_bps': odd, 'reason': odd, 'notes': odd}
+    host = {
+        'plan': {'action': odd, 'reasons': odd}, 'apply': {'applied': odd, 'proof': {'ok': odd, 'containers_before': odd, 'containers_kept': odd}},
+        'pull_seconds_before': odd, 'pull_seconds_after': odd,
+    }  # fmt: skip
+    report = as_data({'probes': [{'upstream': 'docker.io', 'elapsed': odd, 'results': [result, GOOD]}], 'hosts': {'a': host}})
+    probe, facts = report['probes'][0], report['hosts']['a']
+    assert (probe['elapsed'], probe['mirrors'][0]['latency_ms'], probe['mirrors'][0]['throughput_bps']) == (None, None, None)
+    numbers = [facts[name] for name in ('pull_seconds_before', 'pull_seconds_after', 'containers_before', 'containers_kept')]
+    assert numbers == [None] * 4
+    assert (probe['mirrors'][0]['ok'], facts['proved']) == ((True, True) if odd is True else (None, None))
+    assert probe['mirrors'][1]['latency_ms'] == 2.1
+    json.dumps(report, allow_nan=False)
+    render_data(report)
 
 
 def test_no_password_is_shown() -> None:
