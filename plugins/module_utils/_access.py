@@ -532,7 +532,7 @@ def summary(left: t.Mapping[str, t.Mapping[str, t.Any]], check_mode: bool = Fals
     :param check_mode: whether they are of a run that changed nothing.
     """
     probes = [
-        {'host': host, 'site': probe['site'], 'upstream': probe['of'], 'results': probe['results'], 'elapsed': probe['elapsed']}
+        {'host': host, 'upstream': probe['of'], 'view': probe.get('view', ''), **{name: probe[name] for name in ('site', 'results', 'elapsed')}}
         for host, variables in left.items()
         for probe in variables.get('__registry_access_probes', {}).values()
         if 'results' in probe

@@ -3,13 +3,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What was probed and done, as a table for people and as data for machines. Pure rendering, no decisions.
 
-The input is a dict: ``check_mode`` (whether nothing was changed); ``probes``, a list of dicts with ``host``, ``site``, ``upstream``, ``results`` (as
-registry_mirror_probe returns them) and ``elapsed`` (seconds); and ``hosts``, by name a dict with ``engine``, ``before`` and ``after`` (URLs), ``plan`` and
-``apply`` (as the modules return them), ``left_out`` (dicts with ``url`` and ``reason``), ``pending``, ``logins`` and ``warnings`` (sentences),
-``upstreams`` (dicts with ``engine``, ``upstream``, ``before``, ``after`` and ``proof``), ``engines`` (dicts with ``engine``, ``version``, ``plan`` and
-``applied`` (none, reload or restart), ``proved``, ``pending`` and ``reasons``; without them ``engine``, ``plan`` and ``apply`` tell of one),
-``skipped`` (why nothing was done), ``pull_seconds_before`` and ``pull_seconds_after``. ``in_force``, of a host and of one of ``upstreams``, has the URLs
-that are in use at the end, where that is not ``after``. Whatever is missing is left blank.
+The input is a dict: ``check_mode`` (whether nothing was changed); ``probes``, a list of dicts with ``host``, ``site``, ``view`` (what tells it from
+other probes of its site, from run to run), ``upstream``, ``results`` (as registry_mirror_probe returns them) and ``elapsed`` (seconds); and ``hosts``, by
+name a dict with ``engine``, ``before`` and ``after`` (URLs), ``plan`` and ``apply`` (as the modules return them), ``left_out`` (dicts with ``url`` and
+``reason``), ``pending``, ``logins`` and ``warnings`` (sentences), ``upstreams`` (dicts with ``engine``, ``upstream``, ``before``, ``after`` and
+``proof``), ``engines`` (dicts with ``engine``, ``version``, ``plan`` and ``applied`` (none, reload or restart), ``proved``, ``pending`` and ``reasons``;
+without them ``engine``, ``plan`` and ``apply`` tell of one), ``skipped`` (why nothing was done), ``pull_seconds_before`` and ``pull_seconds_after``.
+``in_force``, of a host and of one of ``upstreams``, has the URLs that are in use at the end, where these are not ``after``. Whatever is missing is left
+blank.
 
 What other playbooks know may stand there too: in a host ``drift`` (sentences, what is not as it was left) and ``refresh`` (the last choice that the
 host made by itself: ``checked_at``, ``because`` and ``mirrors``, by upstream URLs); in a probe ``history``, by mirror the points of
@@ -24,7 +25,7 @@ import unicodedata
 
 from ansible_collections.quickpull.registry.plugins.module_utils._mask import mask_text, mask_url
 from ansible_collections.quickpull.registry.plugins.module_utils._mirror import normalise_url
-from ansible_collections.quickpull.registry.plugins.module_utils._report_history import finite, points_of
+from ansible_collections.quickpull.registry.plugins.module_utils._report_history import finite, latest, points_of
 from ansible_collections.quickpull.registry.plugins.module_utils._select import Policy, select_urls
 
 # Why nothing was done on a host, where that is counted by itself.
@@ -76,7 +77,7 @@ def as_data(data: t.Mapping[str, t.Any], generated_at: str = '') -> dict[str, t.
             # What would be brought is in force nowhere.
             for url in one.get('before' if check_mode else 'in_force' if 'in_force' in one else 'after') or []:
                 used.setdefault((upstream, normalise_url(str(url))), set()).add(str(name))
-    probes = [_probe(probe, used) for probe in data.get('probes') or []]
+    probes = [_probe(probe, used, latest(generated_at)) for probe in data.get('probes') or []]
     return {
         'schema_version': SCHEMA_VERSION,
         'generated_at': generated_at,
@@ -87,7 +88,7 @@ def as_data(data: t.Mapping[str, t.Any], generated_at: str = '') -> dict[str, t.
     }
 
 
-def _probe(probe: t.Mapping[str, t.Any], used: t.Mapping[tuple[str, str], set[str]]) -> dict[str, t.Any]:
+def _probe(probe: t.Mapping[str, t.Any], used: t.Mapping[tuple[str, str], set[str]], last: str) -> dict[str, t.Any]:
     mirrors = []
     history = {normalise_url(str(url)): points for url, points in (probe.get('history') or {}).items()}
     for result in probe.get('results') or []:
@@ -101,9 +102,14 @@ def _probe(probe: t.Mapping[str, t.Any], used: t.Mapping[tuple[str, str], set[st
             'notes': _sentences(result.get('notes')),
             'warnings': _sentences(result.get('warnings')),
             'hosts_using_it': len(used.get((str(probe.get('upstream') or 'docker.io'), normalise_url(url)), ())),
-            'history': points_of(history.get(normalise_url(url))),
+            'history': points_of(history.get(normalise_url(url)), last),
         })
-    return {**{name: _text(probe.get(name)) for name in ('upstream', 'host', 'site')}, 'elapsed': finite(probe.get('elapsed')), 'mirrors': mirrors}
+    return {
+        **{name: _text(probe.get(name)) for name in ('upstream', 'host', 'site')},
+        'view': str(probe.get('view') or ''),
+        'elapsed': finite(probe.get('elapsed')),
+        'mirrors': mirrors,
+    }
 
 
 # What a host returns is believed to be of the right type nowhere: one odd value of one host would take the report from all.
