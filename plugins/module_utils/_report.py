@@ -42,7 +42,9 @@ _LEAST = 8  # no column gets narrower than this
 _ROW_EACH = 20  # so many hosts have a row each
 # What is told of mirrors in files that no daemon had to take.
 _WRITTEN = ('read by podman', 'written', 'would be written')
-_CONTROL = re.compile(r'[\x00-\x1f\x7f-\x9f]')
+# What could move the cursor, end the line, or turn the direction of what stands behind it. Those that join letters or keep them apart (U+200C, U+200D) stay:
+# Persian and some pictures are spelt with them, and they change nothing but the letters beside them.
+_CONTROL = re.compile(r'[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f\ufff9-\ufffb]')
 
 Row = t.Sequence[str]
 
@@ -248,6 +250,7 @@ def _probe_block(probe: t.Mapping[str, t.Any], width: int) -> str:
     title += f', seen from {probe["host"]}' if probe['host'] else ''
     title += f' (site {probe["site"]})' if probe['site'] else ''
     title += f' in {probe["elapsed"]:.1f} s' if _is_number(probe['elapsed']) else ''
+    title = _CONTROL.sub(' ', title)
     mirrors = best_first(probe['mirrors'])
     if not mirrors:
         return f'{title}: none listed.'
@@ -448,7 +451,7 @@ def display_width(text: str) -> int:
 def wrap(text: str, width: int) -> list[str]:
     """The lines of a text, each at most ``width`` columns; line breaks and what a line is indented by stay.
 
-    Control characters become spaces: what a mirror said must not move the cursor of whoever reads it.
+    Control characters become spaces: what a mirror said must not move the cursor of whoever reads it, nor turn the direction of writing.
     """
     lines: list[str] = []
     for paragraph in text.split('\n'):

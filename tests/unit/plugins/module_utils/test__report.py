@@ -287,6 +287,18 @@ def test_a_remark_in_wide_letters_and_with_control_characters() -> None:
     assert display_width(good[: good.index('ok')]) == display_width(wide[: wide.index('timeout')])
 
 
+# What turns the direction of writing, in either way, and what some programs take for the end of a line.
+TURNING = '\u061c\u200e\u200f\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069'
+
+
+def test_nothing_turns_the_direction_of_writing() -> None:
+    odd = {'url': 'http://a\u202e', 'ok': False, 'state': 'x\u2066', 'reason': f'a{TURNING}b'}
+    text = render({'probes': [{'upstream': 'a\u202e\nb', 'host': 'c\u2067', 'site': 'd\x1b', 'results': [odd]}], 'hosts': {'e\u200f': {'warnings': [TURNING]}}})
+    assert not set(text) & {*TURNING, '\x1b'}
+    assert text.startswith('Mirrors of a  b, seen from c  (site d )\n')
+    assert wrap('می\u200cخواهم 👩\u200d💻', 60) == ['می\u200cخواهم 👩\u200d💻']
+
+
 texts = st.text(st.characters(codec='utf-8'), max_size=60)
 
 
@@ -294,7 +306,7 @@ texts = st.text(st.characters(codec='utf-8'), max_size=60)
 def test_wrap_keeps_the_width_and_the_words(text: str, width: int) -> None:
     lines = wrap(text, width)
     assert all(display_width(line) <= width for line in lines)
-    assert not any(letter < ' ' or '\x7f' <= letter < '\xa0' for line in lines for letter in line)
+    assert not any(letter < ' ' or '\x7f' <= letter < '\xa0' or letter in TURNING for line in lines for letter in line)
 
 
 @given(st.lists(st.tuples(texts, texts, texts), max_size=4), st.integers(60, 120))
