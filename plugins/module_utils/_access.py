@@ -602,7 +602,7 @@ def _host_summary(variables: t.Mapping[str, t.Any], check_mode: bool) -> dict[st
         'logins': _logins_summary(logins, check_mode),
         'refresh': _refresh_summary(looked.get('refresh') or {}),
         'left_out': [one for result in written for one in result.get('left_out', [])],
-        'pending': [one for engine in ('docker', *_APPLIES) for one in _pending_of(engine, variables)],
+        'pending': [one for engine in ('docker', *_APPLIES) for one in _pending_of(engine, variables, looked['engines'])],
         'warnings': [
             *_said(variables, '__registry_access_not_here'),
             *_said(variables, '__registry_access_kept'),
@@ -650,8 +650,7 @@ def _sentence_of(left: t.Any) -> str:
 def _engines_summary(engines: t.Mapping[str, t.Any], variables: t.Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
     """What each engine of a host needed, and what became of it: those that were found, and those that something was applied to."""
     found = []
-    # K3s and RKE2 share their tasks; a host has one of the two.
-    tasks_of = {'docker': 'docker', 'containerd': 'containerd', 'crio': 'crio', 'rke2' if 'rke2' in engines else 'k3s': 'k3s'}
+    tasks_of = {'docker': 'docker', 'containerd': 'containerd', 'crio': 'crio', _k3s_name(engines): 'k3s'}
     for engine in ENGINES:
         tasks = tasks_of.get(engine, '')
         facts, apply = engines.get(engine) or {}, _apply_of(tasks, variables)
@@ -669,9 +668,14 @@ def _engines_summary(engines: t.Mapping[str, t.Any], variables: t.Mapping[str, t
             'reasons': list(together.reasons),
             'applied': str(apply.get('applied' if engine == 'docker' else 'action') or ''),
             'proved': _proved(engine, apply),
-            'pending': _pending_of(tasks, variables) if tasks else [],
+            'pending': _pending_of(tasks, variables, engines) if tasks else [],
         })
     return found
+
+
+def _k3s_name(engines: t.Collection[str]) -> str:
+    """K3s and RKE2 share their tasks; a host has one of the two."""
+    return 'rke2' if 'rke2' in engines else 'k3s'
 
 
 def _apply_of(engine: str, variables: t.Mapping[str, t.Any]) -> t.Mapping[str, t.Any]:
@@ -695,7 +699,7 @@ def _upstreams_summary(engines: t.Mapping[str, t.Any], variables: t.Mapping[str,
     crio = {'crio': _WRITTEN_BY_ENGINE['podman']} if any(name in variables for name in _CRIO) else {}
     for engine, name in {**_WRITTEN_BY_ENGINE, **crio}.items():
         result = variables.get(name, {})
-        engine_here = 'rke2' if engine == 'k3s' and 'rke2' in engines else engine
+        engine_here = _k3s_name(engines) if engine == 'k3s' else engine
         facts = engines.get(engine_here) or {}
         if engine == 'podman' and not facts.get('version') and crio:
             continue  # nobody but CRI-O reads the files here
@@ -725,12 +729,12 @@ def _upstreams_summary(engines: t.Mapping[str, t.Any], variables: t.Mapping[str,
     return rows
 
 
-def _pending_of(engine: str, variables: t.Mapping[str, t.Any]) -> list[str]:
+def _pending_of(engine: str, variables: t.Mapping[str, t.Any], engines: t.Collection[str]) -> list[str]:
     """Why an engine has to wait: as it was told, else as its apply found it where nobody told it, as in tasks/finish.yml."""
     name = '__registry_access' if engine == 'docker' else f'__registry_access_{engine}'
     apply = variables.get(f'{name}_apply', {})
     found = apply.get('pending_because' if engine == 'docker' else 'pending') or ()
-    return _said(variables, f'{name}_pending') or [f'{_NAMES[engine]}: {sentence}' for sentence in found]
+    return _said(variables, f'{name}_pending') or [f'{_NAMES[_k3s_name(engines) if engine == "k3s" else engine]}: {sentence}' for sentence in found]
 
 
 def _failed_one(step: t.Mapping[str, t.Any]) -> t.Mapping[str, t.Any]:

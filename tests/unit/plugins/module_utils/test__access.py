@@ -209,6 +209,9 @@ def test_summary_of_a_run_that_only_finishes() -> None:
     assert told['hosts']['waits']['plan']['action'] == 'restart'
     assert hosts['waits']['pending'] == ['Docker: Swarm is on.', 'containerd: It would stop.']
     assert (hosts['said']['pending'], hosts['nothing']['pending']) == (['Pending: x.'], [])
+    rke2 = {'__registry_access_engines': {'engines': {'rke2': {'version': '1.30'}}}, '__registry_access_k3s_apply': {'pending': ['It is a server.']}}
+    host = _report.as_data(_access.summary({'a': rke2}))['hosts']['a']
+    assert (host['pending'], host['engines'][0]['pending']) == (['RKE2: It is a server.'], ['RKE2: It is a server.'])
 
 
 @pytest.mark.parametrize('task', ['__registry_access_none_serves', '__registry_access_kept', '__registry_access_config', '__registry_access_apply'])
