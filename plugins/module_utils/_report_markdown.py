@@ -161,8 +161,9 @@ def _verdict(mirror: t.Mapping[str, t.Any]) -> str:
 
 
 def _host_rows(hosts: t.Mapping[str, t.Mapping[str, t.Any]]) -> list[tuple[str, ...]]:
-    """Hosts of which the same is true share a row."""
+    """Hosts of which the same is true share a row. Where not all rows have room, those that need somebody come first."""
     named: dict[tuple[str, ...], list[str]] = {}
+    calm: dict[tuple[str, ...], int] = {}
     for name, host in hosts.items():
         cells = ('', '', '', f'skipped: {host["skipped"]}', '', str(len(host['drift']) or ''))
         if not host['skipped']:
@@ -171,7 +172,9 @@ def _host_rows(hosts: t.Mapping[str, t.Mapping[str, t.Any]]) -> list[tuple[str, 
             counts = (str(len(host[kind]) or '') for kind in ('pending', 'drift'))
             cells = (', '.join(engine_names(host)), '; '.join(mirrors), host['plan'], ', '.join(proof_words(host)), *counts)
         named.setdefault(cells, []).append(name)
-    return [(some_names(names, 0), *cells) for cells, names in named.items()]
+        calm[cells] = 0 if host['failed'] else 1 if host['pending'] or host['drift'] else 2
+    order = sorted(named, key=lambda cells: calm[cells]) if len(named) > _ROWS else list(named)
+    return [(some_names(named[cells], 0), *cells) for cells in order]
 
 
 def _change(head: str, before: t.Sequence[str], after: t.Sequence[str]) -> list[str]:

@@ -148,6 +148,16 @@ def test_of_a_large_fleet_all_that_matters_is_there() -> None:
     assert 'did not fit' not in text
 
 
+def test_where_not_all_hosts_have_room_those_that_need_somebody_have() -> None:
+    hosts: dict[str, dict[str, t.Any]] = {f'web{number:03}': {'after': [f'http://{number}.lab']} for number in range(300)}
+    hosts['web290'].update(apply={'failed': True, 'msg': 'No.'})
+    hosts['web280'].update(pending=['Wait.'])
+    text = render_data(as_data({'hosts': hosts}))
+    rows = [line.split(' | ')[0] for line in text.splitlines() if line.startswith('| web')]
+    assert rows[:3] == ['| web290', '| web280', '| web000']
+    assert text.endswith('And 100 more.\n')
+
+
 def test_what_many_places_saw_is_counted() -> None:
     def probe(number: int) -> dict[str, t.Any]:
         good = {'url': 'http://good', 'ok': True, 'state': 'ok', 'latency_ms': number + 1, 'notes': ['slow'] if number == 3 else []}
