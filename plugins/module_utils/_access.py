@@ -585,9 +585,12 @@ def _host_summary(variables: t.Mapping[str, t.Any], check_mode: bool) -> dict[st
         for name in ('__registry_access_docker_certs', '__registry_access_containerd_dropin', '__registry_access_podman_proxies', *_CRIO[:2])
     ]
     logins = variables.get('__registry_access_logins', {})
-    apply = stopped or variables.get('__registry_access_apply', {})
+    applied = _apply_of('docker', variables)
+    # What failed behind it takes nothing back from Docker.
+    applied_well = applied.get('applied') in (RELOAD, RESTART) and not applied.get('failed')
+    apply = {**(applied if applied_well else {}), **stopped} if stopped else applied
     before = (docker or {}).get('registry_mirrors') or []
-    after = _mirrors_after(before, written, apply)
+    after = _mirrors_after(before, written, applied if applied_well else apply)
     # Where nothing was to be written, the apply has found the plan.
     plan = _together([one['plan'] for one in written if 'plan' in one] or [one['plan'] for one in [apply] if 'plan' in one])
     return {
@@ -787,7 +790,7 @@ def _refresh_summary(told: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     """What the host saw when it last chose by itself; empty where it does not."""
     if not told.get('installed') or not told.get('checked_at'):
         return {}
-    return {name: told[name] for name in ('checked_at', 'because', 'mirrors')}
+    return {**{name: told[name] for name in ('checked_at', 'mirrors')}, 'because': told['because'] or told.get('last_change', '')}
 
 
 def _mirrors_after(before: list[str], written: t.Sequence[t.Mapping[str, t.Any]], apply: t.Mapping[str, t.Any]) -> list[str]:

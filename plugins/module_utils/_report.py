@@ -365,7 +365,7 @@ def proof_words(host: t.Mapping[str, t.Any]) -> list[str]:
         words.append('FAILED')
     if host['rolled_back']:
         words.append('rolled back')
-    if host['proved'] is True and not host['failed']:
+    if host['proved'] is True:  # of one that failed: before that
         words.append({'reload': 'reloaded, proved', 'restart': 'restarted, proved'}.get(host['applied'], 'proved'))
     if host['proved'] is False and not host['failed']:
         # As a CRI-O whose log is quiet.

@@ -737,3 +737,26 @@ def test_caches_of_ones_own_come_first_where_they_serve() -> None:
     assert cut['reasons'] == [f'{FAR}: caches of your own come first, and max is 1']
     found = _access.choose_upstreams({'quay.io': listed}, {'quay.io': [slow, fast]}, {'quay.io': [FAR]}, own={'quay.io': [CACHE]})
     assert [one['url'] for one in found['upstreams']['quay.io']] == [CACHE, FAR]
+
+
+def test_a_step_that_fails_behind_dockers_reload_takes_nothing_back_from_it() -> None:
+    plan = {'action': 'reload', 'reasons': ['registry-mirrors changed']}
+    proof = {'ok': True, 'mirrors': ['http://b.lan/'], 'containers_before': 2, 'containers_kept': 2, 'failures': []}
+    left = {
+        '__registry_access_engines': {'engines': {'docker': {'version': '26.1.5', 'registry_mirrors': ['http://a.lan/']}}},
+        '__registry_access_config': {'registry_mirrors': ['http://b.lan'], 'plan': plan},
+        '__registry_access_apply': {'changed': True, 'applied': 'reload', 'plan': plan, 'proof': proof},
+        '__registry_access_refresh': {'failed': True, 'msg': 'interval: 5 seconds are less than the least, 30.'},
+    }
+    data = _report.as_data(_access.summary({'h': left}))
+    host = data['hosts']['h']
+    assert (host['before'], host['after'], host['applied'], host['proved']) == (['http://a.lan/'], ['http://b.lan/'], 'reload', True)
+    assert (host['failed'], host['failures'], host['containers_kept']) == (True, ['interval: 5 seconds are less than the least, 30.'], 2)
+    words = _report.render_data(data)
+    assert '-> http://b.lan' in words and 'FAILED' in words and 'reloaded' in words
+
+
+def test_of_a_host_that_chooses_by_itself_the_last_change_is_told_where_the_last_look_changed_nothing() -> None:
+    told = {'installed': True, 'checked_at': '2026-11-29T08:10:00Z', 'because': '', 'last_change': '2026-11-29T08:00:00Z, docker.io: gone.', 'mirrors': {}}
+    assert _access._refresh_summary(told)['because'] == '2026-11-29T08:00:00Z, docker.io: gone.'
+    assert _access._refresh_summary({**told, 'because': 'A new reason.'})['because'] == 'A new reason.'
