@@ -25,6 +25,12 @@ TELLS = {
     'main': [
         {'ansible.builtin.debug': {'msg': "TOUCH {{ inventory_hostname }} {{ registry_access_state | default('present') }}"}},
         {'ansible.builtin.debug': {'msg': 'asks'}, 'changed_when': True, 'notify': 'Apply'},
+        {
+            'ansible.builtin.ping': {},
+            'register': '__registry_access_config',
+            'vars': {'ansible_connection': 'ssh', 'ansible_host': '127.0.0.1', 'ansible_port': 1},
+            'when': "inventory_hostname == task_loses | default('')",
+        },
         {'ansible.builtin.fail': {'msg': 'a task failed'}, 'when': 'inventory_hostname in task_fails | default([])'},
         {'ansible.builtin.meta': 'flush_handlers', 'when': "registry_access_apply | default('now') == 'now'"},
     ],
@@ -211,6 +217,40 @@ def test_a_host_that_is_lost_at_the_probe_leaves_it_to_another(ansible: t.Callab
     ]
     ran = ansible({'hosts': 'a', 'gather_facts': False, 'ignore_unreachable': True, 'vars': given, 'tasks': tasks}, hosts='a')
     assert ran.said('READY') == ["'' none"], ran.text
+
+
+# Defaults of the role, which audit.yml takes from it.
+AUDITS = {'registry_access_audit_kinds': 'file, unreachable', 'registry_access_audit_fails': True}
+
+
+@pytest.mark.parametrize('name', ['site', 'finish', 'remove', 'audit'])
+def test_each_playbook_carries_on_what_is_at_the_path(ansible: t.Callable[..., Ran], tmp_path: Path, name: str) -> None:
+    point = {'time': '2026-11-28T00:00:00Z', 'state': 'ok', 'latency_ms': 2, 'throughput_bps': None}
+    series = {'upstream': 'docker.io', 'site': '', 'url': 'http://a.lab', 'history': [point]}
+    seen = tmp_path / 'seen.json'
+    seen.write_text(json.dumps({'schema_version': 1, 'earlier': [series]}), encoding='utf-8')
+    seen.chmod(0o600)
+    ran = ansible({'import_playbook': f'quickpull.registry.{name}'}, hosts='a b', registry_access_report_path=str(tmp_path / 'seen.html'), **AUDITS)
+    assert ran.rc == 0, ran.text
+    assert [one['history'] for one in probed(tmp_path)['earlier']] == [[point]]
+    assert seen.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize('name, told', [('audit', 'No drift on 2 hosts.'), ('rollback', 'No host remembers a run that could be rolled back.')])
+def test_what_is_told_of_all_hosts_is_told_once(ansible: t.Callable[..., Ran], name: str, told: str) -> None:
+    ran = ansible({'import_playbook': f'quickpull.registry.{name}'}, hosts='a b', config='strategy = free', check=True, **AUDITS)
+    assert (ran.rc, ran.text.count(told)) == (0, 1), ran.text
+    assert ran.text.count('"msg": [') == 1, ran.text
+
+
+@pytest.mark.parametrize('hosts', ['a', 'a b'])
+def test_an_audit_tells_hosts_that_it_lost_on_the_way(ansible: t.Callable[..., Ran], tmp_path: Path, hosts: str) -> None:
+    given = {'registry_access_report_path': str(tmp_path / 'seen.json'), 'task_loses': 'a', **AUDITS}
+    ran = ansible({'import_playbook': 'quickpull.registry.audit'}, hosts=hosts, **given)
+    (sentence,) = probed(tmp_path)['hosts']['a']['drift']
+    assert sentence.startswith('It was lost while it was looked at: ')
+    assert re.findall(r'^(\w+) .*failed=1', ran.text, re.MULTILINE) == ['a'], ran.text
+    assert ran.rc != 0
 
 
 # Nobody answers at this port.
