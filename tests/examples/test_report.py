@@ -46,6 +46,8 @@ def test_each_run_writes_all_forms_and_carries_history_on(tmp_path: Path) -> Non
         report = json.loads((tmp_path / 'out' / 'mirrors.json').read_text(encoding='utf-8'))
         mirror = report['probes'][0]['mirrors'][0]
         assert mirror['reason'] == SAID
+        assert report['check_mode'] is ('--check' in arguments)
+        assert ('Check mode: nothing was changed' in ran.stdout) is ('--check' in arguments)
         assert len(mirror['history']) == number
     assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == ['mirrors.html', 'mirrors.json', 'mirrors.md', 'mirrors.txt']
     assert 'touch owned' in (tmp_path / 'out' / 'mirrors.html').read_text(encoding='utf-8')
@@ -69,6 +71,7 @@ def test_an_audit_writes_all_forms_and_loses_no_history(tmp_path: Path, path: st
     assert '<!doctype' not in ran.stdout
     texts = {ending: (tmp_path / f'mirrors.{ending}').read_text(encoding='utf-8') for ending in ('json', 'html', 'md', 'txt')}
     report = json.loads(texts['json'])
+    assert report['check_mode'], 'the audit is in check mode, whatever the command line says'
     sentence = report['hosts']['localhost']['drift'][0]
     assert sentence.startswith('http://a.lab, which Docker uses for docker.io, does not serve: server_error at ping.')
     assert SAID in sentence

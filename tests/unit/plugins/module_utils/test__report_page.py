@@ -110,6 +110,16 @@ def test_the_model_has_a_cell_for_each_site() -> None:
     assert quay == {'name': 'quay.io', 'sites': [{'name': 'web1', 'from': 'web1'}], 'mirrors': []}
 
 
+def test_each_probe_of_a_site_has_a_column() -> None:
+    def probe(site: str, host: str, ms: int) -> dict[str, t.Any]:
+        return {'upstream': 'docker.io', 'site': site, 'host': host, 'results': [{'url': 'http://a', 'ok': True, 'state': 'ok', 'latency_ms': ms}]}
+
+    probes = [probe('berlin', 'h1', 1), probe('berlin', 'h2', 2), probe('tokyo', 'h3', 3), probe('', 'h4', 4), probe('', 'h5', 5)]
+    found = model(as_data({'probes': probes}))['upstreams'][0]
+    assert [site['name'] for site in found['sites']] == ['berlin (h1)', 'berlin (h2)', 'tokyo', 'h4', 'h5']
+    assert [cell['ms'] for cell in found['mirrors'][0]['cells']] == [1, 2, 3, 4, 5]
+
+
 def test_notes_are_said_once_with_their_hosts() -> None:
     hosts = {'a': {'warnings': ['W.', 'W.'], 'drift': ['D.']}, 'b': {'warnings': ['W.'], 'refresh': {'checked_at': 'x', 'mirrors': None}}}
     found = model(as_data({'hosts': hosts}))

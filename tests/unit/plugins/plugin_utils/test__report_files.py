@@ -187,6 +187,16 @@ def test_what_cannot_be_encoded_is_written_all_the_same(tmp_path: Path) -> None:
         one['content'].encode('utf-8')
 
 
+@pytest.mark.parametrize('odd', [float('nan'), '5', 10**400, [1], {}, True], ids=range(6))
+def test_one_odd_value_of_one_host_takes_no_form_from_all(tmp_path: Path, odd: t.Any) -> None:
+    result = dict.fromkeys(('ok', 'state', 'failed_at', 'reason', 'latency_ms', 'throughput_bps', 'notes', 'warnings'), odd)
+    host = {'engine': odd, 'plan': {'action': odd}, 'apply': {'applied': odd, 'failed': odd, 'proof': {'ok': odd, 'containers_before': odd}}, 'skipped': odd}
+    data = {'probes': [{'upstream': odd, 'host': odd, 'site': odd, 'elapsed': odd, 'results': [{'url': 'http://a', **result}]}], 'hosts': {'a': host}}
+    written = files_of(data, str(tmp_path / 'r'))
+    assert len(written) == 4
+    VALIDATOR.validate(json.loads(written[0]['content'], parse_constant=pytest.fail))
+
+
 def test_what_the_filters_read_and_users_need_is_in_what_is_published() -> None:
     ignored = yaml.safe_load((ROOT / 'galaxy.yml').read_text(encoding='utf-8'))['build_ignore']
     needed = [str(path.relative_to(ROOT)) for path in ASSETS.iterdir()] + ['docs/report.schema.json']
