@@ -35,10 +35,10 @@ def access_report_page(data: t.Any) -> str:
     return _report_files.page_of(_report.as_data(plain(data), _report_files.now()))
 
 
-def access_report_files(data: t.Any, path: str) -> list[dict[str, str]]:
-    """The report in all its forms, each with the path of its file."""
+def access_report_files(data: t.Any, path: str, drift: t.Any = None) -> list[dict[str, str]]:
+    """The report in all its forms, each with the path and the mode of its file."""
     # The loop that writes them would take braces in what a mirror said for a template, before ansible-core 2.19.
-    return wrap_var(_report_files.files_of(plain(data), str(path)))
+    return wrap_var(_report_files.files_of(plain(data), str(path), plain(drift)))
 
 
 _FOUND = '__registry_rollback_found'

@@ -537,9 +537,10 @@ def summary(left: t.Mapping[str, t.Mapping[str, t.Any]], check_mode: bool = Fals
         for probe in variables.get('__registry_access_probes', {}).values()
         if 'results' in probe
     ]
-    configured = any('__registry_access_engines' in variables or variables.get('__registry_access_failed') for variables in left.values())
-    hosts = {host: _host_summary(variables, check_mode) for host, variables in left.items()} if configured else {}
-    return {'check_mode': check_mode, 'probes': probes, 'hosts': hosts}
+    if not any('__registry_access_engines' in variables for variables in left.values()):
+        # Of hosts that nobody looked at, as when they are only probed on, those alone have something to tell.
+        left = {host: here for host, here in left.items() if here.get('__registry_access_failed') or here.get('__registry_access_held_back')}
+    return {'check_mode': check_mode, 'probes': probes, 'hosts': {host: _host_summary(variables, check_mode) for host, variables in left.items()}}
 
 
 # By engine, what the tasks that write the mirrors of each upstream register.
@@ -627,8 +628,9 @@ def _host_summary(variables: t.Mapping[str, t.Any], check_mode: bool) -> dict[st
 def _not_begun(looked: t.Mapping[str, t.Any], variables: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     """Of a host that nobody has looked at: why."""
     failed = variables.get('__registry_access_failed') or {}
-    if looked.get('unreachable'):
-        told = str(looked.get('msg') or '').strip()
+    lost = looked if looked.get('unreachable') else failed
+    if lost.get('unreachable'):
+        told = str(lost.get('msg') or '').strip()
         return {'skipped': UNREACHABLE, 'warnings': [f'Unreachable: {told}'] if told else []}
     if variables.get('__registry_access_held_back'):
         return {'skipped': HELD_BACK}

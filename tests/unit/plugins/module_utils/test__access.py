@@ -197,6 +197,21 @@ def test_summary_of_a_rollout_tells_who_failed_and_who_was_not_begun() -> None:
     assert _report.render(told).endswith('5 hosts, 2 failed, 1 unreachable, 1 held back.')
 
 
+def test_summary_of_a_run_that_only_probed_tells_the_hosts_that_it_lost() -> None:
+    probe = {'site': '', 'of': 'docker.io', 'elapsed': 2, 'results': []}
+    told = _access.summary({
+        'well': {'__registry_access_failed': {}, '__registry_access_probes': {'key': probe}},
+        'asked by nobody': {'__registry_access_failed': {}},
+        'lost': {'__registry_access_failed': {'unreachable': True, 'msg': 'No route.'}},
+        'broken': {'__registry_access_failed': {'failed': True, 'msg': 'There is no Python.'}},
+    })
+    report = _report.as_data(told)
+    assert list(report['hosts']) == ['lost', 'broken']
+    assert (report['hosts']['lost']['skipped'], report['hosts']['lost']['warnings']) == ('unreachable', ['Unreachable: No route.'])
+    assert report['hosts']['broken']['failures'] == ['There is no Python.']
+    assert {name: count for name, count in report['summary'].items() if count} == {'hosts': 2, 'hosts_failed': 1, 'hosts_unreachable': 1}
+
+
 def test_summary_of_a_run_that_only_finishes() -> None:
     seen = {'__registry_access_engines': ENGINES}
     docker = {'plan': {'action': 'restart', 'restart_keys': ['proxies.http-proxy']}, 'applied': 'none', 'pending': True, 'pending_because': ['Swarm is on.']}
