@@ -421,3 +421,10 @@ def test_the_alerts_that_we_give_know_the_metrics() -> None:
     named = {name for rule in rules for name in re.findall(r'quickpull_registry_(\w+)', rule['expr'])}
     assert named
     assert named <= set(_refresh_metrics._HELP)
+
+
+def test_numbers_may_be_texts_as_templates_of_older_ansibles_make_them() -> None:
+    settings = parse({**RAW, 'asking': {'deadline': '20.0'}, 'apply_timeout': '60.0'})
+    assert (settings.asking.deadline, settings.apply_timeout) == (20.0, 60.0)
+    with pytest.raises(ConfigError, match=r'asking\.deadline: a number of seconds is expected'):
+        parse({**RAW, 'asking': {'deadline': 'soon'}})
