@@ -19,7 +19,7 @@ PARTS = ['mirrors', 'proxies', 'settings']
     lambda nothing: access.access_added_up([nothing, nothing, {'docker.io': ['http://a.lan']}]),
     lambda nothing: access.access_added_up([nothing, nothing]),
     lambda nothing: access.access_candidates(nothing, 'docker.io'),
-    lambda nothing: access.access_all_candidates(nothing),
+    access.access_all_candidates,
     lambda nothing: access.access_all_candidates(nothing, [{'upstream': 'docker.io', 'url': 'http://a.lan'}]),
     lambda nothing: access.access_other_upstreams(nothing, ['podman'], {}),
     lambda nothing: access.access_is_managed(nothing, []),
