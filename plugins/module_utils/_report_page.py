@@ -78,6 +78,7 @@ def model(report: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     """The report as the page's script wants it: a matrix for each upstream, hosts, notes."""
     return {
         'time': report.get('generated_at') or '',
+        'check_mode': bool(report.get('check_mode')),
         'summary': {**report['summary'], 'hosts_drift': sum(bool(host['drift']) for host in report['hosts'].values())},
         'upstreams': _upstreams(report['probes']),
         'hosts': [_host(name, host) for name, host in report['hosts'].items()],
@@ -120,8 +121,8 @@ def _cell(mirror: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
         'at': '' if good else mirror['failed_at'],
         'why': '' if good else mirror['reason'],
         'notes': [*mirror['notes'], *mirror['warnings']],
-        # An array each: time, state, milliseconds, bytes a second.
-        'past': [[point['time'], point['state'], point['latency_ms'], point['throughput_bps']] for point in mirror.get('history') or []],
+        # What is drawn of each run: milliseconds, 0 where they were not measured, None where it did not serve.
+        'past': [(point['latency_ms'] or 0) if point['state'] == 'ok' else None for point in mirror.get('history') or []],
     }
     return _without_blanks(cell)
 
@@ -133,6 +134,7 @@ def _host(name: str, host: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
         'kept': kept,
         'name': name,
         **{key: host[key] for key in ('engine', 'before', 'after', 'plan', 'plan_reasons', 'failures', 'pending', 'drift', 'refresh', 'upstreams', 'skipped')},
+        'engines': [_without_blanks(one) for one in host.get('engines') or []],
         'failed': 1 if host['failed'] else 0,
     }
     return _without_blanks(shown)
