@@ -141,7 +141,8 @@
   function decades(values) {
     const some = values.filter((value) => value > 0);
     if (!some.length) return null;
-    const low = Math.floor(Math.log10(Math.min(...some)) + 1e-9), high = Math.ceil(Math.log10(Math.max(...some)) - 1e-9);
+    // One by one: as arguments of one call there may be too many.
+    const low = Math.floor(Math.log10(some.reduce((a, b) => Math.min(a, b))) + 1e-9), high = Math.ceil(Math.log10(some.reduce((a, b) => Math.max(a, b))) - 1e-9);
     return [low, Math.max(high, low + 1)];
   }
 
@@ -353,6 +354,7 @@
       const few = shown.slice(0, COLUMNS);
       if (page.lang + few.join() !== drawn) {
         drawn = page.lang + few.join();
+        for (const row of rows) row.values = '';
         const hint = one ? say('seen_from', upstream.sites[0].name) : say('from_sites', upstream.sites.length);
         const left = few.length < upstream.sites.length ? say(shown === matching ? 'matching_sites' : 'some_sites', few.length, upstream.sites.length) : '';
         node.replaceChildren(
@@ -361,7 +363,7 @@
       }
       let count = 0;
       for (const row of rows) {
-        // The cells of sites come and go; what is said of them stands in the others as well.
+        // The first cell has what can be opened, and stays; the cells of sites come and go.
         hide(row.tr, !matches(row, row.kept.url, (word) => row.also.includes(word) || isSite(word) || valuesOf(row).includes(word)));
         count += row.tr.hidden ? 0 : 1;
       }
@@ -369,12 +371,9 @@
       return [count, rows.length];
     }
 
-    // The cells that stay, but for the first, and the figures of all sites.
+    // All that stands in the row by now.
     function valuesOf(row) {
-      if (!row.values) {
-        const kept = Object.values(row.kept).map((cell) => read(cell).shown);
-        row.values = [...kept, ...row.cells.map((cell) => small(figures(cell)))].join('\n');
-      }
+      row.values = row.values || read(row.tr).shown;
       return row.values;
     }
 
@@ -688,10 +687,18 @@
 
   // A fleet is long: the way to each of its parts, those of the mirrors together.
   function jump() {
-    const first = page.tables[0], last = page.tables.map((part) => part.node.id);
-    const links = [[data.upstreams.length && first.node.id, 'mirrors'], [last.includes('at-hosts') && 'at-hosts', 'hosts'], [last.includes('at-notes') && 'at-notes', 'notes']];
-    const there = links.filter(([id]) => id);
-    return there.length > 1 && el('nav', { class: 'jump', 'aria-label': say('jump') }, there.map(([id, word]) => el('a', { href: '#' + id }, say(word))));
+    const links = ['mirrors', 'hosts', 'notes'].filter((name) => page.tables.some((part) => part.node.id.startsWith('at-' + name)));
+    return links.length > 1 && el('nav', { class: 'jump', 'aria-label': say('jump') },
+      links.map((name) => el('a', { href: '#at-' + name, 'data-part': 'at-' + name }, say(name))));
+  }
+
+  // Each leads to the first such part that has something to show.
+  function leadOn() {
+    for (const link of document.querySelectorAll('.jump a')) {
+      const part = page.tables.find((one) => !one.node.hidden && one.node.id.startsWith(link.dataset.part));
+      hide(link, !part);
+      if (part) link.setAttribute('href', '#' + part.node.id);
+    }
   }
 
   function typed() {
@@ -712,10 +719,7 @@
       shown += count;
       all += total;
     }
-    for (const link of document.querySelectorAll('.jump a')) {
-      const id = link.getAttribute('href').slice(1);
-      hide(link, id.startsWith('at-mirrors') ? !data.upstreams.some((one, at) => !page.tables[at].node.hidden) : document.getElementById(id).hidden);
-    }
+    leadOn();
     document.getElementById('found').textContent = !page.query.length ? '' : shown ? say('found', shown, all) : say('no_match');
   }
 

@@ -80,7 +80,7 @@ const WORDS = {
       auth_failed: 'auth failed', denied: 'denied', rate_limited: 'rate limited', missing: 'missing', corrupt: 'corrupt', stale: 'stale',
       blob_unreachable: 'blob unreachable',
     },
-    steps: {},
+    steps: { tls: 'TLS' },
     plans: {},
     proofs: { FAILED: 'failed' },
     skips: {},
