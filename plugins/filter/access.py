@@ -223,9 +223,9 @@ def access_run(kind: str) -> str:
 
 
 @as_filter
-def access_summary(hostvars: t.Any, hosts: t.Any) -> dict[str, t.Any]:
+def access_summary(hostvars: t.Any, hosts: t.Any, check_mode: bool = False) -> dict[str, t.Any]:
     """What the role left in the variables of these hosts, in the shape that access_report takes."""
-    return _access.summary({str(host): _left(hostvars[host]) for host in hosts if host in hostvars})
+    return _access.summary({str(host): _left(hostvars[host]) for host in hosts if host in hostvars}, bool(check_mode))
 
 
 def _left(variables: t.Any) -> dict[str, t.Any]:

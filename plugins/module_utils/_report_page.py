@@ -10,6 +10,7 @@ data alone and sets text, never markup, so that what a mirror said stays text. W
 from __future__ import annotations
 
 import base64
+import collections
 import hashlib
 import html
 import json
@@ -97,18 +98,21 @@ def _upstreams(probes: t.Sequence[t.Mapping[str, t.Any]]) -> list[dict[str, t.An
 
 
 def _matrix(upstream: str, probes: t.Sequence[t.Mapping[str, t.Any]]) -> dict[str, t.Any]:
-    sites: dict[str, dict[str, t.Any]] = {}
+    labels = [str(probe['site'] or probe['host'] or '?') for probe in probes]
+    often = collections.Counter(labels)
+    sites: list[dict[str, str]] = []
     rows: dict[str, dict[str, t.Any]] = {}
-    for probe in probes:
-        label = str(probe['site'] or probe['host'] or '?')
-        site = sites.setdefault(label, {'at': len(sites), 'name': label, 'from': str(probe['host'] or '')})
+    for at, (label, probe) in enumerate(zip(labels, probes)):
+        # Hosts of one site that go by different proxies probe apart.
+        host = str(probe['host'] or '')
+        sites.append({'name': f'{label} ({host})' if often[label] > 1 and host else label, 'from': host})
         for mirror in best_first(probe['mirrors']):
             row = rows.setdefault(mirror['url'], {'url': mirror['url'], 'used': 0, 'cells': {}})
             row['used'] = max(row['used'], mirror['hosts_using_it'])
-            row['cells'][site['at']] = _cell(mirror)
+            row['cells'][at] = _cell(mirror)
     for row in rows.values():
-        row['cells'] = [row['cells'].get(number, 0) for number in range(len(sites))]
-    return {'name': upstream, 'sites': [{'name': site['name'], 'from': site['from']} for site in sites.values()], 'mirrors': list(rows.values())}
+        row['cells'] = [row['cells'].get(at, 0) for at in range(len(sites))]
+    return {'name': upstream, 'sites': sites, 'mirrors': list(rows.values())}
 
 
 def _cell(mirror: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
@@ -133,8 +137,8 @@ def _host(name: str, host: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
         'proof': [] if host['skipped'] else proof_words(host),
         'kept': kept,
         'name': name,
+        'engines': [_without_blanks(one) for one in host['engines']],
         **{key: host[key] for key in ('engine', 'before', 'after', 'plan', 'plan_reasons', 'failures', 'pending', 'drift', 'refresh', 'upstreams', 'skipped')},
-        'engines': [_without_blanks(one) for one in host.get('engines') or []],
         'failed': 1 if host['failed'] else 0,
     }
     return _without_blanks(shown)

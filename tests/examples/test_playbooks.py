@@ -189,7 +189,7 @@ def test_a_host_that_is_lost_at_the_probe_leaves_it_to_another(ansible: t.Callab
     specs = yaml.safe_load((ROOT / 'roles/registry_access/defaults/main.yml').read_text(encoding='utf-8'))
     given = {name: value for name, value in specs.items() if name.startswith('registry_access_probe') or name == 'registry_access_allow_lapsed'}
     given.update(__registry_access_upstream='docker.io', __registry_access_probe_key='key', __registry_access_candidates=[])
-    given['__registry_access_probe_request'] = {'images': [], 'site': ''}
+    given.update(__registry_access_probe_request={'images': [], 'site': ''}, __registry_access_probe_view='view')
     # Nobody answers at this port.
     given.update(ansible_connection='ssh', ansible_host='127.0.0.1', ansible_port=1)
     tasks = [

@@ -43,6 +43,8 @@ def test_each_run_writes_all_forms_and_carries_history_on(tmp_path: Path) -> Non
         report = json.loads((tmp_path / 'out' / 'mirrors.json').read_text(encoding='utf-8'))
         mirror = report['probes'][0]['mirrors'][0]
         assert mirror['reason'] == SAID
+        assert report['check_mode'] is ('--check' in arguments)
+        assert ('Check mode: nothing was changed' in ran.stdout) is ('--check' in arguments)
         assert len(mirror['history']) == number
     assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == ['mirrors.html', 'mirrors.json', 'mirrors.md', 'mirrors.txt']
     assert 'touch owned' in (tmp_path / 'out' / 'mirrors.html').read_text(encoding='utf-8')

@@ -56,23 +56,6 @@ def report(data: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     return carried(_report.as_data(data, NOW))
 
 
-def with_engines(made: dict[str, t.Any], engines: t.Mapping[str, list[dict[str, t.Any]]], check_mode: bool = False) -> dict[str, t.Any]:
-    """The report with what is told of each engine of some hosts, and of those hosts what follows from that, as docs/report.schema.json has it."""
-    order = ('', 'none', 'reload', 'restart')
-    made['check_mode'] = check_mode
-    for name, told in engines.items():
-        listed = [{**one, 'applied': '', 'proved': None} for one in told] if check_mode else told
-        acted = [one['proved'] is True for one in listed if one['applied'] in ('reload', 'restart')]
-        made['hosts'][name].update(
-            engines=listed,
-            plan=max((one['plan'] for one in listed), key=order.index),
-            applied=max((one['applied'] for one in listed), key=order.index),
-            proved=all(acted) if acted else None,
-        )
-    made['summary']['hosts_proved'] = sum(host['proved'] is True and not host['failed'] for host in made['hosts'].values())
-    return made
-
-
 def engine(name: str, version: str = '', plan: str = '', proved: bool | None = None, pending: t.Sequence[str] = ()) -> dict[str, t.Any]:
     """An engine of a host. Without a proof, true or false, its plan was not applied."""
     return {'engine': name, 'version': version, 'plan': plan, 'applied': '' if proved is None else plan, 'proved': proved, 'pending': list(pending)}
@@ -121,7 +104,9 @@ def fleet(check_mode: bool = False) -> dict[str, t.Any]:
         'k3s1': [engine('K3s', 'v1.30.4+k3s1', 'restart', pending=['It is a server.'])],
         'wait1': [engine('Docker', '26.1.5', 'restart', pending=waits), engine('RKE2', '', 'reload', True)],
     }
-    return with_engines(report({'probes': probes, 'hosts': hosts}), engines, check_mode)
+    for name, listed in engines.items():
+        hosts[name]['engines'] = listed
+    return report({'check_mode': check_mode, 'probes': probes, 'hosts': hosts})
 
 
 def five() -> dict[str, t.Any]:
@@ -223,6 +208,7 @@ def evil() -> dict[str, t.Any]:
             'apply': {'failed': True, 'msg': bad, 'pending': True, 'pending_because': [bad]}, 'left_out': [{'url': bad, 'reason': bad}],
             'warnings': [bad], 'logins': [bad], 'drift': [bad], 'refresh': {'checked_at': bad, 'because': bad, 'mirrors': {bad: [bad]}},
             'upstreams': [{'engine': bad, 'upstream': bad, 'before': [bad], 'after': [bad], 'proof': bad}],
+            'engines': [engine(bad, bad, bad, False, [bad]), engine(bad)],
         }
         for bad in EVIL
     }  # fmt: skip
@@ -230,9 +216,8 @@ def evil() -> dict[str, t.Any]:
 
 
 def worse() -> dict[str, t.Any]:
-    """The same with engines and figures that the schema would refuse."""
+    """The same with figures that the schema would refuse."""
     made = evil()
-    for number, probe_ in enumerate(made['probes']):
-        probe_['mirrors'][0].update(latency_ms='5', throughput_bps=EVIL[number])
-    engines = {bad: [{**engine(bad, bad, pending=[bad]), 'plan': 'none', 'applied': 'none'}, {**engine(bad), 'plan': 'none'}] for bad in made['hosts']}
-    return with_engines(made, engines)
+    for number, one in enumerate(made['probes']):
+        one['mirrors'][0].update(latency_ms='5', throughput_bps=EVIL[number])
+    return made

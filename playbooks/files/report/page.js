@@ -456,11 +456,13 @@
 
   // From the gravest on.
   const PROOFS = {
-    FAILED: 0, 'rolled back': 1, pending: 2, 'not applied': 3, 'reloaded, not proved': 3, 'restarted, not proved': 3, 'a reload': 3, 'a restart': 3, 'nothing to do': 6,
+    FAILED: 0, 'rolled back': 1, pending: 2, 'a change, not proved': 3, 'a restart, not proved': 3, 'a reload, not proved': 4, 'not applied': 5,
+    'would restart': 6, 'would reload': 7, 'would be written': 8, 'restarted, proved': 9, 'reloaded, proved': 10, 'nothing to do': 12,
   };
   const KINDS = {
-    FAILED: 'bad', 'rolled back': 'bad', pending: 'wait', 'not applied': 'wait', 'reloaded, not proved': 'wait', 'restarted, not proved': 'wait',
-    'a reload': 'wait', 'a restart': 'wait', proved: 'good', 'reloaded, proved': 'good', 'restarted, proved': 'good',
+    FAILED: 'bad', 'rolled back': 'bad', pending: 'wait', 'a change, not proved': 'wait', 'a restart, not proved': 'wait', 'a reload, not proved': 'wait',
+    'not applied': 'wait', 'would restart': 'wait', 'would reload': 'wait', 'would be written': 'wait',
+    proved: 'good', 'reloaded, proved': 'good', 'restarted, proved': 'good', written: 'good', 'read by podman': 'good',
   };
   // Hosts that nothing was done on, though something should have been. Of others that is said to be skipped.
   const LOST = { unreachable: ['bad', 0], 'held back, since hosts of an earlier wave failed': ['wait', 2] };
@@ -521,16 +523,17 @@
 
   // What became of one engine, in a word of the table "proofs".
   function became(engine) {
-    const done = { reload: 'reloaded', restart: 'restarted' }[engine.applied];
-    if (done) return done + (engine.proved === true ? ', proved' : ', not proved');
-    if (engine.proved === true) return 'proved';
+    const acts = (word) => word === 'reload' || word === 'restart';
+    if (engine.proved === true) return { reload: 'reloaded, proved', restart: 'restarted, proved' }[engine.applied] || 'proved';
+    if (engine.proved === false || acts(engine.applied)) return `a ${acts(engine.applied) ? engine.applied : 'change'}, not proved`;
     if ((engine.pending || []).length) return 'pending';
+    if (acts(engine.would_apply)) return 'would ' + engine.would_apply;
     return ['', 'none', undefined].includes(engine.plan) ? 'nothing to do' : 'not applied';
   }
 
   function rank(host) {
-    if (host.skipped) return own(LOST, host.skipped, ['', 9])[1];
-    return Math.min(...proofs(host).map((word) => own(PROOFS, word, 5)), 6);
+    if (host.skipped) return own(LOST, host.skipped, ['', 13])[1];
+    return Math.min(...proofs(host).map((word) => own(PROOFS, word, 11)), 12);
   }
 
   // What became of a host: where it has several engines, and did not fail, the gravest of what became of them.
@@ -538,7 +541,7 @@
     const failed = (host.proof || []).filter((word) => ['FAILED', 'rolled back'].includes(word));
     if (!several(host).length) return host.proof || [];
     const each = several(host).map(became);
-    return failed.length ? failed : [each.reduce((one, other) => (own(PROOFS, other, 5) < own(PROOFS, one, 5) ? other : one))];
+    return failed.length ? failed : [each.reduce((one, other) => (own(PROOFS, other, 11) < own(PROOFS, one, 11) ? other : one))];
   }
 
   function own(table, name, otherwise) {

@@ -170,7 +170,8 @@ const WORDS = {
     plans: { none: '无需动作', reload: '重新加载', restart: '重启' },
     proofs: {
       FAILED: '失败', 'rolled back': '已回滚', proved: '已验证', 'reloaded, proved': '已重新加载并验证', 'restarted, proved': '已重启并验证', pending: '待完成',
-      'nothing to do': '无需动作', 'not applied': '未应用', 'reloaded, not proved': '已重新加载，未验证', 'restarted, not proved': '已重启，未验证',
+      'nothing to do': '无需动作', 'not applied': '未应用', 'a reload, not proved': '重新加载，未验证', 'a restart, not proved': '重启，未验证',
+      'a change, not proved': '改动，未验证', 'would reload': '将重新加载', 'would restart': '将重启', 'would be written': '将写入',
       'a reload': '重新加载（未验证）', 'a restart': '重启（未验证）', written: '已写入', 'read by podman': 'Podman 已读取',
     },
     skips: {

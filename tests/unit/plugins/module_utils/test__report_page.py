@@ -9,6 +9,7 @@ import ast
 import base64
 import hashlib
 import html.parser
+import itertools
 import json
 import re
 import typing as t
@@ -113,6 +114,16 @@ def test_the_model_has_a_cell_for_each_site() -> None:
     assert quay == {'name': 'quay.io', 'sites': [{'name': 'web1', 'from': 'web1'}], 'mirrors': []}
 
 
+def test_each_probe_of_a_site_has_a_column() -> None:
+    def probe(site: str, host: str, ms: int) -> dict[str, t.Any]:
+        return {'upstream': 'docker.io', 'site': site, 'host': host, 'results': [{'url': 'http://a', 'ok': True, 'state': 'ok', 'latency_ms': ms}]}
+
+    probes = [probe('berlin', 'h1', 1), probe('berlin', 'h2', 2), probe('tokyo', 'h3', 3), probe('', 'h4', 4), probe('', 'h5', 5)]
+    found = model(as_data({'probes': probes}))['upstreams'][0]
+    assert [site['name'] for site in found['sites']] == ['berlin (h1)', 'berlin (h2)', 'tokyo', 'h4', 'h5']
+    assert [cell['ms'] for cell in found['mirrors'][0]['cells']] == [1, 2, 3, 4, 5]
+
+
 def test_notes_are_said_once_with_their_hosts() -> None:
     hosts = {'a': {'warnings': ['W.', 'W.'], 'drift': ['D.']}, 'b': {'warnings': ['W.'], 'refresh': {'checked_at': 'x', 'mirrors': None}}}
     found = model(as_data({'hosts': hosts}))
@@ -139,15 +150,6 @@ def literals(module: t.Any, found: t.Callable[[ast.AST], t.Sequence[ast.AST]]) -
     return {part.value for part in parts if isinstance(part, ast.Constant) and isinstance(part.value, str)}
 
 
-def body_of(name: str) -> t.Callable[[ast.AST], t.Sequence[ast.AST]]:
-    """What a function may return: all its strings but the names that it looks up, and what it says of itself."""
-
-    def found(node: ast.AST) -> t.Sequence[ast.AST]:
-        return [part for part in ast.walk(node) if isinstance(part, (ast.Return, ast.Assign, ast.Expr))] if getattr(node, 'name', '') == name else []
-
-    return found
-
-
 def called_with(name: str) -> t.Callable[[ast.AST], t.Sequence[ast.AST]]:
     """The last argument of each call of a name."""
 
@@ -171,13 +173,20 @@ def chinese(table: str) -> set[str]:
     return {quoted or name for quoted, name in re.findall(r"(?:'([^']+)'|\b(\w+)): '", inside.group(1))}
 
 
-NO_NAMES = {'', 'changed', 'action', 'proved', 'pending', 'failed', 'plan', 'applied', 'rolled_back', 'podman', 'validated_by', 'reload', 'restart', 'none'}
-PROOFS = {
-    *literals(_report, body_of('proof_words')),
-    *literals(_access, body_of('_proof_of')),
-    # That is put together from what was done.
-    'FAILED', 'reloaded, proved', 'restarted, proved', 'a reload', 'a restart',
-}  # fmt: skip
+def proofs() -> set[str]:
+    """Every word for what became of a host or of a file."""
+    said, actions = set(), ('none', 'reload', 'restart')
+    for check_mode, failed, rolled_back, pending, proved in itertools.product((False, True), (False, True), (False, True), ([], ['P.']), (None, False, True)):
+        for plan, applied in itertools.product(actions, ('', *actions)):
+            if applied == 'none' and proved is False:
+                continue  # nothing was done that could be proved
+            facts = {'engine': 'K3s', 'plan': plan, 'applied': applied, 'proved': proved, 'pending': pending}
+            host = {'engines': [facts], 'pending': pending, 'apply': {'failed': failed, 'rolled_back': rolled_back}}
+            said.update(_report.proof_words(as_data({'check_mode': check_mode, 'hosts': {'a': host}})['hosts']['a']))
+            said.add(_access._state_of({'failed': failed, 'changed': plan != 'none', 'action': plan, 'proved': proved}, check_mode))
+        for by, engine in itertools.product(('podman', ''), ('podman', 'containerd')):
+            said.add(_access._proof_of(engine, {'validated_by': by}, {'changed': failed}, check_mode))
+    return said - {''}
 
 
 @pytest.mark.parametrize('table, names', [
@@ -189,7 +198,7 @@ PROOFS = {
         note for note in literals(_probe_visit, called_with('self.finding.notes.append')) if not note.startswith(('budget_spent_at_', ': '))}),
     ('kinds', {title for title, dummy in _report.notes_by_kind({'a': {
         'failures': ['F.'], 'pending': ['P.'], 'drift': ['D.'], 'left_out': [{'url': 'u', 'reason': 'r'}], 'logins': ['L.'], 'warnings': ['W.']}})}),
-    ('proofs', {name for name in PROOFS if name not in NO_NAMES and len(name) < 40}),
+    ('proofs', proofs()),
     ('sentences', {as_data({'hosts': {'a': {'apply': {'pending': True}}}})['hosts']['a']['pending'][0]}),
 ])  # fmt: skip
 def test_what_is_the_collections_own_has_a_chinese_word(table: str, names: set[str]) -> None:
@@ -198,7 +207,7 @@ def test_what_is_the_collections_own_has_a_chinese_word(table: str, names: set[s
 
 
 def test_the_names_are_found_in_the_source() -> None:
-    assert {'written', 'read by podman', 'nothing to do', 'rolled back', 'not applied', 'reloaded, proved'} <= PROOFS
+    assert {'written', 'read by podman', 'nothing to do', 'rolled back', 'not applied', 'reloaded, proved', 'a restart', 'would reload'} <= proofs()
     assert literals(_access, skipped) >= {'no engine', 'not reached'}
     assert literals(_probe_visit, called_with('self.finding.notes.append')) >= {'ping_odd', 'head_differs', 'budget_spent_at_'}
 
@@ -215,6 +224,8 @@ def test_the_model_has_the_engines_and_says_whether_it_is_check_mode() -> None:
     assert made['check_mode'] is True
     (host,) = [one for one in made['hosts'] if one['name'] == 'k3s1']
     assert host['engines'] == [{'engine': 'K3s', 'version': 'v1.30.4+k3s1', 'plan': 'restart', 'pending': ['It is a server.']}]
+    (host,) = [one for one in made['hosts'] if one['name'] == 'cri1']
+    assert host['engines'][1] == {'engine': 'CRI-O', 'version': '1.30.4', 'plan': 'reload', 'would_apply': 'reload'}
     assert model(as_data({}))['check_mode'] is False
 
 

@@ -36,7 +36,10 @@ LEFT = {
 }
 
 
-@pytest.mark.parametrize('report', [as_data({}, now()), as_data(PROBED, now()), sample.small(), sample.evil(), as_data(_access.summary(LEFT), now())])
+@pytest.mark.parametrize('report', [
+    as_data({}, now()), as_data(PROBED, now()), sample.small(), sample.fleet(), sample.fleet(check_mode=True), sample.evil(),
+    as_data(_access.summary(LEFT), now()),
+])  # fmt: skip
 def test_reports_are_as_the_schema_says(report: dict[str, t.Any]) -> None:
     VALIDATOR.check_schema(SCHEMA)
     VALIDATOR.validate(report)
@@ -112,6 +115,16 @@ def test_what_cannot_be_encoded_is_written_all_the_same(tmp_path: Path) -> None:
     said = {'url': '\ud800', 'ok': False, 'state': 'x', 'reason': '\udfff'}
     for one in files_of({'probes': [{'upstream': 'docker.io', 'results': [said]}]}, str(tmp_path / 'r')):
         one['content'].encode('utf-8')
+
+
+@pytest.mark.parametrize('odd', [float('nan'), '5', 10**400, [1], {}, True], ids=range(6))
+def test_one_odd_value_of_one_host_takes_no_form_from_all(tmp_path: Path, odd: t.Any) -> None:
+    result = dict.fromkeys(('ok', 'state', 'failed_at', 'reason', 'latency_ms', 'throughput_bps', 'notes', 'warnings'), odd)
+    host = {'engine': odd, 'plan': {'action': odd}, 'apply': {'applied': odd, 'failed': odd, 'proof': {'ok': odd, 'containers_before': odd}}, 'skipped': odd}
+    data = {'probes': [{'upstream': odd, 'host': odd, 'site': odd, 'elapsed': odd, 'results': [{'url': 'http://a', **result}]}], 'hosts': {'a': host}}
+    written = files_of(data, str(tmp_path / 'r'))
+    assert len(written) == 4
+    VALIDATOR.validate(json.loads(written[0]['content'], parse_constant=pytest.fail))
 
 
 def test_what_the_filters_read_and_users_need_is_in_what_is_published() -> None:
