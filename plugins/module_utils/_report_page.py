@@ -125,8 +125,8 @@ def _cell(mirror: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
         'at': '' if good else mirror['failed_at'],
         'why': '' if good else mirror['reason'],
         'notes': [*mirror['notes'], *mirror['warnings']],
-        # An array each: time, state, milliseconds, bytes a second.
-        'past': [[point['time'], point['state'], point['latency_ms'], point['throughput_bps']] for point in mirror.get('history') or []],
+        # What is drawn of each run: milliseconds, 0 where they were not measured, None where it did not serve.
+        'past': [(point['latency_ms'] or 0) if point['state'] == 'ok' else None for point in mirror.get('history') or []],
     }
     return _without_blanks(cell)
 

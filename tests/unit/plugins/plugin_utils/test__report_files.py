@@ -51,8 +51,8 @@ AUDITED = _drift.merged(as_data(_access.summary(LEFT), now()), FOUND)
 
 
 @pytest.mark.parametrize('report', [
-    as_data({}, now()), as_data(PROBED, now()), sample.small(), sample.evil(), as_data(_access.summary(LEFT), now()),
-    AUDITED, _drift.merged(sample.small(), FOUND),
+    as_data({}, now()), as_data(PROBED, now()), sample.small(), sample.fleet(), sample.fleet(check_mode=True), sample.evil(),
+    as_data(_access.summary(LEFT), now()), AUDITED, _drift.merged(sample.small(), FOUND),
 ])  # fmt: skip
 def test_reports_are_as_the_schema_says(report: dict[str, t.Any]) -> None:
     VALIDATOR.check_schema(SCHEMA)
