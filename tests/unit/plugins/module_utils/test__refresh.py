@@ -240,6 +240,14 @@ def test_while_the_role_runs_nothing_is_changed_and_nothing_is_learned_of_it_twi
     assert site.mirrors == [B, C]
 
 
+def test_a_removal_is_waited_for_until_it_is_done_or_it_would_be_undone_on_the_way(site: Site) -> None:
+    for number, kind, waits in ((1, 'remove', True), (2, 'alone', False)):
+        (Path(site.state.journal) / f'{number:06d}.20261129T010000Z-{kind}').mkdir(parents=True)
+        assert (_refresh.busy(site.state) != '') == waits
+        _journal.mark_ended(site.state, f'20261129T010000Z-{kind}')
+        assert _refresh.busy(site.state) == ''
+
+
 def test_a_run_of_the_role_is_under_way_until_it_says_that_it_is_done(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = Path(site.state.journal) / '000001.20261129T010000Z-site'
     assert _refresh.busy(site.state) == ''

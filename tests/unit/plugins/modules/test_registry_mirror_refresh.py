@@ -14,7 +14,15 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ansible_collections.quickpull.registry.plugins.module_utils import _journal, _refresh_install, _refresh_report, _refresh_settings, _refresh_units, _systemd
+from ansible_collections.quickpull.registry.plugins.module_utils import (
+    _io,
+    _journal,
+    _refresh_install,
+    _refresh_report,
+    _refresh_settings,
+    _refresh_units,
+    _systemd,
+)
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._refresh_units import OFFER, SERVICE, TIMER
 from ansible_collections.quickpull.registry.plugins.module_utils._state import State
@@ -206,6 +214,12 @@ def test_the_end_of_a_run_of_the_role_is_noted(place: Place, monkeypatch: pytest
     monkeypatch.setenv('QUICKPULL_REGISTRY_RUN', '20261129T020000.000001Z-site')
     assert not place.run()['changed']
     assert len(_journal.runs(place.state)) == 1  # the second run changed nothing, so there is nothing to wait for
+    # A removal of another owner's, which leaves this refresh, is over with it as well.
+    monkeypatch.setenv('QUICKPULL_REGISTRY_RUN', '20261129T030000.000001Z-remove')
+    with _io.locked(place.state):
+        _io.write_atomic(str(place.root / 'var/x'), b'')
+    place.run(state='absent', owner='other')
+    assert [(run.id, run.ended) for run in _journal.runs(place.state)][1:] == [('20261129T030000.000001Z-remove', True)]
 
 
 def test_the_systems_python_is_preferred_where_it_will_do(place: Place) -> None:
