@@ -245,7 +245,7 @@ def plan(chosen: t.Sequence[Run], stays: t.Sequence[Run] = ()) -> Plan:
     items: list[Item] = []
     for user in dict.fromkeys(user for user, _record in about.values()):
         paths = [path for path in steps if about[path][0] == user]
-        seen = _looks(user, paths)
+        seen = looks(user, paths)
         for path in paths:
             if path in seen and (user, path) in by_later:
                 items.append(Item(path, user, about[path][1], seen[path], seen[path], '', steps[path][-1][0].parents, stays=True))
@@ -307,7 +307,7 @@ def _settled(item: Item, left: t.Collection[str], steps: t.Sequence[tuple[Step, 
     return dataclasses.replace(item, target=record_target(item.now, steps[-1][0].before, left))
 
 
-def _looks(user: int | None, paths: t.Sequence[str]) -> dict[str, Look]:
+def looks(user: int | None, paths: t.Sequence[str]) -> dict[str, Look]:
     """What is at these paths; nothing for a user who is gone."""
     if user is None:
         return {path: _journal.look(path) for path in paths}

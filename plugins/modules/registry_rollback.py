@@ -13,10 +13,10 @@ description:
     run made goes, with its directories, and what it removed comes back.
   - The modules of this collection keep a journal of what they change, below C(/var/lib/quickpull.registry/journal), readable by root alone since it holds
     former contents. The last ten runs are kept, and what a host's own refresh changed since; refreshes with no other run in between are one run, which
-    began with the first of them. A run of the role R(quickpull.registry.registry_access,
-    ansible_collections.quickpull.registry.registry_access_role), also one that takes all away, is one run on all of its hosts. Each module that is used without the role is a run of its own,
-    unless C(QUICKPULL_REGISTRY_RUN) in the task's C(environment) gives several of them one name. With V(none) there, no journal is kept,
-    and neither is one by a module that does not run as root.
+    began with the first of them. A run of the role R(quickpull.registry.registry_access, ansible_collections.quickpull.registry.registry_access_role), also
+    one that takes all away, is one run on all of its hosts. Each module that is used without the role is a run of its own, unless
+    C(QUICKPULL_REGISTRY_RUN) in the task's C(environment) gives several of them one name. With V(none) there, no journal is kept, and neither is one by a
+    module that does not run as root.
   - A run is taken back together with all that came after it on the host, since that was built upon it.
   - A file is put back where it still holds what the run wrote. What somebody else edited since survives and is listed in RV(left). From a JSON file, such as
     C(daemon.json) or C(config.json), only what the run changed is taken out then, key by key. Any other file that was edited is left as it is.
