@@ -10,7 +10,17 @@ import typing as t
 import unicodedata
 
 from ansible_collections.quickpull.registry.plugins.module_utils._mirror import normalise_url
-from ansible_collections.quickpull.registry.plugins.module_utils._report import best_first, latency, notes_by_kind, proof_words, rate, sentence, some_names, why
+from ansible_collections.quickpull.registry.plugins.module_utils._report import (
+    FINISH,
+    best_first,
+    latency,
+    notes_by_kind,
+    proof_words,
+    rate,
+    sentence,
+    some_names,
+    why,
+)
 
 _ROWS = 200  # of a table; the page and the JSON have all
 _BYTES = 900_000  # in all
@@ -29,6 +39,7 @@ def render_data(report: t.Mapping[str, t.Any]) -> str:
         blocks += ['### Hosts', _table(('Host', 'Engine', 'Mirrors', 'Plan', 'Proof', 'Pending', 'Drift'), _host_rows(report['hosts']))]
     for title, said in notes_by_kind(report['hosts']):
         blocks += [f'### {title}', _list([f'{some_names(names, len(report["hosts"]))}: {text}' for text, names in said.items()])]
+        blocks += [FINISH] if title == 'Pending' else []
     return '\n\n'.join(_fitting(blocks)) + '\n'
 
 
