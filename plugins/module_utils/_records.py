@@ -131,15 +131,16 @@ def _of_values(raw: t.Any) -> list[Entry]:
     return [Entry(str(raw['path']), 'ownership', because=because)] if raw['tombstones'] else []
 
 
-def give_back_files(state: State, owner: str, check_mode: bool = False) -> tuple[list[str], list[str]]:
+def give_back_files(state: State, owner: str, check_mode: bool = False) -> tuple[list[str], list[str], list[str]]:
     """Take away files that are wholly this owner's and still on record, as those of an engine that is gone. What was there before comes back.
 
-    :returns: their paths, and a sentence for each that stays, since somebody replaced it.
+    :returns: their paths, a sentence for each that stays, since somebody replaced it, and one for each that somebody edited and that goes all the same.
     :raises ConfigError: when one cannot be written.
     """
     folder = os.path.join(state.root, 'files')
     changed: list[str] = []
     left: list[str] = []
+    edited: list[str] = []
     for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else ():
         kind = name[: -len('.json')]
         with contextlib.suppress(ConfigError):  # a record of another form, or one that cannot be understood, is told by look()
@@ -147,11 +148,12 @@ def give_back_files(state: State, owner: str, check_mode: bool = False) -> tuple
             mine = [path for path, entry in record.items() if entry.owner == owner]
             if mine and kind != _CACHE:
                 planned = _owned_files.plan(record, owner, dict.fromkeys(mine))
+                edited += _owned_files.edits(state, planned)
                 if not check_mode:
                     _owned_files.apply(state, kind, planned)
                 changed += [change.path for change in planned.changes]
                 left += [one.because for one in planned.left]
-    return changed, left
+    return changed, left, edited
 
 
 @dataclass
@@ -160,7 +162,7 @@ class Outcome:
 
     :ivar left: what is on record still.
     :ivar gone: whether the state directory is gone.
-    :ivar replaced: a sentence for each file of ours that somebody replaced, and that stays.
+    :ivar replaced: a sentence for each file of ours that somebody replaced, and that stays, or edited, and that goes all the same.
     """
 
     changed: bool = False
@@ -180,14 +182,14 @@ def forget(state: State, owner: str, waits: t.Sequence[str] = (), check_mode: bo
     """
     if not is_there(state):
         return Outcome(gone=True, left=list(look(state, root).entries))
-    files, replaced = give_back_files(state, owner, check_mode)
-    outcome = Outcome(changed=bool(files or replaced), files=files, replaced=replaced)
+    files, replaced, edited = give_back_files(state, owner, check_mode)
+    outcome = Outcome(changed=bool(files or replaced), files=files, replaced=[*replaced, *([] if check_mode else edited)])
     found = look(state, root)
     outcome.unknown = list(found.unknown)
     outcome.left = [entry for entry in found.entries if not (check_mode and _is_of(entry, owner))]
     if outcome.left or waits:
         return outcome
-    outcome.gone = not found.unknown
+    outcome.gone = not found.unknown and not edited
     outcome.changed = outcome.changed or bool(found.files) or len(outcome.left) < len(found.entries)
     if not check_mode:
         _delete(state, found)
@@ -210,7 +212,10 @@ def sentences(outcome: Outcome) -> list[str]:
             told.append(f'On record for {owners}: {_refresh_units.program_in_words(program.count(entry.owners))}.')
         else:
             told.append(entry.because or f'{entry.path} has something of {owners} on record.')
-    return [*outcome.replaced, *dict.fromkeys(told), *(f'{path} is none of the files of this collection, and stays.' for path in outcome.unknown)]
+    kept = f'{os.sep}{os.path.basename(State().edited)}{os.sep}'
+    edited = [f'{path} holds what somebody edited in a file that is gone, and stays until you delete it.' for path in outcome.unknown if kept in path]
+    foreign = [f'{path} is none of the files of this collection, and stays.' for path in outcome.unknown if kept not in path]
+    return [*outcome.replaced, *dict.fromkeys(told), *edited, *foreign]
 
 
 def _is_of(entry: Entry, owner: str) -> bool:

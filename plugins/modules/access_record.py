@@ -139,7 +139,9 @@ logins:
       elements: str
       sample: [docker.io]
 unknown:
-  description: Files in the directory that are none of this collection's, as far as it knows. They stay, and so does the directory.
+  description:
+    - Files in the directory that are none of this collection's, as far as it knows, and those that keep what somebody edited in a file that is gone. They stay,
+      and so does the directory.
   returned: success
   type: list
   elements: str

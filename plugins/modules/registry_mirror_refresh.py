@@ -267,6 +267,8 @@ def run(module: AnsibleModule, state: State, host: _refresh_install.Host) -> dic
     if wish.settings is not None and wish.settings['query'] and not _refresh_install.can_query(wish.python, host):
         module.fail_json(msg=missing_required_lib('jmespath', reason=f'for settings.query, by {wish.python}'))
     outcome = _refresh_install.install(wish, state, host, check_mode=module.check_mode)
+    for sentence in _owned_files.edits(state, outcome.files):
+        module.warn(sentence)
     if not module.check_mode:
         _journal.mark_ended(state, os.environ.get(_journal.ENVIRON, ''))
     return {

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import typing as t
 from pathlib import Path
 
@@ -168,6 +169,20 @@ def test_logins_that_runs_wrote_and_that_are_there_still_are_told(place: Place, 
     assert foreseen['logins'] == done['logins'] == [{'path': str(path), 'user': 'root', 'registries': ['docker.io']}]
     assert done['gone'] and 'c2VjcmV0' not in str(done)
     assert place.run()['logins'] == []
+
+
+def test_what_somebody_edited_is_kept_and_told_again(place: Place) -> None:
+    path = place.write('a.conf')
+    path.write_text(path.read_text() + '# mine\n')
+    foreseen, done = place.run(check=True), place.run()
+    assert (foreseen['gone'], foreseen['files']) == (done['gone'], done['files']) == (False, [str(path)])
+    (kept,) = done['unknown']
+    assert Path(kept).read_text().endswith('# mine\n')
+    assert f'{path} was edited by somebody' in done['told'][0] and kept in done['told'][0]
+    again = place.run()
+    assert (again['changed'], again['told']) == (False, [f'{kept} holds what somebody edited in a file that is gone, and stays until you delete it.'])
+    os.unlink(kept)
+    assert place.run()['gone']
 
 
 def test_check_mode_takes_what_is_ours_for_given_back(place: Place) -> None:
