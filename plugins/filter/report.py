@@ -56,8 +56,8 @@ def _lost(result: t.Mapping[str, t.Any]) -> str:
     return f'it was lost on the way, and may be put back in part alone. Run this once more. {result.get("msg") or ""}'.rstrip()
 
 
-def rollback_report(hostvars: t.Any, hosts: t.Any, run: str) -> list[str]:
-    """What a roll-back did, as lines."""
+def rollback_report(hostvars: t.Any, hosts: t.Any, run: str, check_mode: bool = False) -> list[str]:
+    """What a roll-back did, or would do, as lines."""
     told = {}
     for host in hosts:
         if host not in hostvars:
@@ -73,7 +73,7 @@ def rollback_report(hostvars: t.Any, hosts: t.Any, run: str) -> list[str]:
             'applied': steps,
             'failed': plain(left[_FAILED]) if _FAILED in left else _lost(lost) if lost else '' if _DONE in left else 'it was not reached.',
         }
-    return _rollback_report.report(told, str(run))
+    return _rollback_report.report(told, str(run), bool(check_mode))
 
 
 class FilterModule:

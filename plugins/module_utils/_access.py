@@ -620,7 +620,8 @@ def _host_summary(variables: t.Mapping[str, t.Any], check_mode: bool) -> dict[st
             *(_sentence_of(one) for result in by_engine for one in result.get('left_out', [])),
             *_said(variables, '__registry_access_login_waits'),
             *_said(variables, '__registry_access_few_pulls'),
-            *(f'On record: {sentence}' for sentence in variables.get('__registry_access_record', {}).get('told', [])),
+            *variables.get('__registry_access_record', {}).get('told', []),
+            *_logins_that_stay(variables.get('__registry_access_record', {}), logins),
         ],
     }
 
@@ -785,6 +786,21 @@ def _logins_summary(logins: t.Mapping[str, t.Any], check_mode: bool) -> list[str
         who = f'{one["username"]} at {one["registry"]}' if one.get('username') else one['registry']
         what = done[one['state']] if one.get('changed') else 'as it was'
         found.append(f'{who}, for {one.get("user") or "root"}: {what}.')
+    return found
+
+
+def _logins_that_stay(record: t.Mapping[str, t.Any], logins: t.Mapping[str, t.Any]) -> list[str]:
+    """A sentence for each file in which a removal leaves logins that runs of the role wrote, since the variables name them no more."""
+    named = {(one.get('user') or 'root', one['registry']) for one in logins.get('logins') or () if one['state'] == 'absent'}
+    found = []
+    for one in record.get('logins') or ():
+        stay = [registry for registry in one['registries'] if (one['user'], registry) not in named]  # in check mode those named are there still
+        if stay:
+            many = len(stay) > 1
+            found.append(
+                f'The login{"s" if many else ""} at {", ".join(stay)} of {one["user"]} stay{"" if many else "s"} in {one["path"]}: a removal takes away those '
+                'alone that registry_access_auths names.'
+            )
     return found
 
 

@@ -38,8 +38,8 @@ from ansible_collections.quickpull.registry.plugins.module_utils._state import S
 
 #: Seconds between a probe in which a mirror in use failed and the one that has to confirm it.
 CONFIRM_SECONDS = 2.0
-#: What the id of a run of the role ends in, and for how many seconds after its last change one that does not end is waited for.
-ROLE, PATIENCE = '-site', 900.0
+#: What the id of a run of the role ends in, be it a removal or not, and for how many seconds after its last change one that does not end is waited for.
+ROLE, PATIENCE = ('-site', '-remove'), 900.0
 #: Results of another host are taken for so many intervals: of two hosts with one timer the later one must find the earlier one's.
 SHARED_FOR = 1.5
 

@@ -37,6 +37,8 @@ DRY_RUN = 'Check mode: nothing was changed; this is what would be done.'
 
 WIDTH = 100
 SCHEMA_VERSION = 1  # of docs/report.schema.json; whoever changes what a field means raises it
+# The way out of what is pending.
+FINISH = 'The playbook quickpull.registry.finish finishes it, with registry_access_restart=always at any cost.'
 _GAP = '  '
 _LEAST = 8  # no column gets narrower than this
 _ROW_EACH = 20  # so many hosts have a row each
@@ -389,7 +391,11 @@ def _pull(host: t.Mapping[str, t.Any]) -> str:
 
 def _notes(hosts: t.Mapping[str, t.Mapping[str, t.Any]], width: int) -> list[str]:
     """What needs a sentence: each said once, with the hosts it is true of."""
-    return [_said_block(title, said, len(hosts), width) for title, said in notes_by_kind(hosts)]
+    ways = {'Pending': [FINISH]}
+    return [
+        '\n'.join([_said_block(title, said, len(hosts), width), *('  ' + line for way in ways.get(title, ()) for line in wrap(way, width - 2))])
+        for title, said in notes_by_kind(hosts)
+    ]
 
 
 def notes_by_kind(hosts: t.Mapping[str, t.Mapping[str, t.Any]]) -> list[tuple[str, dict[str, list[str]]]]:

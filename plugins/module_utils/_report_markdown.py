@@ -15,6 +15,7 @@ import unicodedata
 from ansible_collections.quickpull.registry.plugins.module_utils._mirror import normalise_url
 from ansible_collections.quickpull.registry.plugins.module_utils._report import (
     DRY_RUN,
+    FINISH,
     best_first,
     engine_names,
     has_own_mirrors,
@@ -61,6 +62,7 @@ def render_data(report: t.Mapping[str, t.Any]) -> str:
         blocks.append(_Block(f'As of {escape(report["generated_at"])}.'))
     for title, said in notes_by_kind(hosts):
         blocks.append(_Block(f'### {title}\n', [f'- {escape(f"{some_names(names, len(hosts))}: {text}")}' for text, names in said.items()]))
+        blocks += [_Block(FINISH)] if title == 'Pending' else []
     if hosts:
         blocks.append(_table('Hosts', ('Host', 'Engine', 'Mirrors', 'Plan', 'Proof', 'Pending', 'Drift'), _host_rows(hosts)))
     by_upstream: dict[str, list[t.Mapping[str, t.Any]]] = {}

@@ -229,6 +229,22 @@ def test_summary_of_a_run_that_only_finishes() -> None:
     assert (host['pending'], host['engines'][0]['pending']) == (['RKE2: It is a server.'], ['RKE2: It is a server.'])
 
 
+def test_the_report_of_a_removal_tells_what_stays() -> None:
+    logins = [{'path': '/root/.docker/config.json', 'user': 'root', 'registries': ['docker.io', 'quay.io']}]
+    sentence = 'The login at docker.io of root stays in /root/.docker/config.json: a removal takes away those alone that registry_access_auths names.'
+    named = {'logins': [{'registry': 'quay.io', 'user': 'root', 'state': 'absent', 'changed': True}]}
+    record = {'told': ['The record of this host stays.'], 'logins': logins}
+    told = _access.summary({
+        'some': {'__registry_access_engines': ENGINES, '__registry_access_record': record, '__registry_access_logins': named},
+        'none': {'__registry_access_engines': ENGINES, '__registry_access_record': {'logins': logins[:0]}},
+        'all': {'__registry_access_engines': ENGINES, '__registry_access_record': {'logins': logins}},
+    })
+    warnings = {name: host['warnings'] for name, host in told['hosts'].items()}
+    assert warnings['some'] == ['The record of this host stays.', sentence]
+    assert warnings['none'] == []
+    assert warnings['all'][0].startswith('The logins at docker.io, quay.io of root stay in /root/.docker/config.json')
+
+
 @pytest.mark.parametrize('task', ['__registry_access_none_serves', '__registry_access_kept', '__registry_access_config', '__registry_access_apply'])
 def test_a_host_that_failed_is_told_as_failed(task: str) -> None:
     told = _access.summary({'a': {'__registry_access_engines': ENGINES, task: {'failed': True, 'msg': 'Task failed.'}}})

@@ -17,7 +17,15 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ansible_collections.quickpull.registry.plugins.module_utils import _journal, _refresh, _refresh_engines, _refresh_metrics, _refresh_report
+from ansible_collections.quickpull.registry.plugins.module_utils import (
+    _journal,
+    _owned_files,
+    _refresh,
+    _refresh_choice,
+    _refresh_engines,
+    _refresh_metrics,
+    _refresh_report,
+)
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._mirror import normalise_url
 from ansible_collections.quickpull.registry.plugins.module_utils._probe import Job
@@ -269,6 +277,14 @@ def test_while_the_role_runs_nothing_is_changed_and_nothing_is_learned_of_it_twi
     assert site.mirrors == [B, C]
 
 
+def test_a_removal_is_waited_for_until_it_is_done_or_it_would_be_undone_on_the_way(site: Site) -> None:
+    for number, kind, waits in ((1, 'remove', True), (2, 'alone', False)):
+        (Path(site.state.journal) / f'{number:06d}.20261129T010000Z-{kind}').mkdir(parents=True)
+        assert (_refresh.busy(site.state) != '') == waits
+        _journal.mark_ended(site.state, f'20261129T010000Z-{kind}')
+        assert _refresh.busy(site.state) == ''
+
+
 def test_a_run_of_the_role_is_under_way_until_it_says_that_it_is_done(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = Path(site.state.journal) / '000001.20261129T010000Z-site'
     assert _refresh.busy(site.state) == ''
@@ -414,6 +430,18 @@ def test_what_is_in_force_is_told_by_the_candidates_own_names() -> None:
     assert {engine: [normalise_url(url) for url in urls] for engine, urls in found.items()} == {
         'docker': [normalise_url('http://cache.lan')], 'podman': [normalise_url('http://cache.lan')],
     }  # fmt: skip
+
+
+def test_a_file_that_is_written_anew_with_the_same_mirrors_is_told_with_the_reason(site: Site) -> None:
+    work = Work(site.settings, site.facts(), {}, _refresh_choice.load('', site.settings.steadiness), site.state)
+    path = '/etc/containers/registries.conf.d/500-quickpull-docker.io.conf'
+    edited = f'{path} {_owned_files.EDITED}, and is written anew, as its first line says.'
+    anew = f'{path} was not as this collection writes it.'
+    cases: list[tuple[bool, list[str], str]] = [(True, ['Podman says.', edited], edited), (True, [], anew), (False, [], '')]
+    for changed, warnings, because in cases:
+        told = {'files': [{'upstream': HUB, 'path': path, 'mirrors': [A], 'changed': changed}], 'warnings': warnings}
+        (done,) = _refresh_engines._done(work, 'podman', {HUB: [A]}, told)
+        assert (done.because, done.before, done.after) == (because, (A,), (A,))
 
 
 def test_the_alerts_that_we_give_know_the_metrics() -> None:

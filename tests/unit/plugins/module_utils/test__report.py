@@ -100,6 +100,8 @@ Failed
 
 Pending
   - web2: Swarm is active.
+  The playbook quickpull.registry.finish finishes it, with registry_access_restart=always at any
+  cost.
 
 Left out
   - web2: https://x.example: A Hub login is on the host.

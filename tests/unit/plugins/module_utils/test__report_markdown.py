@@ -68,6 +68,11 @@ def test_render() -> None:
     assert render_data(as_data(DATA, '2026-11-29T01:30:00Z')) == EXPECTED
 
 
+def test_the_way_out_of_what_is_pending_is_told() -> None:
+    text = render_data(as_data({'hosts': {'web1': {'pending': ['Swarm is active.']}}}))
+    assert '- web1: Swarm is active.\n\nThe playbook quickpull.registry.finish finishes it' in text
+
+
 def test_nothing() -> None:
     assert render_data(as_data({})) == '## Registry mirrors\n\nNothing was probed and nothing was done.\n'
 
