@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.quickpull.registry.plugins.module_utils import _access, _cache_clients, _logins, _worker_model
+from ansible_collections.quickpull.registry.plugins.module_utils import _access, _access_refresh, _cache_clients, _logins, _worker_model
 from ansible_collections.quickpull.registry.plugins.module_utils._plain import plain
 from ansible_collections.quickpull.registry.plugins.module_utils._query import apply_jmespath, check_jmespath
 from ansible_collections.quickpull.registry.plugins.module_utils._select import parse_policy
@@ -131,6 +131,13 @@ def access_auths_hold(auths: t.Any, state: str = 'present') -> bool:
     if str(state) == 'absent' and isinstance(items, list):
         items = [{**item, 'state': 'absent'} if isinstance(item, dict) else item for item in items]
     _logins.check_items(items, option='registry_access_auths')
+    return True
+
+
+@as_filter
+def access_refresh_holds(settings: t.Any, jitter: t.Any = None, offer: str = '') -> bool:
+    """True when a host can choose by itself by these settings; an error names the variable that is wrong, before any host is changed."""
+    _access_refresh.check(plain(settings), plain(jitter), str(offer))
     return True
 
 
@@ -258,6 +265,7 @@ class FilterModule:
             'access_other_upstreams': access_other_upstreams,
             'access_parts': access_parts,
             'access_proxies': access_proxies,
+            'access_refresh_holds': access_refresh_holds,
             'access_registries': access_registries,
             'access_rules_hold': access_rules_hold,
             'access_run': access_run,
