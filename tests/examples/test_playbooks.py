@@ -188,8 +188,8 @@ def test_a_run_that_no_host_remembers_is_no_roll_back(ansible: t.Callable[..., R
 @pytest.mark.parametrize('playbook', ['site', 'finish', 'remove', 'probe', 'audit'])
 def test_a_report_that_cannot_be_written_is_told_before_any_host_is_looked_at(ansible: t.Callable[..., Ran], playbook: str) -> None:
     """And so is a name that is misspelt, by which all hosts would be meant."""
-    given = {'registry_access_report_path': 'nowhere/mirrors.json', 'registry_access_host': 'a', 'registry_access_canary': 'a', 'registry_access_restrat': 'always'}
-    ran = ansible({'import_playbook': f'quickpull.registry.{playbook}'}, **given)
+    misspelt = {'registry_access_host': 'a', 'registry_access_canary': 'a', 'registry_access_restrat': 'always'}
+    ran = ansible({'import_playbook': f'quickpull.registry.{playbook}'}, registry_access_report_path='nowhere/mirrors.json', **misspelt)
     assert ran.rc == 2, ran.text
     assert re.search(r'registry_access_report_path: nowhere/mirrors\.json: the directory \S+/nowhere does not exist', ran.text), ran.text
     assert not any(ran.said(word) for word in ('TOUCH', 'FORGET', 'FINISH')), ran.text

@@ -34,7 +34,10 @@ def test_a_slip_of_the_pen(name: str, meant: str) -> None:
     assert misspelt([name, *KNOWN], KNOWN) == [f'{name} is no variable of this collection, and does nothing. Is {meant} meant?']
 
 
-@pytest.mark.parametrize('name', ['registry_access_mirrors_eu', 'registry_access_mirrors', 'registry_access_house', 'registry_access_mine', 'registry_access_re', 'registry_access', 'mirrors', ''])
+@pytest.mark.parametrize('name', [
+    'registry_access_mirrors_eu', 'registry_access_mirrors', 'registry_access_house', 'registry_access_mine', 'registry_access_re', 'registry_access',
+    'mirrors', '',
+])  # fmt: skip
 def test_what_is_known_or_the_users_own(name: str) -> None:
     assert misspelt([name], KNOWN) == [] == misspelt([name], ())
 
