@@ -12,6 +12,7 @@ from ansible_collections.quickpull.registry.plugins.module_utils import _access,
 from ansible_collections.quickpull.registry.plugins.module_utils._plain import plain
 from ansible_collections.quickpull.registry.plugins.module_utils._query import apply_jmespath, check_jmespath
 from ansible_collections.quickpull.registry.plugins.module_utils._select import parse_policy
+from ansible_collections.quickpull.registry.plugins.module_utils._why import why
 from ansible_collections.quickpull.registry.plugins.plugin_utils._filter import as_filter
 from ansible_collections.quickpull.registry.plugins.plugin_utils._run import run_id
 
@@ -235,6 +236,12 @@ def access_summary(hostvars: t.Any, hosts: t.Any) -> dict[str, t.Any]:
     return _access.summary({str(host): _left(hostvars[host]) for host in hosts if host in hostvars})
 
 
+@as_filter
+def access_why(result: t.Any) -> t.Any:
+    """Why a task failed, by its result."""
+    return why(plain(result))
+
+
 def _left(variables: t.Any) -> dict[str, t.Any]:
     """Only the role's own results are read: other variables may be secret, or fail to template."""
     return {name: plain(variables[name]) for name in _access.LEFT_BY_ROLE if name in variables}
@@ -274,6 +281,7 @@ class FilterModule:
             'access_upstreams': access_upstreams,
             'access_wanted': access_wanted,
             'access_worker_mirrors': access_worker_mirrors,
+            'access_why': access_why,
             'worker_unserved': worker_unserved,
             'worker_with_login': worker_with_login,
         }

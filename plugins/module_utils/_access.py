@@ -20,6 +20,7 @@ from ansible_collections.quickpull.registry.plugins.module_utils._registry impor
 from ansible_collections.quickpull.registry.plugins.module_utils._report import HELD_BACK, UNREACHABLE
 from ansible_collections.quickpull.registry.plugins.module_utils._select import Policy, Selection, parse_policy, select_with_own
 from ansible_collections.quickpull.registry.plugins.module_utils._sharing import direct_no_proxy, mirror_urls, mirrors_for_daemon
+from ansible_collections.quickpull.registry.plugins.module_utils._why import why, with_why
 
 # Tags that narrow what a run configures. A run with none of them configures everything. The first three are of the daemon's files.
 DAEMON_PARTS = ('mirrors', 'proxies', 'settings')
@@ -617,14 +618,14 @@ def _not_begun(looked: t.Mapping[str, t.Any], variables: t.Mapping[str, t.Any]) 
     if variables.get('__registry_access_held_back'):
         return {'skipped': HELD_BACK}
     stopped = looked if looked.get('failed') else failed
-    return {'apply': stopped} if stopped.get('failed') else {'skipped': 'not reached'}
+    return {'apply': with_why(stopped)} if stopped.get('failed') else {'skipped': 'not reached'}
 
 
 def _stopped_by(steps: t.Iterable[t.Mapping[str, t.Any]]) -> t.Mapping[str, t.Any] | None:
     """The step at which a host failed, or was lost."""
     for step in steps:
         if step.get('failed'):
-            return _failed_one(step)
+            return with_why(_failed_one(step))
         if step.get('unreachable'):
             return {**step, 'failed': True, 'msg': f'The host could not be reached any more: {step.get("msg", "")}'}
     return None
@@ -677,7 +678,7 @@ def _pending_of(engine: str, variables: t.Mapping[str, t.Any]) -> list[str]:
 def _failed_one(step: t.Mapping[str, t.Any]) -> t.Mapping[str, t.Any]:
     """The step, or of one that goes from user to user the first user's that failed: the whole says only that one did."""
     one = next((one for one in step.get('results') or () if one.get('failed')), None)
-    return {**one, 'msg': f'{one.get(one.get("ansible_loop_var", "item"))}: {one.get("msg", "")}'} if one else step
+    return {**one, 'msg': f'{one.get(one.get("ansible_loop_var", "item"))}: {why(one) or ""}'} if one else step
 
 
 def _by_user(variables: t.Mapping[str, t.Any], name: str) -> dict[str, t.Mapping[str, t.Any]]:

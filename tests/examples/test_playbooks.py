@@ -24,6 +24,7 @@ HANDLERS = yaml.safe_load((ROOT / 'roles/registry_access/handlers/main.yml').rea
 TELLS = {
     'main': [
         {'ansible.builtin.debug': {'msg': "TOUCH {{ inventory_hostname }} {{ registry_access_state | default('present') }}"}},
+        {'ansible.builtin.ping': {}, 'when': 'ansible_become | default(false) | bool'},
         {'ansible.builtin.debug': {'msg': 'asks'}, 'changed_when': True, 'notify': 'Apply'},
         {'ansible.builtin.fail': {'msg': 'a task failed'}, 'when': 'inventory_hostname in task_fails | default([])'},
         {'ansible.builtin.meta': 'flush_handlers', 'when': "registry_access_apply | default('now') == 'now'"},
@@ -210,6 +211,22 @@ def test_a_roll_back_tells_names_that_are_misspelt(ansible: t.Callable[..., Ran]
     words = ' '.join(ran.text.split())
     assert 'registry_rollback_rn is no variable of this collection, and does nothing. Is registry_rollback_run meant?' in words
     assert 'registry_access_host is no variable of this collection, and does nothing. Is registry_access_hosts meant?' in words
+
+
+@EACH_CORE
+@pytest.mark.parametrize('playbook', ['site', 'audit', 'rollback'])
+def test_what_sudo_says_is_in_the_report(ansible: t.Callable[..., Ran], tmp_path: Path, playbook: str) -> None:
+    programs = {'sudo': 'echo "alice is not in the sudoers file." >&2\nexit 1', 'ssh': 'for last; do :; done\nexec sh -c "$last"'}
+    for name, script in programs.items():
+        (tmp_path / name).write_text(f'#!/bin/sh\n{script}\n', encoding='utf-8')
+        (tmp_path / name).chmod(0o755)
+    way = {'ansible_connection': 'ssh', 'ansible_ssh_executable': str(tmp_path / 'ssh'), 'ansible_pipelining': True}
+    given = {**way, 'ansible_become': True, 'ansible_become_user': 'nobody', 'ansible_become_exe': str(tmp_path / 'sudo')}
+    given.update(registry_access_audit_kinds='unreachable', registry_access_audit_fails=True)
+    ran = ansible({'import_playbook': f'quickpull.registry.{playbook}'}, hosts='a', **given)
+    assert ran.rc == 2, ran.text
+    report = ran.text[ran.text.index('"msg": [') :]
+    assert ': alice is not in the sudoers file.' in report, ran.text
 
 
 def test_a_host_that_is_lost_at_the_probe_leaves_it_to_another(ansible: t.Callable[..., Ran]) -> None:
