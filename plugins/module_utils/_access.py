@@ -25,6 +25,8 @@ from ansible_collections.quickpull.registry.plugins.module_utils._why import why
 # Tags that narrow what a run configures. A run with none of them configures everything. The first three are of the daemon's files.
 DAEMON_PARTS = ('mirrors', 'proxies', 'settings')
 PARTS = (*DAEMON_PARTS, 'auths')
+# It goes with the mirrors, and by itself where a run asks for it.
+_REFRESH = 'refresh'
 
 _PART_OF = {'registry_mirrors': 'mirrors', 'insecure_registries': 'mirrors', 'proxies': 'proxies', 'settings': 'settings'}
 
@@ -51,7 +53,7 @@ def parts_in_run(run_tags: t.Sequence[str], skip_tags: t.Sequence[str] = ()) -> 
 
     Tags of other people's plays say nothing about ours, so they narrow nothing.
     """
-    asked = [part for part in PARTS if part in run_tags] or list(PARTS)
+    asked = [part for part in (*PARTS, _REFRESH) if part in run_tags] or list(PARTS)
     return [part for part in asked if part not in skip_tags]
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+ROOT = Path(__file__).resolve().parents[2]
 LOOKS = 'Look at the container engines of this host'
 REFRESHING = {'registry_access_refresh': True, 'registry_access_mirrors': {'docker.io': ['http://127.0.0.1:9']}}
 
@@ -47,3 +48,15 @@ def test_what_a_host_is_to_choose_by_is_checked_before_it_is_looked_at(tmp_path:
 def test_what_makes_sense_and_what_is_not_wanted_stops_nobody(tmp_path: Path, variables: dict[str, t.Any]) -> None:
     ran = role(tmp_path, **variables)
     assert LOOKS in ran.stdout, ran.stdout + ran.stderr
+
+
+@pytest.mark.parametrize('options, goes', [
+    (('--tags', 'refresh'), True), (('--tags', 'mirrors'), True), (('--tags', 'auths'), False), (('--skip-tags', 'refresh'), False), ((), True),
+])  # fmt: skip
+def test_the_refresh_goes_with_the_mirrors_or_by_itself(tmp_path: Path, options: tuple[str, ...], goes: bool) -> None:
+    tasks = [{'ansible.builtin.import_tasks': str(ROOT / 'roles/registry_access/tasks/refresh.yml')}]
+    (tmp_path / 'play.yml').write_text(yaml.safe_dump([{'hosts': 'away', 'tasks': tasks}]), encoding='utf-8')
+    command = [sys.executable, '-m', 'ansible', 'playbook', '-i', 'away,', '--list-tasks', *options, 'play.yml']
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert ('Let the host choose its mirrors by itself' in ran.stdout) == goes, ran.stdout
