@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.quickpull.registry.plugins.module_utils import _access, _cache_clients, _logins, _worker_model
+from ansible_collections.quickpull.registry.plugins.module_utils import _access, _access_refresh, _cache_clients, _logins, _worker_model
 from ansible_collections.quickpull.registry.plugins.module_utils._plain import given, plain
 from ansible_collections.quickpull.registry.plugins.module_utils._query import apply_jmespath, check_jmespath
 from ansible_collections.quickpull.registry.plugins.module_utils._select import parse_policy
+from ansible_collections.quickpull.registry.plugins.module_utils._why import why
 from ansible_collections.quickpull.registry.plugins.plugin_utils._filter import as_filter
 from ansible_collections.quickpull.registry.plugins.plugin_utils._run import run_id
 
@@ -136,6 +137,13 @@ def access_auths_hold(auths: t.Any, state: str = 'present') -> bool:
 
 
 @as_filter
+def access_refresh_holds(settings: t.Any, jitter: t.Any = None, offer: str = '') -> bool:
+    """True when a host can choose by itself by these settings; an error names the variable that is wrong, before any host is changed."""
+    _access_refresh.check(plain(settings), plain(jitter), str(offer))
+    return True
+
+
+@as_filter
 def access_choice(
     candidates: t.Any,
     probed: t.Any,
@@ -229,6 +237,12 @@ def access_summary(hostvars: t.Any, hosts: t.Any, check_mode: bool = False) -> d
     return _access.summary({str(host): _left(hostvars[host]) for host in hosts if host in hostvars}, bool(check_mode))
 
 
+@as_filter
+def access_why(result: t.Any) -> t.Any:
+    """Why a task failed, by its result."""
+    return why(plain(result))
+
+
 def _left(variables: t.Any) -> dict[str, t.Any]:
     """Only the role's own results are read: other variables may be secret, or fail to template."""
     return {name: plain(variables[name]) for name in _access.LEFT_BY_ROLE if name in variables}
@@ -259,6 +273,7 @@ class FilterModule:
             'access_other_upstreams': access_other_upstreams,
             'access_parts': access_parts,
             'access_proxies': access_proxies,
+            'access_refresh_holds': access_refresh_holds,
             'access_registries': access_registries,
             'access_rules_hold': access_rules_hold,
             'access_run': access_run,
@@ -267,6 +282,7 @@ class FilterModule:
             'access_upstreams': access_upstreams,
             'access_wanted': access_wanted,
             'access_worker_mirrors': access_worker_mirrors,
+            'access_why': access_why,
             'worker_unserved': worker_unserved,
             'worker_with_login': worker_with_login,
         }

@@ -41,6 +41,13 @@ def access_report_files(data: t.Any, path: str, drift: t.Any = None) -> list[dic
     return wrap_var(_report_files.files_of(plain(data), str(path), plain(drift)))
 
 
+def access_report_path_holds(path: str, start: str = '') -> bool:
+    """True where the report can be written at a path, or none is to be; an error says why it cannot, before any host is changed."""
+    if str(path):
+        _report_files.check_path(str(path), str(start))
+    return True
+
+
 _FOUND = '__registry_rollback_found'
 _DONE = '__registry_rollback_done'
 _FAILED = '__registry_rollback_failed'
@@ -81,5 +88,14 @@ class FilterModule:
 
     def filters(self) -> dict[str, t.Callable[..., t.Any]]:
         """Their names in playbooks."""
-        offered = (access_report, access_report_data, access_report_files, access_report_markdown, access_report_page, rollback_last_run, rollback_report)
+        offered = (
+            access_report,
+            access_report_data,
+            access_report_files,
+            access_report_markdown,
+            access_report_page,
+            access_report_path_holds,
+            rollback_last_run,
+            rollback_report,
+        )
         return {function.__name__: as_filter(function) for function in offered}

@@ -6,19 +6,30 @@
 from __future__ import annotations
 
 import typing as t
+from pathlib import Path
 
+import yaml
 from ansible.utils.display import Display
 
-from ansible_collections.quickpull.registry.plugins.module_utils._misspelt import misspelt
+from ansible_collections.quickpull.registry.plugins.module_utils._misspelt import OF_PLAYBOOKS, misspelt, with_playbooks
 from ansible_collections.quickpull.registry.plugins.module_utils._plain import plain
 from ansible_collections.quickpull.registry.plugins.plugin_utils._filter import as_filter
 
+# By its place, because a playbook that another one imports knows no path of its own.
+_ACCESS = Path(__file__).resolve().parents[2] / 'roles/registry_access/meta/argument_specs.yml'
+
 
 @as_filter
-def variables_are_known(names: t.Any, specs: t.Any) -> bool:
+def variables_are_known(names: t.Any, specs: t.Any = None) -> bool:
     """True, after a warning of each name that differs from a known one by a slip of the pen."""
-    known = {str(name) for entry in plain(specs)['argument_specs'].values() for name in entry.get('options', {})}
-    for sentence in misspelt(map(str, plain(names)), known):
+    described = plain(specs) if specs else yaml.safe_load(_ACCESS.read_text(encoding='utf-8'))
+    known = with_playbooks({str(name) for entry in described['argument_specs'].values() for name in entry.get('options', {})})
+    given = [str(name) for name in plain(names)]
+    sentences = misspelt(given, known)
+    if not specs:
+        for name in set(OF_PLAYBOOKS) - known:
+            sentences += misspelt(given, (name,))
+    for sentence in sentences:
         Display().warning(sentence)
     return True
 

@@ -20,10 +20,13 @@ from ansible_collections.quickpull.registry.plugins.module_utils._registry impor
 from ansible_collections.quickpull.registry.plugins.module_utils._report import HELD_BACK, UNREACHABLE
 from ansible_collections.quickpull.registry.plugins.module_utils._select import Policy, Selection, parse_policy, select_with_own
 from ansible_collections.quickpull.registry.plugins.module_utils._sharing import direct_no_proxy, mirror_urls, mirrors_for_daemon
+from ansible_collections.quickpull.registry.plugins.module_utils._why import why, with_why
 
 # Tags that narrow what a run configures. A run with none of them configures everything. The first three are of the daemon's files.
 DAEMON_PARTS = ('mirrors', 'proxies', 'settings')
 PARTS = (*DAEMON_PARTS, 'auths')
+# It goes with the mirrors, and by itself where a run asks for it.
+_REFRESH = 'refresh'
 
 _PART_OF = {'registry_mirrors': 'mirrors', 'insecure_registries': 'mirrors', 'proxies': 'proxies', 'settings': 'settings'}
 
@@ -50,7 +53,7 @@ def parts_in_run(run_tags: t.Sequence[str], skip_tags: t.Sequence[str] = ()) -> 
 
     Tags of other people's plays say nothing about ours, so they narrow nothing.
     """
-    asked = [part for part in PARTS if part in run_tags] or list(PARTS)
+    asked = [part for part in (*PARTS, _REFRESH) if part in run_tags] or list(PARTS)
     return [part for part in asked if part not in skip_tags]
 
 
@@ -636,14 +639,14 @@ def _not_begun(looked: t.Mapping[str, t.Any], variables: t.Mapping[str, t.Any]) 
     if variables.get('__registry_access_held_back'):
         return {'skipped': HELD_BACK}
     stopped = looked if looked.get('failed') else failed
-    return {'apply': stopped} if stopped.get('failed') else {'skipped': 'not reached'}
+    return {'apply': with_why(stopped)} if stopped.get('failed') else {'skipped': 'not reached'}
 
 
 def _stopped_by(steps: t.Iterable[t.Mapping[str, t.Any]]) -> t.Mapping[str, t.Any] | None:
     """The step at which a host failed, or was lost."""
     for step in steps:
         if step.get('failed'):
-            return _failed_one(step)
+            return with_why(_failed_one(step))
         if step.get('unreachable'):
             return {**step, 'failed': True, 'msg': f'The host could not be reached any more: {step.get("msg", "")}'}
     return None
@@ -746,7 +749,7 @@ def _pending_of(engine: str, variables: t.Mapping[str, t.Any], engines: t.Collec
 def _failed_one(step: t.Mapping[str, t.Any]) -> t.Mapping[str, t.Any]:
     """The step, or of one that goes from user to user the first user's that failed: the whole says only that one did."""
     one = next((one for one in step.get('results') or () if one.get('failed')), None)
-    return {**one, 'msg': f'{one.get(one.get("ansible_loop_var", "item"))}: {one.get("msg", "")}'} if one else step
+    return {**one, 'msg': f'{one.get(one.get("ansible_loop_var", "item"))}: {why(one) or ""}'} if one else step
 
 
 def _by_user(variables: t.Mapping[str, t.Any], name: str) -> dict[str, t.Mapping[str, t.Any]]:

@@ -13,6 +13,11 @@ import typing as t
 _SLIPS = 2
 # Of what follows the role's own name. Of fewer letters, two others make another word.
 _LONG = 7
+# Of what follows the role's own name, too. A name of fewer letters is the beginning of a known one by chance.
+_BEGUN = 4
+
+#: What the playbooks know beyond the variables of their role.
+OF_PLAYBOOKS = ('registry_access_hosts', 'registry_rollback_run')
 
 
 def misspelt(names: t.Iterable[str], known: t.Collection[str]) -> list[str]:
@@ -23,10 +28,33 @@ def misspelt(names: t.Iterable[str], known: t.Collection[str]) -> list[str]:
     found = []
     prefix = len(os.path.commonprefix(list(known)))  # noqa: RUF071 - these are no paths
     for name in sorted(set(names) - set(known)):
-        near = min(known, key=lambda one: (distance(name, one), one), default='')
-        if near and distance(name, near) <= (_SLIPS if min(len(name), len(near)) - prefix >= _LONG else 1):
-            found.append(f'{name} is no variable of this role, and does nothing. Is {near} meant?')
+        near = _slip_of(name, known, prefix) or next((one for one in sorted(known) if _differ_in_number(name, one)), '') or _begun(name, known, prefix)
+        if near:
+            found.append(f'{name} is no variable of this collection, and does nothing. Is {near} meant?')
     return found
+
+
+def with_playbooks(known: t.Collection[str]) -> set[str]:
+    """The variables of a role, with those that the playbooks have beside them under the role's own name."""
+    prefix = os.path.commonprefix(list(known))  # noqa: RUF071 - these are no paths
+    return {*known, *(name for name in OF_PLAYBOOKS if prefix and name.startswith(prefix))}
+
+
+def _slip_of(name: str, known: t.Collection[str], prefix: int) -> str:
+    near = min(known, key=lambda one: (distance(name, one), one), default='')
+    return near if near and distance(name, near) <= (_SLIPS if min(len(name), len(near)) - prefix >= _LONG else 1) else ''
+
+
+def _differ_in_number(one: str, other: str) -> bool:
+    """Whether one is the plural of the other."""
+    singular, plural = sorted((one, other), key=len)
+    return plural in (f'{singular}s', f'{singular}es') or (singular.endswith('y') and plural == f'{singular[:-1]}ies')
+
+
+def _begun(name: str, known: t.Collection[str], prefix: int) -> str:
+    """The shortest known name that begins with this one."""
+    longer = [one for one in known if one.startswith(name)] if len(name) - prefix >= _BEGUN else []
+    return min(longer, key=lambda one: (len(one), one), default='')
 
 
 def distance(one: str, other: str) -> int:

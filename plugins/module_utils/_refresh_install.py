@@ -13,6 +13,7 @@ import contextlib
 import importlib.util
 import json
 import os
+import posixpath
 import re
 import typing as t
 from dataclasses import dataclass, field
@@ -136,6 +137,20 @@ WantedBy=multi-user.target
 """
 
 
+_HOMES = 'ProtectHome'
+# Where the service cannot write, or writes what nobody else sees, and the line of its unit that makes it so.
+_OUT_OF_REACH = {
+    '/tmp': 'PrivateTmp',  # noqa: S108
+    '/var/tmp': 'PrivateTmp',  # noqa: S108
+    '/home': _HOMES,
+    '/root': _HOMES,
+    '/run/user': _HOMES,
+    '/boot': 'ProtectSystem',
+    '/efi': 'ProtectSystem',
+    '/usr': 'ProtectSystem',
+}
+
+
 @dataclass(frozen=True)
 class Wish:
     """What is wanted of a host.
@@ -181,18 +196,34 @@ def sources(entry: str = _refresh_program.__name__) -> dict[str, str]:
     return dict(sorted(found.items()))
 
 
+def check(wish: Wish) -> tuple[_refresh_settings.Settings, str]:
+    """The settings, and where the host offers what it found, empty for nowhere; all is checked that can be told without the host. Raises ConfigError."""
+    settings = _refresh_settings.parse(wish.settings)
+    if not 0 <= wish.jitter <= settings.interval / 2:
+        raise ConfigError(f'jitter: {wish.jitter:g} seconds are not between 0 and half of the interval, {settings.interval / 2:g}.', key='jitter')
+    _check_metrics_path(settings)
+    if not wish.offer:
+        return settings, ''
+    name, port = _refresh_share.parse_address(wish.offer)
+    return settings, f'[{name}]:{port}' if ':' in name else f'{name}:{port}'
+
+
+def _check_metrics_path(settings: _refresh_settings.Settings) -> None:
+    # Of two leading slashes normpath leaves both, and /var/run is a link to /run on every host with systemd.
+    path = re.sub(r'^/var/run(?=/)', '/run', posixpath.normpath(f'/{settings.metrics_path.lstrip("/")}'))
+    for folder, line in _OUT_OF_REACH.items():
+        if not path.startswith(f'{folder}/') or (line == _HOMES and settings.podman_users):
+            continue
+        why = f'has a {folder} of its own, where nobody else would find the file' if line == 'PrivateTmp' else f'cannot write below {folder}'
+        raise ConfigError(f'metrics_path: {settings.metrics_path!r}: the refresh {why} ({line} in its unit). Name a file elsewhere.', key='metrics_path')
+
+
 def files_of(wish: Wish, host: Host) -> dict[str, Content | None]:
     """All files of the refresh; None for those that are to be gone. Raises ConfigError for settings that make no sense."""
     if wish.settings is None:
         return {}
-    settings = _refresh_settings.parse(wish.settings)
-    if not 0 <= wish.jitter <= settings.interval / 2:
-        raise ConfigError(f'jitter: {wish.jitter:g} seconds are not between 0 and half of the interval, {settings.interval / 2:g}.', key='jitter')
-    address = ''
-    if wish.offer:
-        name, port = _refresh_share.parse_address(wish.offer)
-        address = f'[{name}]:{port}' if ':' in name else f'{name}:{port}'
-    home = '' if settings.podman_users else 'ProtectHome=read-only\n'
+    settings, address = check(wish)
+    home = '' if settings.podman_users else f'{_HOMES}=read-only\n'
     common = {'first': FIRST_LINE, 'python': wish.python, 'directory': DIRECTORY, 'hardened': _HARDENED}
     texts = sources()
     # Another package of the name that lies elsewhere would hide folders without these.

@@ -140,6 +140,8 @@ def _check(settings: Settings) -> None:
         check_url(url, key='ask')
     if settings.metrics_path and not settings.metrics_path.startswith('/'):
         raise ConfigError(f'metrics_path: {settings.metrics_path!r} is no absolute path.', key='metrics_path')
+    if settings.metrics_path and not settings.metrics_path.endswith('.prom'):
+        raise ConfigError(f'metrics_path: {settings.metrics_path!r} does not end with .prom, and node_exporter reads no other file.', key='metrics_path')
     for name in ('proven', 'wanted', 'longest_pause'):
         value = getattr(settings.steadiness, name)
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:

@@ -10,6 +10,7 @@ import typing as t
 
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._plain import type_name
+from ansible_collections.quickpull.registry.plugins.module_utils._why import why
 
 _WAVES = 'registry_access_waves'
 _CANARIES = 'registry_access_canaries'
@@ -95,13 +96,13 @@ def failure_of(variables: t.Mapping[str, t.Any]) -> str:
     failed = variables.get('__registry_access_failed') or {}
     if not failed.get('failed'):
         return ''
-    return _text(failed.get('msg')) or _said_by_handler(variables) or 'It is not said why.'
+    return _text(why(failed)) or _said_by_handler(variables) or 'It is not said why.'
 
 
 def _said_by_handler(variables: t.Mapping[str, t.Any]) -> str:
     """Before ansible-core 2.19 a rescue is not told what failed where that was a handler."""
     applied = [one for name, one in variables.items() if name.endswith('apply') and isinstance(one, t.Mapping) and one.get('failed')]
-    return _text(applied[0].get('msg')) if applied else ''
+    return _text(why(applied[0])) if applied else ''
 
 
 def _text(said: t.Any) -> str:

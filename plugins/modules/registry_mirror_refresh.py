@@ -94,6 +94,8 @@ options:
       metrics_path:
         description:
           - A file for node_exporter's textfile collector, such as V(/var/lib/prometheus/node-exporter/quickpull_registry.prom). It is not written when empty.
+          - The name has to end with C(.prom), and the file cannot lie below C(/tmp), C(/var/tmp), C(/usr) or C(/boot), nor below C(/home), C(/root) or
+            C(/run/user) without O(settings.podman_users), since the unit keeps the refresh out of there.
         type: str
         default: ''
       leak_policy:

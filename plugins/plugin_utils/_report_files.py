@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import datetime
 import json
-import os.path
+import os
 import stat
 import typing as t
 from pathlib import Path
 
 from ansible_collections.quickpull.registry.plugins.module_utils import _drift, _report, _report_markdown, _report_page
+from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._report_history import carried
 
 # Beside the playbooks, because what Python cannot import has no place in module_utils.
@@ -36,6 +37,21 @@ def paths_of(path: str) -> dict[str, str]:
     """Where the report's files are, by kind. The JSON is at the path itself, unless that ends like one of the others."""
     base, ending = os.path.splitext(path)
     return {'.json': f'{base}.json' if ending in KINDS else path, **{kind: base + kind for kind in KINDS}}
+
+
+def check_path(path: str, start: str = '') -> None:
+    """Raise ConfigError where no report could be written at a path. ``start``: the directory that a relative one begins at."""
+    key = 'registry_access_report_path'
+    whole = os.path.join(start, path)
+    folder = os.path.dirname(whole) or '.'
+    for file in [whole, *paths_of(whole).values()]:
+        if os.path.isdir(file):
+            raise ConfigError(f'{key}: {file} is a directory. Name a file, such as mirrors.json in it.', key=key)
+    if not os.path.isdir(folder):
+        what = 'is no directory' if os.path.exists(folder) else 'does not exist'
+        raise ConfigError(f'{key}: {path}: the directory {folder} {what} on the controller. Make it, or name a file elsewhere.', key=key)
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise ConfigError(f'{key}: {path}: nothing can be written into {folder} on the controller. Allow it, or name a file elsewhere.', key=key)
 
 
 def files_of(data: t.Mapping[str, t.Any], path: str, found: t.Mapping[str, t.Sequence[t.Mapping[str, t.Any]]] | None = None) -> list[dict[str, str]]:

@@ -24,6 +24,7 @@ HANDLERS = yaml.safe_load((ROOT / 'roles/registry_access/handlers/main.yml').rea
 TELLS = {
     'main': [
         {'ansible.builtin.debug': {'msg': "TOUCH {{ inventory_hostname }} {{ registry_access_state | default('present') }}"}},
+        {'ansible.builtin.ping': {}, 'when': 'ansible_become | default(false) | bool'},
         {'ansible.builtin.debug': {'msg': 'asks'}, 'changed_when': True, 'notify': 'Apply'},
         {
             'ansible.builtin.ping': {},
@@ -201,6 +202,49 @@ def test_a_run_that_no_host_remembers_is_no_roll_back(ansible: t.Callable[..., R
     ran = ansible({'import_playbook': 'quickpull.registry.rollback'}, hosts='a', registry_rollback_run='20260101T000000.000000Z-mistyped', check=True)
     assert ran.rc == 2, ran.text
     assert 'No host remembers the run 20260101T000000.000000Z-mistyped, so nothing was rolled back.' in ran.text
+
+
+@pytest.mark.parametrize('playbook', ['site', 'finish', 'remove', 'probe', 'audit'])
+def test_a_report_that_cannot_be_written_is_told_before_any_host_is_looked_at(ansible: t.Callable[..., Ran], playbook: str) -> None:
+    """And so is a name that is misspelt, by which all hosts would be meant."""
+    misspelt = {'registry_access_host': 'a', 'registry_access_canary': 'a', 'registry_access_restrat': 'always'}
+    ran = ansible({'import_playbook': f'quickpull.registry.{playbook}'}, registry_access_report_path='nowhere/mirrors.json', **misspelt)
+    assert ran.rc == 2, ran.text
+    assert re.search(r'registry_access_report_path: nowhere/mirrors\.json: the directory \S+/nowhere does not exist', ran.text), ran.text
+    assert not any(ran.said(word) for word in ('TOUCH', 'FORGET', 'FINISH')), ran.text
+    assert 'See whether it answers' not in ran.text
+    told = dict(re.findall(r'(\w+) is no variable of this collection, and does nothing\. Is (\w+) meant\?', ' '.join(ran.text.split())))
+    assert told == {
+        'registry_access_host': 'registry_access_hosts',
+        'registry_access_canary': 'registry_access_canaries',
+        'registry_access_restrat': 'registry_access_restart',
+    }
+
+
+def test_a_roll_back_tells_names_that_are_misspelt(ansible: t.Callable[..., Ran]) -> None:
+    """It writes no report, so that a path for one is none of its business."""
+    given = {'registry_access_report_path': 'nowhere/mirrors.json', 'registry_rollback_rn': 'X', 'registry_access_host': 'a'}
+    ran = ansible({'import_playbook': 'quickpull.registry.rollback'}, hosts='a', check=True, **given)
+    assert ran.rc == 0, ran.text
+    words = ' '.join(ran.text.split())
+    assert 'registry_rollback_rn is no variable of this collection, and does nothing. Is registry_rollback_run meant?' in words
+    assert 'registry_access_host is no variable of this collection, and does nothing. Is registry_access_hosts meant?' in words
+
+
+@EACH_CORE
+@pytest.mark.parametrize('playbook', ['site', 'audit', 'rollback'])
+def test_what_sudo_says_is_in_the_report(ansible: t.Callable[..., Ran], tmp_path: Path, playbook: str) -> None:
+    programs = {'sudo': 'echo "alice is not in the sudoers file." >&2\nexit 1', 'ssh': 'for last; do :; done\nexec sh -c "$last"'}
+    for name, script in programs.items():
+        (tmp_path / name).write_text(f'#!/bin/sh\n{script}\n', encoding='utf-8')
+        (tmp_path / name).chmod(0o755)
+    way = {'ansible_connection': 'ssh', 'ansible_ssh_executable': str(tmp_path / 'ssh'), 'ansible_pipelining': True}
+    given = {**way, 'ansible_become': True, 'ansible_become_user': 'nobody', 'ansible_become_exe': str(tmp_path / 'sudo')}
+    given.update(registry_access_audit_kinds='unreachable', registry_access_audit_fails=True)
+    ran = ansible({'import_playbook': f'quickpull.registry.{playbook}'}, hosts='a', **given)
+    assert ran.rc == 2, ran.text
+    report = ran.text[ran.text.index('"msg": [') :]
+    assert ': alice is not in the sudoers file.' in report, ran.text
 
 
 def test_a_host_that_is_lost_at_the_probe_leaves_it_to_another(ansible: t.Callable[..., Ran]) -> None:

@@ -16,12 +16,15 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 ROLES = sorted(path.parent.parent for path in ROOT.glob('roles/*/tasks/main.yml'))
+PLAYBOOKS = ['registry_access_hosts', 'registry_rollback_run']
 MISSPELT = {
     'registry_access_mirorrs': 'registry_access_mirrors',
     'registry_acess_mirrors': 'registry_access_mirrors',
     'registry_workers_name': 'registry_worker_name',
     'pull_trough_cache_upstreams': 'pull_through_cache_upstreams',
     'pull_through_cache_upstream': 'pull_through_cache_upstreams',
+    'registry_access_canary': 'registry_access_canaries',
+    'registry_access_host': 'registry_access_hosts',
 }
 # What other roles have, and what people make up for themselves.
 OTHERS = """registry_password registry_username registry_url registry_host registry_port registry_mirrors registry_proxy registry_access
@@ -46,7 +49,7 @@ def condition(role: Path) -> t.Any:
 def test_a_warning_for_each_slip_and_none_for_others(tmp_path: Path) -> None:
     # As each role has them: what Ansible reads with a lookup it takes for no template.
     specs = {f'__{role.name}_specs': f"{{{{ lookup('ansible.builtin.file', '{role}/meta/argument_specs.yml') | from_yaml }}}}" for role in ROLES}
-    given = dict.fromkeys([*MISSPELT, *OTHERS, *(name for role in ROLES for name in names_of(role))], '')
+    given = dict.fromkeys([*MISSPELT, *OTHERS, *PLAYBOOKS, *(name for role in ROLES for name in names_of(role))], '')
     tasks = [{'name': role.name, 'ansible.builtin.assert': {'that': condition(role)}} for role in ROLES]
     playbook = tmp_path / 'variables.yml'
     play = {'hosts': 'localhost', 'connection': 'local', 'gather_facts': False, 'vars': {**given, **specs}, 'tasks': tasks}
@@ -55,5 +58,5 @@ def test_a_warning_for_each_slip_and_none_for_others(tmp_path: Path) -> None:
     command = [sys.executable, '-m', 'ansible', 'playbook', '-i', 'localhost,', str(playbook)]
     ran = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    told = re.findall(r'(\w+) is no variable of this role, and does nothing\. Is (\w+) meant\?', ' '.join(ran.stderr.split()))
+    told = re.findall(r'(\w+) is no variable of this collection, and does nothing\. Is (\w+) meant\?', ' '.join(ran.stderr.split()))
     assert sorted(told) == sorted(MISSPELT.items())

@@ -21,6 +21,9 @@ from ansible_collections.quickpull.registry.plugins.module_utils._errors import 
         (['proxies', 'apply'], [], ['proxies']),
         (['all'], ['proxies'], ['mirrors', 'settings', 'auths']),
         (['mirrors', 'proxies'], ['mirrors'], ['proxies']),
+        (['refresh'], [], ['refresh']),
+        (['auths', 'refresh'], [], ['auths', 'refresh']),
+        (['all'], ['refresh'], ['mirrors', 'proxies', 'settings', 'auths']),
     ],
 )
 def test_parts_in_run(run_tags: list[str], skip_tags: list[str], expected: list[str]) -> None:

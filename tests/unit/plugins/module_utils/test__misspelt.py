@@ -7,9 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.quickpull.registry.plugins.module_utils._misspelt import distance, misspelt
+from ansible_collections.quickpull.registry.plugins.module_utils._misspelt import OF_PLAYBOOKS, distance, misspelt, with_playbooks
 
-KNOWN = ('registry_access_mirrors', 'registry_access_proxies', 'registry_access_site')
+KNOWN = (
+    'registry_access_canaries', 'registry_access_hosts', 'registry_access_live_restore_first', 'registry_access_mirror_policy', 'registry_access_mirrors',
+    'registry_access_proxies', 'registry_access_report_path', 'registry_access_restart', 'registry_access_site',
+)  # fmt: skip
 TEXT = st.text('abc', max_size=6)
 
 
@@ -19,14 +22,34 @@ TEXT = st.text('abc', max_size=6)
     ('registry_access_mirorrs', 'registry_access_mirrors'),
     ('registry_access_proxis', 'registry_access_proxies'),
     ('registry_access_sit', 'registry_access_site'),
+    ('registry_access_host', 'registry_access_hosts'),
+    ('registry_access_restrat', 'registry_access_restart'),
+    ('registry_access_canary', 'registry_access_canaries'),
+    ('registry_access_proxy', 'registry_access_proxies'),
+    ('registry_access_mirror_policies', 'registry_access_mirror_policy'),
+    ('registry_access_report', 'registry_access_report_path'),
+    ('registry_access_live_restore', 'registry_access_live_restore_first'),
 ])  # fmt: skip
 def test_a_slip_of_the_pen(name: str, meant: str) -> None:
-    assert misspelt([name, *KNOWN], KNOWN) == [f'{name} is no variable of this role, and does nothing. Is {meant} meant?']
+    assert misspelt([name, *KNOWN], KNOWN) == [f'{name} is no variable of this collection, and does nothing. Is {meant} meant?']
 
 
-@pytest.mark.parametrize('name', ['registry_access_mirrors_eu', 'registry_access_mirrors', 'registry_access_house', 'registry_access_mine', 'mirrors', ''])
+@pytest.mark.parametrize('name', [
+    'registry_access_mirrors_eu', 'registry_access_mirrors', 'registry_access_house', 'registry_access_mine', 'registry_access_re', 'registry_access',
+    'mirrors', '',
+])  # fmt: skip
 def test_what_is_known_or_the_users_own(name: str) -> None:
     assert misspelt([name], KNOWN) == [] == misspelt([name], ())
+
+
+def test_playbooks_have_variables_beside_those_of_their_role() -> None:
+    assert with_playbooks(KNOWN[2:]) == {*KNOWN[2:], 'registry_access_hosts'}
+    assert with_playbooks(['registry_worker_name', 'registry_worker_state']) == {'registry_worker_name', 'registry_worker_state'}
+    assert with_playbooks([]) == set()
+    (alone,) = set(OF_PLAYBOOKS) - with_playbooks(KNOWN)
+    for name in ('registry_rollback_rn', 'registry_rolback_run', 'registry_rollback_runs'):
+        assert misspelt([name], (alone,)) == [f'{name} is no variable of this collection, and does nothing. Is registry_rollback_run meant?']
+    assert misspelt(['registry_rollback_of_mine', 'registry_rollback', alone], (alone,)) == []
 
 
 @given(TEXT, TEXT, TEXT)

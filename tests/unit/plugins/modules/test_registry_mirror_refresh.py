@@ -279,6 +279,14 @@ def test_what_systemd_refuses_is_told_and_done_by_the_next_run(place: Place) -> 
     ({'asking': {'speed': 1}}, 'asking.speed is not known'),
     ({'ask': ['leader']}, 'ask'),
     ({'metrics_path': 'x.prom'}, 'no absolute path'),
+    ({'metrics_path': '/var/lib/nosuffix.txt'}, 'does not end with .prom'),
+    ({'metrics_path': '/var/lib/prom'}, 'does not end with .prom'),
+    ({'metrics_path': '/tmp/x.prom'}, 'PrivateTmp in its unit'),
+    ({'metrics_path': '//var/lib/../tmp/a/x.prom'}, 'PrivateTmp in its unit'),
+    ({'metrics_path': '/root/x.prom'}, 'ProtectHome in its unit'),
+    ({'metrics_path': '/home/me/x.prom'}, 'ProtectHome in its unit'),
+    ({'metrics_path': '/var/run/user/1000/x.prom'}, 'ProtectHome in its unit'),
+    ({'metrics_path': '/usr/local/share/x.prom'}, 'ProtectSystem in its unit'),
     ({'unknown': 1}, 'unknown is not known'),
 ])  # fmt: skip
 def test_settings_that_make_no_sense_are_told_before_anything_is_written(place: Place, change: dict[str, t.Any], told: str) -> None:
@@ -287,6 +295,26 @@ def test_settings_that_make_no_sense_are_told_before_anything_is_written(place: 
         place.run(settings={**SETTINGS, **change})
     assert told in str(info.value)
     assert place.files() == before
+
+
+@pytest.mark.parametrize('users', [[], ['me']])
+def test_metrics_are_refused_where_the_unit_has_the_line_that_keeps_them_away(place: Place, users: list[str]) -> None:
+    unit = place.root / 'etc/systemd/system' / SERVICE
+    place.run(settings={**SETTINGS, 'podman_users': users})
+    for folder, line in _refresh_install._OUT_OF_REACH.items():
+        settings = {**SETTINGS, 'podman_users': users, 'metrics_path': f'{folder}/x.prom'}
+        if users and line == 'ProtectHome':  # it writes into homes
+            assert line not in unit.read_text()
+            place.run(settings=settings)
+        else:
+            assert f'\n{line}=' in unit.read_text()
+            with pytest.raises(ConfigError, match=f'{line} in its unit'):
+                place.run(settings=settings)
+
+
+@pytest.mark.parametrize('path', ['/tmpfs/x.prom', '/var/lib/tmp/x.prom', '/srv/home/x.prom', '/run/x.prom'])
+def test_metrics_may_lie_elsewhere(place: Place, path: str) -> None:
+    assert place.run(settings={**SETTINGS, 'metrics_path': path})['changed']
 
 
 @pytest.mark.parametrize('options', [{'jitter': 301}, {'jitter': -1}, {'offer': 'x'}])

@@ -7,6 +7,7 @@ from __future__ import annotations
 import copy
 import fnmatch
 import json
+import os
 import re
 import stat
 import typing as t
@@ -18,9 +19,10 @@ import yaml
 from page import sample
 
 from ansible_collections.quickpull.registry.plugins.module_utils import _access, _drift
+from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._report import SCHEMA_VERSION, as_data
 from ansible_collections.quickpull.registry.plugins.plugin_utils import _report_files
-from ansible_collections.quickpull.registry.plugins.plugin_utils._report_files import ASSETS, files_of, former, now, paths_of
+from ansible_collections.quickpull.registry.plugins.plugin_utils._report_files import ASSETS, check_path, files_of, former, now, paths_of
 
 ROOT = Path(__file__).resolve().parents[4]
 SCHEMA: dict[str, t.Any] = json.loads((ROOT / 'docs' / 'report.schema.json').read_text(encoding='utf-8'))
@@ -204,3 +206,34 @@ def test_what_the_filters_read_and_users_need_is_in_what_is_published() -> None:
     # And a report that somebody has written beside a clone is not.
     for name in ('mirrors.json', 'd.json', 'do.json', 'doc.json', 'docs.json', 'reports/docs.json'):
         assert any(fnmatch.fnmatch(name, pattern) for pattern in ignored), name
+
+
+@pytest.mark.parametrize('path, told', [
+    ('nowhere/mirrors.json', 'the directory {here}/nowhere does not exist on the controller'),
+    ('/nowhere/mirrors.json', 'the directory /nowhere does not exist'),
+    ('nowhere/', 'the directory {here}/nowhere does not exist'),
+    ('file/mirrors.json', 'the directory {here}/file is no directory'),
+    ('out', '{here}/out is a directory'),
+    ('out/', '{here}/out/ is a directory'),
+    ('mirrors.json', '{here}/mirrors.html is a directory'),
+])  # fmt: skip
+def test_a_path_where_no_report_can_be_is_told(tmp_path: Path, path: str, told: str) -> None:
+    for name in ('out', 'mirrors.html'):
+        (tmp_path / name).mkdir()
+    (tmp_path / 'file').touch()
+    with pytest.raises(ConfigError, match='^registry_access_report_path: .*' + re.escape(told.format(here=tmp_path))):
+        check_path(path, str(tmp_path))
+
+
+def test_a_directory_that_cannot_be_written_into_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, 'access', lambda _path, mode: not mode & os.W_OK)
+    with pytest.raises(ConfigError, match=f'^registry_access_report_path: .*nothing can be written into {tmp_path} '):
+        check_path('mirrors.json', str(tmp_path))
+
+
+def test_a_path_where_a_report_can_be_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / 'mirrors.json').touch()
+    monkeypatch.chdir(tmp_path)
+    for path, start in (('mirrors.json', ''), ('mirrors.json', str(tmp_path)), (str(tmp_path / 'other'), '/nowhere')):
+        check_path(path, start)
+    assert [one.name for one in tmp_path.iterdir()] == ['mirrors.json']
