@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.quickpull.registry.plugins.module_utils import _access, _cache_clients, _logins, _worker_model
+from ansible_collections.quickpull.registry.plugins.module_utils import _access, _cache_clients, _logins, _refresh_settings, _worker_model
 from ansible_collections.quickpull.registry.plugins.module_utils._plain import plain
 from ansible_collections.quickpull.registry.plugins.module_utils._query import apply_jmespath, check_jmespath
 from ansible_collections.quickpull.registry.plugins.module_utils._select import parse_policy
@@ -91,10 +91,13 @@ def access_upstreams(
     without: t.Any = (),
     engine: str = '',
     own: t.Any = None,
+    as_host_chose: t.Any = None,
 ) -> dict[str, t.Any]:
     """What to configure of each upstream."""
     results = {name: apply_jmespath(probe.get('results', []), str(jmespath), _QUERY) for name, probe in plain(probed).items()} if probing else None
-    return _access.choose_upstreams(plain(candidates), results, plain(current), plain(policy), plain(without), str(engine), plain(own))
+    return _access.choose_upstreams(
+        plain(candidates), results, plain(current), plain(policy), plain(without), str(engine), plain(own), as_host_chose=plain(as_host_chose)
+    )
 
 
 @as_filter
@@ -145,12 +148,20 @@ def access_choice(
     leak_policy: str = 'drop',
     hub_login: bool = False,
     own: t.Any = None,
+    as_host_chose: t.Any = None,
 ) -> dict[str, t.Any]:
     """What to configure of the candidates."""
     facts = plain(docker) or {}
     results = apply_jmespath(plain(probed).get('results', []), str(jmespath), _QUERY) if probing else None
     limits = _access.limits_of(facts, str(leak_policy), bool(hub_login))
-    return _access.choose(plain(candidates), results, facts.get('registry_mirrors') or [], plain(policy), limits, (plain(own) or {}).get('docker.io', ()))
+    caches, by_host = ((plain(one) or {}).get('docker.io', ()) for one in (own, as_host_chose))
+    return _access.choose(plain(candidates), results, facts.get('registry_mirrors') or [], plain(policy), limits, caches, as_host_chose=by_host)
+
+
+@as_filter
+def access_as_host_chose(told: t.Any, settings: t.Any, jitter: t.Any = None) -> dict[str, t.Any]:
+    """The choice that a host made by itself, where it stands for that of the run."""
+    return _refresh_settings.standing(plain(told) or {}, plain(settings), plain(jitter))
 
 
 @as_filter
@@ -242,6 +253,7 @@ class FilterModule:
             'access_added_up': access_added_up,
             'access_cache_mirrors': access_cache_mirrors,
             'access_all_candidates': access_all_candidates,
+            'access_as_host_chose': access_as_host_chose,
             'access_auths_hold': access_auths_hold,
             'access_candidates': access_candidates,
             'access_choice': access_choice,
