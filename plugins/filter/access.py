@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.quickpull.registry.plugins.module_utils import _access, _access_refresh, _cache_clients, _logins, _worker_model
+from ansible_collections.quickpull.registry.plugins.module_utils import _access, _access_refresh, _cache_clients, _logins, _refresh_settings, _worker_model
 from ansible_collections.quickpull.registry.plugins.module_utils._plain import given, plain
 from ansible_collections.quickpull.registry.plugins.module_utils._query import apply_jmespath, check_jmespath
 from ansible_collections.quickpull.registry.plugins.module_utils._select import parse_policy
@@ -93,10 +93,13 @@ def access_upstreams(
     without: t.Any = (),
     engine: str = '',
     own: t.Any = None,
+    as_host_chose: t.Any = None,
 ) -> dict[str, t.Any]:
     """What to configure of each upstream."""
     results = {name: apply_jmespath(probe.get('results', []), str(jmespath), _QUERY) for name, probe in plain(probed).items()} if probing else None
-    return _access.choose_upstreams(given(candidates), results, plain(current), plain(policy), plain(without), str(engine), given(own))
+    return _access.choose_upstreams(
+        given(candidates), results, plain(current), plain(policy), plain(without), str(engine), given(own), as_host_chose=plain(as_host_chose)
+    )
 
 
 @as_filter
@@ -154,12 +157,20 @@ def access_choice(
     leak_policy: str = 'drop',
     hub_login: bool = False,
     own: t.Any = None,
+    as_host_chose: t.Any = None,
 ) -> dict[str, t.Any]:
     """What to configure of the candidates."""
     facts = plain(docker) or {}
     results = apply_jmespath(plain(probed).get('results', []), str(jmespath), _QUERY) if probing else None
     limits = _access.limits_of(facts, str(leak_policy), bool(hub_login))
-    return _access.choose(plain(candidates), results, facts.get('registry_mirrors') or [], plain(policy), limits, (given(own) or {}).get('docker.io', ()))
+    caches, by_host = ((given(one) or {}).get('docker.io', ()) for one in (own, as_host_chose))
+    return _access.choose(plain(candidates), results, facts.get('registry_mirrors') or [], plain(policy), limits, caches, as_host_chose=by_host)
+
+
+@as_filter
+def access_as_host_chose(told: t.Any, settings: t.Any, jitter: t.Any = None) -> dict[str, t.Any]:
+    """The choice that a host made by itself, where it stands for that of the run."""
+    return _refresh_settings.standing(plain(told) or {}, plain(settings), given(jitter))
 
 
 @as_filter
@@ -257,6 +268,7 @@ class FilterModule:
             'access_added_up': access_added_up,
             'access_cache_mirrors': access_cache_mirrors,
             'access_all_candidates': access_all_candidates,
+            'access_as_host_chose': access_as_host_chose,
             'access_auths_hold': access_auths_hold,
             'access_candidates': access_candidates,
             'access_choice': access_choice,

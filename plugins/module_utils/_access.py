@@ -121,6 +121,7 @@ def choose_upstreams(
     engine: str = '',
     own: t.Mapping[str, t.Sequence[t.Any]] | None = None,
     chooser: Chooser = by_one_probe,
+    as_host_chose: t.Mapping[str, t.Sequence[str]] | None = None,
 ) -> dict[str, t.Any]:
     """What to configure of each upstream, for an engine that takes mirrors of any.
 
@@ -133,6 +134,7 @@ def choose_upstreams(
     :param without: upstreams that the engine has its mirrors of in another way.
     :param engine: ``podman``, ``buildkit`` or ``k3s``, which can use some mirrors alone. Podman and BuildKit know them by their location.
     :param own: caches of one's own, by upstream, which come before all others.
+    :param as_host_chose: by upstream, what the host chose by itself for this engine, which stands whatever the probe says.
     :returns: ``write`` (whether there is anything to write), ``upstreams`` (mirrors by upstream, in the order to write; an empty list takes ours away;
         an upstream that none of its mirrors serves is missing, so that it stays as it is), ``unserved`` (those) and ``reasons`` (a sentence for
         each candidate that was not chosen).
@@ -145,6 +147,11 @@ def choose_upstreams(
     reasons: list[str] = []
     mine = {name: mirrors for name, mirrors in listed.items() if name not in without}
     for name, mirrors in mine.items():
+        by_host = _named(mirrors, (as_host_chose or {}).get(name) or (), engine)
+        if by_host:
+            # Those that it cannot use are handed on here too, so that the file has the same of them.
+            chosen[name] = mirrors_for_daemon(mirrors, [*by_host, *(one.url for one in parse_mirrors(mirrors) if not place_for(one, engine))])
+            continue
         if results is None or not mirrors:
             chosen[name] = mirrors_for_daemon(mirrors, mirror_urls(mirrors))
             continue
@@ -163,6 +170,13 @@ def choose_upstreams(
         else:
             unserved.append(name)
     return {'write': bool(chosen) or not listed, 'upstreams': chosen, 'unserved': unserved, 'reasons': reasons}
+
+
+def _named(mirrors: t.Sequence[t.Any], urls: t.Sequence[str], engine: str = '') -> list[str]:
+    """The candidates that an engine knows by these URLs, in the order of those."""
+    places = {place_for(mirror, engine): mirror.url for mirror in parse_mirrors(list(mirrors))} if urls else {}
+    wanted = [place_for(Mirror(url), engine) for url in urls]
+    return [places[place] for place in dict.fromkeys(wanted) if place and place in places]
 
 
 def place_for(mirror: Mirror, engine: str) -> str:
@@ -240,6 +254,7 @@ def choose(
     limits: Limits | None = None,
     own: t.Sequence[t.Any] = (),
     chooser: Chooser = by_one_probe,
+    as_host_chose: t.Sequence[str] = (),
 ) -> dict[str, t.Any]:
     """What to configure of the ``listed`` mirrors.
 
@@ -250,6 +265,7 @@ def choose(
     :param results: of the probe; None when nothing was probed on purpose: then the list is taken as it is.
     :param current: mirrors in force.
     :param own: caches of one's own, which come before all others.
+    :param as_host_chose: what the host chose by itself, which stands whatever the probe says, but for what this Docker cannot take.
     :returns: ``mirrors`` (dicts in the order to write), ``alive`` (False when there are candidates and none serves: then the
         host's mirrors are left as they are), ``reasons`` (a sentence for each candidate that was not chosen) and ``unusable`` (one for
         each that this Docker cannot take).
@@ -266,6 +282,9 @@ def choose(
     unusable += [f'{_url(raw)}: has a path, which Docker takes since 25.0 only.' for raw in rooted if raw not in fitting]
     unusable += [f'{one.url}: {one.reason}' for one in guard.left_out]
     guarded = [one.url for one in guard.left_out]
+    by_host = [url for url in _named(fitting, as_host_chose) if normalise_url(url) in usable]
+    if by_host:
+        return {'mirrors': mirrors_for_daemon(fitting, by_host + guarded), 'alive': True, 'reasons': [], 'unusable': unusable}
     if bounds.image_store != _leak_guard.CONTAINERD:
         late = [result['url'] for result in results or () if 'late_challenge' in (result.get('notes') or ())]
         usable -= {normalise_url(url) for url in late}
@@ -478,6 +497,7 @@ WRITTEN = ('__registry_access_config', '__registry_access_config_proxies', '__re
 # What the tasks of the role register. The order is that of a host's way through them.
 LEFT_BY_ROLE = (
     '__registry_access_engines',
+    '__registry_access_as_host_chose',
     '__registry_access_probes',
     '__registry_access_none_serves',
     '__registry_access_kept',
@@ -607,7 +627,7 @@ def _host_summary(variables: t.Mapping[str, t.Any], check_mode: bool) -> dict[st
         'plan': as_dict(plan),
         'apply': apply,
         'logins': _logins_summary(logins, check_mode),
-        'refresh': _refresh_summary(looked.get('refresh') or {}),
+        'refresh': _refresh_summary(looked.get('refresh') or {}, variables.get('__registry_access_as_host_chose') or {}),
         'left_out': [one for result in written for one in result.get('left_out', [])],
         'pending': [one for engine in ('docker', *_APPLIES) for one in _pending_of(engine, variables, looked['engines'])],
         'warnings': [
@@ -807,11 +827,13 @@ def _logins_that_stay(record: t.Mapping[str, t.Any], logins: t.Mapping[str, t.An
     return found
 
 
-def _refresh_summary(told: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
-    """What the host saw when it last chose by itself; empty where it does not."""
+def _refresh_summary(told: t.Mapping[str, t.Any], standing: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """What the host saw when it last chose by itself, and whether that stood for the choice of the run; empty where it does not choose."""
     if not told.get('installed') or not told.get('checked_at'):
         return {}
-    return {**{name: told[name] for name in ('checked_at', 'mirrors')}, 'because': told['because'] or told.get('last_change', '')}
+    stands = [f'The mirrors are the choice that this host made by itself at {standing["of"]}.'] if standing else []
+    because = ' '.join([*stands, told['because'] or told.get('last_change', '')]).strip()
+    return {'checked_at': told['checked_at'], 'because': because, 'mirrors': told['mirrors']}
 
 
 def _mirrors_after(before: list[str], written: t.Sequence[t.Mapping[str, t.Any]], apply: t.Mapping[str, t.Any]) -> list[str]:

@@ -40,8 +40,10 @@ KINDS = {
     LOGIN: 'Logins',
     CANDIDATE: 'Mirrors that do not serve any more',
     SPARE: 'Mirrors that do not serve, and that nothing uses',
-    UNREACHABLE: 'Hosts that could not be looked at',
+    UNREACHABLE: 'Hosts that could not be looked at to the end',
 }
+# A host that was not looked at to the end counts whatever the kinds are: of what is behind nobody knows anything.
+ALWAYS = (UNREACHABLE,)
 # A public mirror dies every month. As long as nothing uses it, no image is pulled the worse for it, so it is told and breaks no pipeline.
 COUNTED = (FILE, DAEMON, LOGIN, CANDIDATE, UNREACHABLE)
 
@@ -79,6 +81,7 @@ _APPLIES = {
 }
 _LOGINS = '__registry_access_logins'
 _REFRESH = '__registry_access_refresh'
+_AS_HOST_CHOSE = '__registry_access_as_host_chose'
 _NAMES = {'docker': 'Docker', 'containerd': 'containerd', 'podman': 'Podman', 'k3s': 'K3s', 'rke2': 'RKE2'}
 _REST = 'What comes behind it was not looked at on this host.'
 
@@ -105,7 +108,8 @@ def audit(left: t.Mapping[str, Variables], kinds: t.Sequence[str] | str = COUNTE
     """The findings of each host, as dicts of :class:`Finding` with ``counts``: whether it is drift.
 
     :param left: by host, those of the variables :data:`READ` that are defined. A host without any was not looked at.
-    :param kinds: the kinds that count, a text with commas as the command line gives it, or a list; the others are told all the same.
+    :param kinds: the kinds that count, a text with commas as the command line gives it, or a list; the others are told all the same, and those of
+        :data:`ALWAYS` count whether they are named or not.
     :raises ConfigError: for a kind that is not known.
     """
     kinds = [kind.strip() for kind in kinds.split(',') if kind.strip()] if isinstance(kinds, str) else list(kinds)
@@ -113,7 +117,7 @@ def audit(left: t.Mapping[str, Variables], kinds: t.Sequence[str] | str = COUNTE
     if unknown:
         raise ConfigError(f'registry_access_audit_kinds: {", ".join(unknown)} is not known; name some of {", ".join(KINDS)}.', key='kinds')
     probes = {key: probe for variables in left.values() for key, probe in variables.get('__registry_access_probes', {}).items() if 'results' in probe}
-    return {host: [{**vars(one), 'counts': one.kind in kinds} for one in findings(variables, probes)] for host, variables in left.items()}
+    return {host: [{**vars(one), 'counts': one.kind in (*kinds, *ALWAYS)} for one in findings(variables, probes)] for host, variables in left.items()}
 
 
 def findings(variables: Variables, probes: t.Mapping[str, t.Mapping[str, t.Any]]) -> list[Finding]:
@@ -131,6 +135,8 @@ def findings(variables: Variables, probes: t.Mapping[str, t.Mapping[str, t.Any]]
         found.append(_finding(UNREACHABLE, '', '', f'It was lost while it was looked at: {_text(lost.get("msg"))}'))
     elif ended.get('failed') and not told:
         found.append(_finding(UNREACHABLE, '', '', f'It could not be looked at to the end: {_text(ended["failed"])}'))
+    elif ended.get('failed') and all(one.kind != UNREACHABLE for one in found) and not _ended_by_a_registry(variables):
+        found.append(_finding(UNREACHABLE, '', '', f'It was looked at no further than that. {_REST}'))
     elif not ended:
         found.append(_finding(UNREACHABLE, '', '', 'It was lost while it was looked at.'))
     order = list(KINDS)
@@ -169,7 +175,7 @@ def _written(variables: Variables) -> list[Finding]:
         step = variables.get(name, {})
         for one in _each(step):
             if one.get('failed'):
-                found.append(_finding(FILE, engine, str(one.get('path') or ''), f'{_text(one.get("msg"))} {_REST}'))
+                found.append(_finding(UNREACHABLE, engine, str(one.get('path') or ''), f'{_text(one.get("msg"))} {_REST}'))
                 continue
             found += _files(engine, one)
             found += _daemon(_DAEMON_OF.get(engine, engine), one)
@@ -191,7 +197,7 @@ def _refresh(variables: Variables) -> list[Finding]:
     if step.get('skipped'):
         return []
     if step.get('failed'):
-        return [_finding(FILE, '', '', f'{_text(step.get("msg"))} {_REST}')]
+        return [_finding(UNREACHABLE, '', '', f'{_text(step.get("msg"))} {_REST}')]
     paths, program = [str(path) for path in step.get('files') or ()], f'{_refresh_units.DIRECTORY}/'
     found = _files('', {'files': [{'path': path, 'changed': True} for path in paths if not path.startswith(program)], 'diff': step.get('diff') or ()})
     # That has dozens of files, and nobody mends one of them.
@@ -301,7 +307,7 @@ def _applied(variables: Variables) -> list[Finding]:
     for name, engine in _APPLIES.items():
         step = variables.get(name, {})
         if step.get('failed'):
-            found.append(_finding(DAEMON, engine, '', f'{_text(step.get("msg"))} {_REST}'))
+            found.append(_finding(UNREACHABLE, engine, '', f'{_text(step.get("msg"))} {_REST}'))
         elif not any('plan' in one for writer, of in _WRITERS.items() if of in (engine, 'podman') for one in _each(variables.get(writer, {}))):
             found += _daemon(engine, {'plan': step.get('plan')})
     return found
@@ -327,6 +333,13 @@ def _logins(variables: Variables) -> list[Finding]:
         if one.get('changed') and one['path'] not in moved
     ]
     return found
+
+
+def _ended_by_a_registry(variables: Variables) -> bool:
+    """Whether nothing but a registry's word on a login ended the look at a host that has no refresh, which alone comes behind the logins."""
+    step = variables.get(_LOGINS, {})
+    refused = step.get('failed') and any(one.get('verified') not in (VERIFIED, NOT_CHECKED) for one in step.get('logins') or ())
+    return bool(refused) and not _host_refresh(variables).get('installed')
 
 
 def _of_login(one: t.Mapping[str, t.Any], lines: t.Sequence[str] | None, failed: bool) -> list[str]:
@@ -377,8 +390,10 @@ def _mirrors(variables: Variables, probes: t.Mapping[str, t.Mapping[str, t.Any]]
     """The mirrors that the probe says do not serve: those that an engine uses, and those that none does."""
     found = [_finding(CANDIDATE, '', '', sentence) for name in _NONE_SERVES for sentence in _said(variables.get(name, {}))]
     used = _in_force(variables.get('__registry_access_engines', {}).get('engines', {}))
+    # A host whose own choice stands knows better than the host that probed for all.
+    own = _host_refresh(variables).get('results') or {} if variables.get(_AS_HOST_CHOSE) else {}
     for upstream, key in variables.get(PROBE_KEYS, {}).items():
-        results = probes.get(key, {}).get('results') or ()
+        results = own.get(upstream) or probes.get(key, {}).get('results') or ()
         for result in results:
             if result.get('ok'):
                 continue
@@ -390,6 +405,11 @@ def _mirrors(variables: Variables, probes: t.Mapping[str, t.Mapping[str, t.Any]]
         if results and not any(result.get('ok') for result in results):
             found.append(_finding(CANDIDATE, '', str(upstream), f'None of the mirrors that are listed for {upstream} serves.'))
     return found
+
+
+def _host_refresh(variables: Variables) -> t.Mapping[str, t.Any]:
+    """What the host told of its own refresh."""
+    return variables.get('__registry_access_engines', {}).get('refresh') or {}
 
 
 def _why(result: t.Mapping[str, t.Any]) -> str:

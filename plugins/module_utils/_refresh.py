@@ -32,7 +32,7 @@ from ansible_collections.quickpull.registry.plugins.module_utils._mirror import 
 from ansible_collections.quickpull.registry.plugins.module_utils._query import HAS_JMESPATH, apply_jmespath
 from ansible_collections.quickpull.registry.plugins.module_utils._refresh_choice import Steady
 from ansible_collections.quickpull.registry.plugins.module_utils._refresh_engines import Done, Work
-from ansible_collections.quickpull.registry.plugins.module_utils._refresh_settings import Settings, job_of, request_key
+from ansible_collections.quickpull.registry.plugins.module_utils._refresh_settings import Settings, choice_key, job_of, request_key
 from ansible_collections.quickpull.registry.plugins.module_utils._stability import further
 from ansible_collections.quickpull.registry.plugins.module_utils._state import State
 
@@ -95,8 +95,9 @@ def run(settings: Settings, state: State, host: Host | None = None) -> dict[str,
 
     :returns: ``checked``, ``probed`` and ``chosen`` (epoch seconds: of this refresh, of the results, of the last change), ``source`` (by upstream, whose the
         results are), ``results`` (by upstream; ``asked`` in each: epoch seconds), ``engines`` (dicts with ``engine``, ``upstream``, ``before``, ``mirrors``,
-        ``changed``, ``because``, ``waits`` and ``last_change``: None, or ``at`` and ``because``), ``waits`` (why nothing was to be
-        changed now), ``engines_here``, ``pending`` (by engine, why a restart is needed) and ``errors`` (sentences).
+        ``changed``, ``because``, ``waits`` and ``last_change``: None, or ``at`` and ``because``), ``waits`` (why nothing was to be changed now), ``goes_by``
+        (see :func:`_refresh_settings.choice_key`), ``decided`` (epoch seconds: when the engines were last given what was chosen), ``engines_here``,
+        ``pending`` (by engine, why a restart is needed) and ``errors`` (sentences).
     :raises ConfigError: when nothing could be done at all.
     """
     host = host or Host()
@@ -118,7 +119,9 @@ def run(settings: Settings, state: State, host: Host | None = None) -> dict[str,
     waits = host.busy(state)
     done = host.apply(work) if fresh and not waits else []
     steady.seen.update({name: max(one.probed, steady.seen.get(name, 0.0)) for name, one in found.items() if name in fresh and not waits})
-    report = {**_report(checked, found, done, work, host, last), 'waits': waits}
+    report = {**_report(checked, found, done, work, host, last), 'waits': waits, 'goes_by': choice_key(settings)}
+    # What stands there of engines that nothing was given to now is the choice of another time, which others may have written over meanwhile.
+    report['decided'] = checked if not waits and set(fresh) == set(found) else last.get('decided', 0.0)
     report['errors'] = errors + report['errors']
     _io.write_private(reports.memory_path(state), _refresh_choice.dump(steady).encode(), root=state.root)
     offered = share.dump(report['probed'], {request_key(settings, name): list(one.results) for name, one in found.items()})

@@ -17,6 +17,8 @@ from ansible_collections.quickpull.registry.plugins.module_utils._root import be
 from ansible_collections.quickpull.registry.plugins.module_utils._state import State
 
 VERSION = 1
+#: Of each result, what an audit tells.
+_OF_RESULT = ('url', 'ok', 'state', 'failed_at', 'reason')
 #: What a refresh goes by.
 SETTINGS = '/etc/quickpull.registry/refresh.json'
 
@@ -52,6 +54,10 @@ def facts(state: State, root: str = '') -> dict[str, t.Any]:
     """For container_engine_info: whether the host chooses by itself, and what it last saw."""
     report = load(state)
     engines = report.get('engines', [])
+    chosen: dict[str, dict[str, list[str]]] = {}
+    for one in engines:
+        if not one['waits']:  # else what it has is not what was chosen
+            chosen.setdefault(one['engine'], {})[one['upstream']] = one['mirrors']
     told = [one['because'] or one['waits'] for one in engines]
     return {
         'installed': os.path.exists(below(root, SETTINGS)),
@@ -60,6 +66,10 @@ def facts(state: State, root: str = '') -> dict[str, t.Any]:
         'last_change': _last_change(engines),
         'errors': report.get('errors', []),
         'mirrors': {one['upstream']: one['mirrors'] for one in engines},
+        'chosen': chosen,
+        'goes_by': report.get('goes_by', ''),
+        'age': round(time.time() - report['decided'], 1) if report.get('decided') else None,
+        'results': {name: [{key: one.get(key) for key in _OF_RESULT} for one in found] for name, found in report.get('results', {}).items()},
     }
 
 

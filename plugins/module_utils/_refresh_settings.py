@@ -176,3 +176,38 @@ def job_of(settings: Settings, upstream: str, mirrors: t.Sequence[t.Any]) -> Job
 def request_key(settings: Settings, upstream: str) -> str:
     """Equal on hosts that would ask the same of the same mirrors; see :func:`_sharing.probe_request_key`."""
     return probe_request_key(_options(settings, upstream, settings.mirrors.get(upstream, ())))
+
+
+def choice_key(settings: Settings) -> str:
+    """Equal for settings by which a host would choose the same: of these candidates, asked in this way, by this policy. No secret goes into it."""
+    listed = {name: _options(settings, name, mirrors) for name, mirrors in settings.mirrors.items()}
+    rules = {name: getattr(settings, name) for name in ('own', 'policy', 'query', 'leak_policy', 'hub_login')}
+    return probe_request_key({'listed': listed, **rules})
+
+
+def default_jitter(interval: t.Any) -> float:
+    """By how many seconds a refresh may come earlier where nobody says: a fifth of the interval. Raises ConfigError."""
+    return round(parse_duration(interval, 'interval') / 5)
+
+
+def standing(told: t.Mapping[str, t.Any], raw: t.Any, jitter: t.Any = None) -> dict[str, t.Any]:
+    """The choice that a host made by itself, where it stands for that of a run of the role; empty where the role's probe is to decide.
+
+    It stands where it was made by these very candidates and this policy, lately, and without an error.
+
+    :param told: of the refresh, by container_engine_info.
+    :param raw: the settings that the role would give the host, as :func:`parse` takes them. What makes no sense is told by the module that installs them.
+    :param jitter: seconds, as the role is given it; None for the default.
+    :returns: ``of`` (when the host looked) and ``engines`` (by engine and upstream, the URLs in order).
+    """
+    age = told.get('age')
+    if not told.get('installed') or age is None or told.get('errors') or not told.get('chosen'):
+        return {}
+    try:
+        settings = parse(raw)
+        late = default_jitter(settings.interval) if jitter is None else float(jitter)
+    except (ConfigError, TypeError, ValueError):
+        return {}
+    if told.get('goes_by') != choice_key(settings) or not 0 <= float(age) <= 2 * settings.interval + late:
+        return {}
+    return {'of': told['checked_at'], 'engines': told['chosen']}

@@ -552,6 +552,26 @@ refresh:
       returned: always
       type: dict
       sample: {docker.io: ["http://cache.lan:5000"]}
+    chosen:
+      description: The same for each engine that the host gave them to, by engine and upstream. One whose mirrors wait for something is left out.
+      returned: always
+      type: dict
+      sample: {docker: {docker.io: ["http://cache.lan:5000"]}}
+    goes_by:
+      description: Equal on hosts that choose among the same mirrors, asked in the same way, by the same policy.
+      returned: always
+      type: str
+      sample: 5f0c1b6f0f0b4a55
+    age:
+      description: How many seconds ago the engines were last given what was chosen, by the host's own clock. None where they never were.
+      returned: always
+      type: float
+      sample: 212.5
+    results:
+      description: What each mirror did when it was last asked, by upstream. The keys are those of M(quickpull.registry.registry_mirror_probe).
+      returned: always
+      type: dict
+      sample: {docker.io: [{url: "http://cache.lan:5000", ok: true, state: ok, failed_at: "", reason: ""}]}
 """
 
 from ansible.module_utils.basic import AnsibleModule

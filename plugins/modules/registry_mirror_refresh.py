@@ -218,7 +218,7 @@ from ansible_collections.quickpull.registry.plugins.module_utils import _journal
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._mirror import header_secrets
 from ansible_collections.quickpull.registry.plugins.module_utils._plain import plain
-from ansible_collections.quickpull.registry.plugins.module_utils._probe_options import parse_duration, proxy_secrets
+from ansible_collections.quickpull.registry.plugins.module_utils._probe_options import proxy_secrets
 from ansible_collections.quickpull.registry.plugins.module_utils._refresh_units import DIRECTORY, program_diff
 from ansible_collections.quickpull.registry.plugins.module_utils._state import State
 
@@ -255,7 +255,7 @@ def wish_of(params: t.Mapping[str, t.Any], host: _refresh_install.Host) -> _refr
     settings = plain(params['settings'])
     jitter = params['jitter']
     if jitter is None:
-        jitter = round(parse_duration(settings['interval'], 'interval') / 5)
+        jitter = _refresh_settings.default_jitter(settings['interval'])
     return _refresh_install.Wish(params['owner'], settings, jitter, params['offer'], _refresh_install.interpreter(sys.executable, host))
 
 

@@ -267,9 +267,10 @@ def test_drift_may_be_told_alone(lab: Lab, story: Story) -> None:
 
 
 @pytest.mark.parametrize('hosts, told', [('nobody', 'No host was looked at.'), (GONE, 'Drift on 1 of 1 host; 1 host not looked at to the end.')])
-def test_where_no_host_can_be_looked_at_that_is_no_success(lab: Lab, tmp_path: Path, hosts: str, told: str) -> None:
+@pytest.mark.parametrize('kinds', [['file', 'daemon', 'login', 'candidate', 'unreachable'], ['daemon']])
+def test_where_no_host_can_be_looked_at_that_is_no_success(lab: Lab, tmp_path: Path, hosts: str, told: str, kinds: list[str]) -> None:
     inventory = tmp_path / 'gone.ini'
     inventory.write_text(f'{GONE} ansible_host=127.0.0.1 ansible_port=9\n')
-    run = lab.playbook('playbooks/audit.yml', inventory=inventory, extra_vars={'registry_access_hosts': hosts})
+    run = lab.playbook('playbooks/audit.yml', inventory=inventory, extra_vars={'registry_access_hosts': hosts, 'registry_access_audit_kinds': kinds})
     assert run.rc != 0
     assert told in run.stdout

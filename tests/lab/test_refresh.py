@@ -1,7 +1,8 @@
 # Copyright (c) 2026, quickpull.registry contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Hosts that choose their mirrors again by themselves: a mirror that dies, one that comes back, a network that is down, and one host that probes for all.
+"""Hosts that choose their mirrors again by themselves: a mirror that dies, one that comes back, a network that is down, one host that probes for all, and
+what the role and an audit make of it.
 
 The timer is tried with its least interval, everything else by starting the service, which is what the timer does.
 """
@@ -28,7 +29,7 @@ ENGINES = ('docker', 'containerd')
 PIDS = f'for one in {" ".join(ENGINES)}; do systemctl show -p MainPID --value $one; done'
 
 
-def site(lab: Lab, *, mirrors: t.Any = None, **more: t.Any) -> PlaybookRun:
+def site(lab: Lab, *, mirrors: t.Any = None, playbook: str = 'playbooks/site.yml', **more: t.Any) -> PlaybookRun:
     variables = {
         'registry_access_engines': [*ENGINES, 'podman'],
         'registry_access_mirrors': mirrors or {upstream: lab.urls('good-a', 'good-b', 'slow') for upstream in UPSTREAMS},
@@ -41,7 +42,11 @@ def site(lab: Lab, *, mirrors: t.Any = None, **more: t.Any) -> PlaybookRun:
         'registry_access_metrics_path': METRICS,
         **more.pop('extra_vars', {}),
     }
-    return lab.playbook('playbooks/site.yml', extra_vars=variables, **more)
+    return lab.playbook(playbook, extra_vars=variables, **more)
+
+
+def audit(lab: Lab, **more: t.Any) -> PlaybookRun:
+    return site(lab, playbook='playbooks/audit.yml', **more)
 
 
 def kill(host: Host, *ports: int, how: str = 'REJECT --reject-with tcp-reset') -> None:
@@ -188,6 +193,48 @@ def test_one_that_comes_back_is_taken_again_without_flapping(lab: Lab) -> None:
     # It was left out of a probe or two, has to serve in three, and to be wanted in three; then it stays.
     assert len(changes) == 1 and changes[0] >= 4, changes
     assert set(map(tuple, mirrors_of(host).values())) == {tuple(lab.urls('good-a', 'good-b'))}
+
+
+def test_the_role_and_the_audit_go_by_what_the_host_chose_by_itself(lab: Lab) -> None:
+    """Another host probes for it, as by default, and finds that all mirrors serve."""
+    host = lab.hosts[NEW_DOCKER]
+    other = lab.hosts['lab-trixie']
+    # So long that the timer, which an audit wants to run, does not come in between.
+    calm = {'registry_access_refresh_interval': '10m', 'registry_access_refresh_jitter': 0}
+    for name in (host.name, other.name):
+        lab.hosts[name].run(f'systemctl start {TIMER}')
+
+    def run(playbook: t.Callable[..., PlaybookRun] = site, **more: t.Any) -> PlaybookRun:
+        return playbook(lab, limit=f'{other.name},{host.name}', extra_vars=calm, **more)
+
+    run().ok()
+    kill(host, 8101)
+    refresh(host)
+    assert mirrors_of(host)['docker'] == lab.urls('good-b', 'slow')
+    tree = host.out(TREE)
+    audited = run(audit).ok()
+    assert 'No drift on 2 hosts.' in audited.stdout
+    assert run().ok().changed(host.name) == 0
+    # It is back, and the refresh waits for it to prove itself.
+    revive(host)
+    waits = refresh(host)
+    assert [one['ok'] for one in waits['results']['docker.io']] == [True] * 3
+    assert 'No drift on 2 hosts.' in run(audit).ok().stdout
+    assert host.out(TREE) == tree
+    # What somebody did to the file is drift all the same.
+    text = host.get('/etc/docker/daemon.json')
+    host.put('/etc/docker/daemon.json', json.dumps({'registry-mirrors': lab.urls('good-a', 'good-b')}))
+    drifted = run(audit)
+    assert drifted.rc != 0
+    said = ' '.join(drifted.result(task='Fail where there is drift', host=host.name)['msg'])
+    assert f'registry-mirrors lacks {lab.mirror("slow").url}.' in said
+    host.put('/etc/docker/daemon.json', text)
+    for _round in range(6):
+        refresh(host)
+    assert set(map(tuple, mirrors_of(host).values())) == {tuple(lab.urls('good-a', 'good-b'))}
+    # Other candidates are no matter of waiting.
+    run(mirrors={upstream: lab.urls('slow', 'good-b') for upstream in UPSTREAMS}).ok()
+    assert set(map(tuple, mirrors_of(host).values())) == {tuple(lab.urls('slow', 'good-b'))}
 
 
 def test_an_outage_of_three_intervals_changes_no_file(lab: Lab) -> None:

@@ -792,5 +792,40 @@ def test_a_step_that_fails_behind_dockers_reload_takes_nothing_back_from_it() ->
 
 def test_of_a_host_that_chooses_by_itself_the_last_change_is_told_where_the_last_look_changed_nothing() -> None:
     told = {'installed': True, 'checked_at': '2026-11-29T08:10:00Z', 'because': '', 'last_change': '2026-11-29T08:00:00Z, docker.io: gone.', 'mirrors': {}}
-    assert _access._refresh_summary(told)['because'] == '2026-11-29T08:00:00Z, docker.io: gone.'
-    assert _access._refresh_summary({**told, 'because': 'A new reason.'})['because'] == 'A new reason.'
+    assert _access._refresh_summary(told, {})['because'] == '2026-11-29T08:00:00Z, docker.io: gone.'
+    assert _access._refresh_summary({**told, 'because': 'A new reason.'}, {})['because'] == 'A new reason.'
+
+
+def test_what_the_host_chose_by_itself_stands_whatever_the_probe_says() -> None:
+    a, b, c = (f'http://{name}.lan' for name in 'abc')
+    found = _access.choose([a, {'url': b, 'third_party': True}, c], [serves(a), dead(b), serves(c)], [a], {'max': 1}, as_host_chose=[f'{b}/', c, 'http://x.lan'])
+    assert (found['mirrors'], found['alive'], found['reasons']) == ([{'url': b, 'third_party': True}, {'url': c}], True, [])
+    assert _access.choose([a, b], None, as_host_chose=[b])['mirrors'] == [{'url': b}], 'nor does it matter that nothing is probed'
+    assert _access.choose([a, b], [serves(a), dead(b)], as_host_chose=['http://x.lan'])['mirrors'] == [{'url': a}], 'none of it is wanted any more'
+
+
+def test_what_the_host_chose_by_itself_gets_no_mirror_past_what_docker_cannot_take() -> None:
+    stranger = {'url': 'http://b.lan', 'third_party': True}
+    limits = _access.limits_of({'hub_logins': ['docker.io'], 'image_store': 'overlay2'})
+    found = _access.choose(['http://a.lan', stranger], [serves('http://a.lan')], limits=limits, as_host_chose=['http://b.lan', 'http://a.lan'])
+    assert [one['url'] for one in found['mirrors']] == ['http://a.lan', 'http://b.lan'], 'the module leaves it out, and says why'
+    assert _access.choose(['http://a.lan', stranger], [serves('http://a.lan')], limits=limits, as_host_chose=['http://b.lan'])['alive']
+
+
+@pytest.mark.parametrize('engine, named', [('', ['http://far.lan/', 'https://cache.lan']), ('podman', ['http://far.lan:80', 'https://cache.lan'])])
+def test_what_the_host_chose_of_each_upstream_stands(engine: str, named: list[str]) -> None:
+    far, cache = 'http://far.lan', 'https://cache.lan'
+    listed = {'quay.io': [cache, far], 'ghcr.io': [cache, far]}
+    results = {name: [serves(cache), dead(far)] for name in listed}
+    found = _access.choose_upstreams(listed, results, engine=engine, as_host_chose={'quay.io': named})
+    assert found['upstreams'] == {'quay.io': [{'url': far}, {'url': cache}], 'ghcr.io': [{'url': cache}]}
+    assert (found['unserved'], len(found['reasons'])) == ([], 1)
+    assert _access.choose_upstreams({'quay.io': [far]}, {}, engine=engine, as_host_chose={'quay.io': ['http://x.lan']})['unserved'] == ['quay.io']
+
+
+def test_the_report_says_that_it_is_the_hosts_own_choice_and_of_when() -> None:
+    refresh = {'installed': True, 'checked_at': '2026-11-29T02:00:00Z', 'because': 'a is dead.', 'mirrors': {}}
+    left = {'__registry_access_engines': {'engines': {'docker': {'version': '28', 'registry_mirrors': []}}, 'refresh': refresh}}
+    stands: list[dict[str, t.Any]] = [{'of': '2026-11-29T02:00:00Z', 'engines': {}}, {}]
+    told = [_access.summary({'a': {**left, '__registry_access_as_host_chose': one}})['hosts']['a']['refresh']['because'] for one in stands]
+    assert told == ['The mirrors are the choice that this host made by itself at 2026-11-29T02:00:00Z. a is dead.', 'a is dead.']

@@ -280,6 +280,16 @@ def test_where_none_of_the_mirrors_serves_that_counts() -> None:
     assert found(probed(('http://dead.lan:5000', False)), engines={'engines': {'docker': {}}}) == [], 'it was not this host that asked'
 
 
+def test_a_host_whose_own_choice_stands_goes_by_what_it_saw_itself() -> None:
+    facts = engines(docker={'registry_mirrors': ['http://dead.lan:5000/']})
+    saw = [{'url': 'http://dead.lan:5000', 'ok': True}, {'url': 'http://good.lan', 'ok': False, 'state': 'unreachable', 'failed_at': 'connect', 'reason': 'R.'}]
+    facts['engines']['refresh'] = {'installed': True, 'results': {'docker.io': saw}}
+    shared = probed(('http://dead.lan:5000', False), ('http://good.lan', True))
+    assert [one[:3] for one in found(shared, **facts, as_host_chose={})] == [('candidate', 'docker', 'http://dead.lan:5000')]
+    told = found(shared, **facts, as_host_chose={'of': 'x', 'engines': {'docker': {}}})
+    assert [one[:3] for one in told] == [('spare', '', 'http://good.lan')]
+
+
 # Hosts that could not be looked at
 
 
@@ -295,24 +305,41 @@ def test_hosts_that_could_not_be_looked_at() -> None:
 
 
 @pytest.mark.parametrize(
-    'name, kind',
+    'name, kinds',
     [
-        ('config', 'file'),
-        ('podman_written_for_users', 'file'),
-        ('apply', 'daemon'),
-        ('login_leak', 'login'),
-        ('none_serves', 'candidate'),
-        ('refresh', 'file'),
+        ('config', ['unreachable']),
+        ('podman_written_for_users', ['unreachable']),
+        ('apply', ['unreachable']),
+        ('login_leak', ['login', 'unreachable']),
+        ('none_serves', ['candidate', 'unreachable']),
+        ('refresh', ['unreachable']),
     ],
 )
-def test_a_task_that_fails_is_a_finding_of_its_kind(name: str, kind: str) -> None:
+def test_of_a_host_where_a_task_fails_it_is_told_that_nobody_saw_the_rest(name: str, kinds: list[str]) -> None:
     msg = ['daemon.json is not valid JSON.', 'Correct it.']
     failed = {'failed': True, 'msg': msg}
     step = {'failed': True, 'msg': 'One or more items failed', 'results': [failed]} if name.endswith('users') else failed
     variables: dict[str, t.Any] = {name: step, 'audit': {'failed': msg}}
     told = found(**variables)
-    assert [one[0] for one in told] == [kind]
+    assert [one[0] for one in told] == kinds
     assert told[0][3].startswith('daemon.json is not valid JSON. Correct it.')
+    assert told[-1][3].endswith('What comes behind it was not looked at on this host.')
+    host = {f'__registry_access_{key}': value for key, value in variables.items()}
+    for counted in (['daemon'], []):
+        audited = _drift.audit({'a': host}, counted)
+        assert _drift.drifted(audited['a']) != [], 'an audit must not pass over what it did not see'
+        assert _drift.summary(audited)['hosts_without_drift'] == 0
+
+
+def test_a_login_that_a_registry_refuses_is_no_reason_to_doubt_the_rest() -> None:
+    refused = logins(login(verified='refused', reason='quay.io refuses the login of acme.'), failed=True)
+    told = found(logins=refused, audit={'failed': 'refused'})
+    assert [one[0] for one in told] == ['login']
+    # But for the refresh, which comes behind it.
+    told = found(logins=refused, audit={'failed': 'refused'}, engines={'engines': {}, 'refresh': {'installed': True}})
+    assert [one[0] for one in told] == ['login', 'unreachable']
+    unread = {'failed': True, 'msg': 'config.json cannot be read.'}
+    assert [one[0] for one in found(logins=unread, audit={'failed': unread['msg']})] == ['login', 'unreachable']
 
 
 def test_the_refresh_of_a_host() -> None:
@@ -362,10 +389,10 @@ FLEET = {
 def test_what_counts_is_chosen_and_all_is_told(kinds: list[str]) -> None:
     told = _drift.audit(FLEET, kinds)
     assert [(one['kind'], one['counts']) for here in told.values() for one in here] == [
-        (one['kind'], one['kind'] in kinds) for here in _drift.audit(FLEET).values() for one in here
+        (one['kind'], one['kind'] in (*kinds, 'unreachable')) for here in _drift.audit(FLEET).values() for one in here
     ]
     for here in told.values():
-        assert set(_drift.drifted(here)) == {one['sentence'] for one in here if one['kind'] in kinds}
+        assert set(_drift.drifted(here)) == {one['sentence'] for one in here if one['kind'] in (*kinds, 'unreachable')}
     numbers = _drift.summary(told)
     assert numbers['hosts_without_drift'] == sum(not _drift.drifted(here) and all(one['kind'] != 'unreachable' for one in here) for here in told.values())
 
@@ -399,7 +426,7 @@ def test_the_report_says_each_sentence_once_and_how_it_ended() -> None:
     [
         ({}, _drift.COUNTED, 'No host was looked at.'),
         ({'a': DONE}, _drift.COUNTED, 'No drift on 1 host.'),
-        ({'a': DONE, 'b': {}}, [], '1 host not looked at to the end; no drift on 1 host.'),
+        ({'a': DONE, 'b': {}}, [], 'Drift on 1 of 2 hosts; 1 host not looked at to the end; no drift on 1 host.'),
         ({'a': {}}, _drift.COUNTED, 'Drift on 1 of 1 host; 1 host not looked at to the end.'),
     ],
 )

@@ -30,7 +30,7 @@ from ansible_collections.quickpull.registry.plugins.module_utils._errors import 
 from ansible_collections.quickpull.registry.plugins.module_utils._mirror import normalise_url
 from ansible_collections.quickpull.registry.plugins.module_utils._probe import Job
 from ansible_collections.quickpull.registry.plugins.module_utils._refresh_engines import Done, Work
-from ansible_collections.quickpull.registry.plugins.module_utils._refresh_settings import Settings, parse, request_key
+from ansible_collections.quickpull.registry.plugins.module_utils._refresh_settings import Settings, choice_key, parse, request_key, standing
 from ansible_collections.quickpull.registry.plugins.module_utils._refresh_share import Shared
 from ansible_collections.quickpull.registry.plugins.module_utils._state import State
 
@@ -325,6 +325,75 @@ def test_an_engine_that_does_not_take_mirrors_of_an_upstream_has_no_say_in_whom_
         site.refresh()
         asked += any(C in urls for urls in site.asked)
     assert 3 <= asked <= 8
+
+
+# -- what the role makes of it
+
+
+def told_of(site: Site, later: float = 0.0) -> dict[str, t.Any]:
+    """What container_engine_info tells so many seconds after the last refresh."""
+    root = Path(site.state.root).parent / 'root'
+    (root / 'etc/quickpull.registry').mkdir(parents=True, exist_ok=True)
+    (root / 'etc/quickpull.registry/refresh.json').touch()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_refresh_report.time, 'time', lambda: site.time + later)
+        return _refresh_report.facts(site.state, str(root))
+
+
+def test_the_choice_of_a_host_stands_where_it_was_made_lately_and_by_what_is_wanted_now(site: Site) -> None:
+    assert standing(told_of(site), RAW) == {}, 'it has never looked'
+    site.dead.add(A)
+    report = site.refresh()
+    of = time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(report['checked']))
+    assert standing(told_of(site), RAW) == {'of': of, 'engines': {'containerd': {HUB: [B, C]}}}
+    # While one that is back has to prove itself, what is in use stands.
+    site.dead.clear()
+    site.refresh()
+    assert standing(told_of(site), RAW)['engines'] == {'containerd': {HUB: [B, C]}}
+    asked = {**RAW, 'interval': '1200', 'metrics_path': '/x.prom', 'podman_users': ['bob']}
+    assert standing(told_of(site), asked) != {}, 'nothing of that is about which mirrors are chosen'
+    for other in (
+        {'mirrors': {HUB: [A, B]}}, {'mirrors': {HUB: [B, A, C]}}, {'mirrors': {HUB: [A, B, {'url': C, 'third_party': True}]}}, {'policy': {'max': 1}},
+        {'own': {HUB: [A]}}, {'query': '[?ok]'}, {'asking': {'images': ['library/busybox:latest']}}, {'hub_login': True}, {'interval': 'never'},
+    ):  # fmt: skip
+        assert standing(told_of(site), {**RAW, **other}) == {}, other
+    assert standing({**told_of(site), 'installed': False}, RAW) == {}
+    assert standing({**told_of(site), 'errors': ['The disk is full.']}, RAW) == {}
+
+
+def test_a_choice_gets_too_old(site: Site) -> None:
+    site.refresh()
+    assert standing(told_of(site, 1310), RAW) != {}
+    assert standing(told_of(site, 1330), RAW) == {}, 'two intervals and a fifth'
+    assert standing(told_of(site, 1201), RAW, 0) == {}
+    assert standing(told_of(site, 1310), RAW, 120.0) != {}
+    assert standing(told_of(site, -60), RAW) == {}, 'the clock was set back'
+
+
+def test_a_refresh_that_waits_for_the_role_makes_no_old_choice_new(site: Site) -> None:
+    site.refresh()
+    site.waits = 'A run of the role is under way on this host, so nothing is changed now.'
+    for _round in range(3):
+        site.refresh()
+    assert standing(told_of(site), RAW) == {}
+    site.waits = ''
+    site.refresh()
+    assert standing(told_of(site), RAW) != {}
+
+
+def test_what_waits_is_no_choice_that_stands(site: Site) -> None:
+    apply = site.apply
+    site.host = dataclasses.replace(site.host, apply=lambda work: [dataclasses.replace(one, waits='By a restart alone.') for one in apply(work)])
+    site.refresh()
+    assert standing(told_of(site), RAW) == {}
+
+
+def test_no_secret_goes_into_what_settings_are_told_apart_by() -> None:
+    def key(password: str) -> str:
+        mirror = {'url': A, 'headers': {'Authorization': password}}
+        return choice_key(parse({'mirrors': {HUB: [mirror]}, 'own': {HUB: [mirror]}, 'asking': {'proxies': {'http_proxy': f'http://u:{password}@p:1'}}}))
+
+    assert key('one') == key('another')
 
 
 # -- what goes wrong
