@@ -166,7 +166,9 @@ def _why_nothing(result: t.Mapping[str, t.Any], run: str) -> str:
         return 'it was taken back here before, and what later runs wrote stays.'
     if result.get('rolled_back'):
         return 'all is as it was before already.'
-    if run and len(ids) >= KEEP and run < min(ids):
+    if not run:
+        return 'this host remembers no run.'
+    if len(ids) >= KEEP and run < min(ids):
         return 'this host does not remember runs that are so old.'
     return 'the run changed nothing here.'
 

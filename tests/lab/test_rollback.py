@@ -184,3 +184,11 @@ def test_back_to_before_the_first_run_and_on_with_a_third(lab: Lab, story: dict[
     # The record still knows whose the file is, and of daemon.json that nothing in it is ours.
     assert HOSTS_TOML in edited.get('/var/lib/quickpull.registry/files/hosts-toml-containerd.json')
     assert not edited.exists('/var/lib/quickpull.registry/ownership/%2Fetc%2Fdocker%2Fdaemon.json.json')
+
+    site(lab, 'good-a', SECRETS[0]).ok()
+    now = trees(lab)
+    back = rollback(lab, first).ok()
+    assert [one for one in back.tasks if one.changed] == []
+    assert trees(lab) == now
+    assert f'{first} was taken back before; what later runs wrote stays.' in back.stdout
+    assert 'somebody else' not in back.stdout

@@ -542,6 +542,7 @@ def test_the_report_says_that_a_run_was_taken_back_before_and_which_to_name() ->
     # On a host that it was not reached on before, it is a roll-back.
     some = {'a': {'result': told_of(z, {z})}, 'b': {'result': told_of(z, (), put_back=[{'path': '/p', 'action': 'removed'}])}}
     assert report(some, z)[0] == f'Rolled back to what was there before {z}.'
+    assert report({'a': {'result': {'rolled_back': [], 'runs': []}}}, '')[2] == '  nothing is to be rolled back: this host remembers no run.'
     assert report({'a': {'failed': 'It cannot be read.'}}, z)[0] == f'No host was rolled back to what was there before {z}.'
 
 
