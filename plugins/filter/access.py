@@ -9,7 +9,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.quickpull.registry.plugins.module_utils import _access, _access_refresh, _cache_clients, _logins, _worker_model
-from ansible_collections.quickpull.registry.plugins.module_utils._plain import plain
+from ansible_collections.quickpull.registry.plugins.module_utils._plain import given, plain
 from ansible_collections.quickpull.registry.plugins.module_utils._query import apply_jmespath, check_jmespath
 from ansible_collections.quickpull.registry.plugins.module_utils._select import parse_policy
 from ansible_collections.quickpull.registry.plugins.module_utils._why import why
@@ -29,7 +29,7 @@ def access_parts(run_tags: t.Any, skip_tags: t.Any = ()) -> list[str]:
 @as_filter
 def access_candidates(mirrors: t.Any, upstream: str, catalog: t.Any = (), trust: str = 'content') -> list[t.Any]:
     """The mirrors of one upstream, those from the catalogue behind."""
-    return _access.candidates(plain(mirrors), str(upstream), plain(catalog), str(trust))
+    return _access.candidates(given(mirrors), str(upstream), plain(catalog), str(trust))
 
 
 @as_filter
@@ -41,7 +41,7 @@ def access_engines(wanted: t.Any, looked: t.Any, state: str = 'present') -> dict
 @as_filter
 def access_added_up(parts: t.Any) -> dict[str, t.Any] | None:
     """Mirrors of the host, of its site and of all, in one dict."""
-    return _access.added_up(*plain(parts))
+    return _access.added_up(*map(given, parts))
 
 
 @as_filter
@@ -54,7 +54,7 @@ def access_cache_mirrors(hostvars: t.Any, hosts: t.Any) -> dict[str, t.Any] | No
 @as_filter
 def access_worker_mirrors(variables: t.Any) -> dict[str, t.Any] | None:
     """The mirrors that a Worker at Cloudflare is, by the variables of its role."""
-    return _worker_model.mirrors_of(plain(variables))
+    return _worker_model.mirrors_of({name: given(variables[name]) for name in variables})
 
 
 @as_filter
@@ -70,15 +70,16 @@ def worker_unserved(results: t.Any) -> str:
 
 
 @as_filter
-def access_all_candidates(mirrors: t.Any, catalog: t.Any = (), trust: str = 'content') -> dict[str, t.Any]:
-    """The candidates of each upstream."""
-    return _access.all_candidates(plain(mirrors), plain(catalog), str(trust))
+def access_all_candidates(mirrors: t.Any, catalog: t.Any = (), trust: str = 'content') -> dict[str, t.Any] | None:
+    """The candidates of each upstream; None where they are not this run's business."""
+    listed, rows = given(mirrors), plain(catalog)
+    return _access.all_candidates(listed, rows, str(trust)) if listed is not None or rows else None
 
 
 @as_filter
 def access_other_upstreams(candidates: t.Any, engines: t.Any, docker: t.Any = None) -> list[str]:
     """Upstreams besides Docker Hub that are to be probed."""
-    return _access.other_upstreams(plain(candidates), plain(engines), plain(docker) or {})
+    return _access.other_upstreams(given(candidates) or {}, plain(engines), plain(docker) or {})
 
 
 @as_filter
@@ -95,13 +96,13 @@ def access_upstreams(
 ) -> dict[str, t.Any]:
     """What to configure of each upstream."""
     results = {name: apply_jmespath(probe.get('results', []), str(jmespath), _QUERY) for name, probe in plain(probed).items()} if probing else None
-    return _access.choose_upstreams(plain(candidates), results, plain(current), plain(policy), plain(without), str(engine), plain(own))
+    return _access.choose_upstreams(given(candidates), results, plain(current), plain(policy), plain(without), str(engine), given(own))
 
 
 @as_filter
 def access_is_managed(mirrors: t.Any, candidates: t.Any) -> bool:
     """Whether this run is to touch the mirrors of Docker Hub."""
-    return _access.is_managed(plain(mirrors), plain(candidates))
+    return _access.is_managed(given(mirrors), plain(candidates))
 
 
 @as_filter
@@ -138,7 +139,7 @@ def access_auths_hold(auths: t.Any, state: str = 'present') -> bool:
 @as_filter
 def access_refresh_holds(settings: t.Any, jitter: t.Any = None, offer: str = '') -> bool:
     """True when a host can choose by itself by these settings; an error names the variable that is wrong, before any host is changed."""
-    _access_refresh.check(plain(settings), plain(jitter), str(offer))
+    _access_refresh.check(plain(settings), given(jitter), str(offer))
     return True
 
 
@@ -158,7 +159,7 @@ def access_choice(
     facts = plain(docker) or {}
     results = apply_jmespath(plain(probed).get('results', []), str(jmespath), _QUERY) if probing else None
     limits = _access.limits_of(facts, str(leak_policy), bool(hub_login))
-    return _access.choose(plain(candidates), results, facts.get('registry_mirrors') or [], plain(policy), limits, (plain(own) or {}).get('docker.io', ()))
+    return _access.choose(plain(candidates), results, facts.get('registry_mirrors') or [], plain(policy), limits, (given(own) or {}).get('docker.io', ()))
 
 
 @as_filter
@@ -166,8 +167,8 @@ def access_wanted(
     parts: t.Any, state: str, registry_mirrors: t.Any = None, insecure_registries: t.Any = None, proxies: t.Any = None, settings: t.Any = None
 ) -> dict[str, t.Any]:
     """The options of docker_daemon_config that this run manages."""
-    given = {'registry_mirrors': registry_mirrors, 'insecure_registries': insecure_registries, 'proxies': proxies, 'settings': settings}
-    return _access.wanted(plain(parts), str(state), **plain(given))
+    options = {'registry_mirrors': registry_mirrors, 'insecure_registries': insecure_registries, 'proxies': proxies, 'settings': settings}
+    return _access.wanted(plain(parts), str(state), **{name: given(value) for name, value in options.items()})
 
 
 @as_filter
@@ -179,7 +180,7 @@ def access_proxies(proxies: t.Any, candidates: t.Any = (), results: t.Any = (), 
 @as_filter
 def access_docker_certs(mirrors: t.Any, docker: t.Any = None, state: str = 'present') -> dict[str, t.Any]:
     """The certificates that Docker needs for its mirrors."""
-    return _access.docker_certs(plain(mirrors), plain(docker) or {}, str(state))
+    return _access.docker_certs(given(mirrors), plain(docker) or {}, str(state))
 
 
 @as_filter
@@ -209,7 +210,7 @@ def access_mirrors_by_now(written: t.Any, applied: t.Any = None, check_mode: boo
 @as_filter
 def access_login_leak(auths: t.Any, docker: t.Any = None, candidates: t.Any = (), in_force: t.Any = None, policy: str = 'drop') -> str:
     """Why a login to Docker Hub has to wait."""
-    return _access.login_leak(plain(auths), plain(docker) or {}, plain(candidates), plain(in_force), str(policy))
+    return _access.login_leak(plain(auths), plain(docker) or {}, plain(candidates), given(in_force), str(policy))
 
 
 @as_filter
@@ -231,9 +232,9 @@ def access_run(kind: str) -> str:
 
 
 @as_filter
-def access_summary(hostvars: t.Any, hosts: t.Any) -> dict[str, t.Any]:
+def access_summary(hostvars: t.Any, hosts: t.Any, check_mode: bool = False) -> dict[str, t.Any]:
     """What the role left in the variables of these hosts, in the shape that access_report takes."""
-    return _access.summary({str(host): _left(hostvars[host]) for host in hosts if host in hostvars})
+    return _access.summary({str(host): _left(hostvars[host]) for host in hosts if host in hostvars}, bool(check_mode))
 
 
 @as_filter
