@@ -6,11 +6,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 import typing as t
-
-from ansible.module_utils.common.validation import check_type_dict, check_type_list
 
 from ansible_collections.quickpull.registry.plugins.module_utils import _refresh_install, _refresh_settings
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
@@ -32,8 +29,6 @@ _VARIABLES = {
     'stale_after': 'registry_access_probe_stale_after',
     'expected_digests': 'registry_access_probe_expected_digests',
 }
-# A text on the command line is a list or a dict where the module has one, and nothing is what the module takes by itself.
-_TYPES: dict[str, t.Callable[[t.Any], t.Any]] = {'ask': check_type_list, 'steadiness': check_type_dict, 'metrics_path': str}
 _BEGINNING = re.compile(rf'^(?:{re.escape(_refresh_settings.PATH)}: )?(?:asking\.)?(\w+)')
 
 
@@ -43,19 +38,9 @@ def check(settings: t.Any, jitter: t.Any = None, offer: str = '') -> None:
     :param settings: as the module takes them. ``jitter``: seconds, or None for what the module takes by itself. ``offer``: as the module takes it.
     """
     try:
-        _refresh_install.check(_refresh_install.Wish('', _typed(settings), _seconds(jitter), offer))
+        _refresh_install.check(_refresh_install.Wish('', settings, _seconds(jitter), offer))
     except ConfigError as exc:
         raise ConfigError(_BEGINNING.sub(_named, str(exc), count=1), key=_VARIABLES.get(exc.key, exc.key)) from None
-
-
-def _typed(settings: t.Any) -> t.Any:
-    if not isinstance(settings, t.Mapping):
-        return settings
-    typed = {name: value for name, value in settings.items() if name not in _TYPES or value is not None}
-    for name in _TYPES.keys() & typed.keys():
-        with contextlib.suppress(TypeError):  # the check says what is wrong
-            typed[name] = _TYPES[name](typed[name])
-    return typed
 
 
 def _seconds(jitter: t.Any) -> float:
