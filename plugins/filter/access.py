@@ -6,7 +6,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
+
+from ansible.module_utils.common.validation import check_type_dict, check_type_list
 
 from ansible_collections.quickpull.registry.plugins.module_utils import _access, _access_refresh, _cache_clients, _logins, _refresh_settings, _worker_model
 from ansible_collections.quickpull.registry.plugins.module_utils._plain import given, plain
@@ -18,6 +21,8 @@ from ansible_collections.quickpull.registry.plugins.plugin_utils._run import run
 
 # What the user of the role knows the JMESPath expression by.
 _QUERY = 'registry_access_mirror_query'
+# A text on the command line is a list or a dict where registry_mirror_refresh has one, and null is what the module takes by itself.
+_REFRESH_TYPES: dict[str, t.Callable[[t.Any], t.Any]] = {'ask': check_type_list, 'steadiness': check_type_dict, 'metrics_path': str}
 
 
 @as_filter
@@ -142,7 +147,11 @@ def access_auths_hold(auths: t.Any, state: str = 'present') -> bool:
 @as_filter
 def access_refresh_holds(settings: t.Any, jitter: t.Any = None, offer: str = '') -> bool:
     """True when a host can choose by itself by these settings; an error names the variable that is wrong, before any host is changed."""
-    _access_refresh.check(plain(settings), plain(jitter), str(offer))
+    typed = {name: value for name, value in plain(settings).items() if name not in _REFRESH_TYPES or value is not None}
+    for name in _REFRESH_TYPES.keys() & typed.keys():
+        with contextlib.suppress(TypeError):  # the check says what is wrong
+            typed[name] = _REFRESH_TYPES[name](typed[name])
+    _access_refresh.check(typed, given(jitter), str(offer))
     return True
 
 

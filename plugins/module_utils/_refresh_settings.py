@@ -99,7 +99,7 @@ def load(text: str, path: str = PATH) -> Settings:
 
 def _known(raw: t.Any, kind: t.Any, prefix: str, path: str) -> dict[str, t.Any]:
     if not isinstance(raw, t.Mapping):
-        raise ConfigError(f'{path}: {prefix or "the whole"}: a dict is expected, not {type_name(raw)}.', path=path)
+        raise ConfigError(f'{path}: {prefix.rstrip(".") or "the whole"}: a dict is expected, not {type_name(raw)}.', path=path)
     names = [one.name for one in fields(kind)]
     for name in raw:
         if name not in names:

@@ -23,6 +23,7 @@ STEADINESS = 'registry_access_refresh_steadiness'
     ({'steadiness': {'proven': 0}}, f'{STEADINESS}.proven: a whole number'),
     ({'ask': ['cache1:8377']}, "registry_access_refresh_ask: 'cache1:8377' has no scheme."),
     ({'ask': 'http://cache1:8377'}, 'registry_access_refresh_ask: a list is expected'),
+    ({'steadiness': 'much'}, f'{STEADINESS}: a dict is expected'),
     ({'metrics_path': 'x.prom'}, "registry_access_metrics_path: 'x.prom' is no absolute path."),
     ({'metrics_path': '/var/lib/x.txt'}, "registry_access_metrics_path: '/var/lib/x.txt' does not end with .prom"),
     ({'metrics_path': '/tmp/x.prom'}, "registry_access_metrics_path: '/tmp/x.prom': the refresh has a /tmp of its own"),
