@@ -9,7 +9,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.quickpull.registry.plugins.module_utils import _access, _cache_clients, _logins, _refresh_settings, _worker_model
-from ansible_collections.quickpull.registry.plugins.module_utils._plain import plain
+from ansible_collections.quickpull.registry.plugins.module_utils._plain import given, plain
 from ansible_collections.quickpull.registry.plugins.module_utils._query import apply_jmespath, check_jmespath
 from ansible_collections.quickpull.registry.plugins.module_utils._select import parse_policy
 from ansible_collections.quickpull.registry.plugins.plugin_utils._filter import as_filter
@@ -28,7 +28,7 @@ def access_parts(run_tags: t.Any, skip_tags: t.Any = ()) -> list[str]:
 @as_filter
 def access_candidates(mirrors: t.Any, upstream: str, catalog: t.Any = (), trust: str = 'content') -> list[t.Any]:
     """The mirrors of one upstream, those from the catalogue behind."""
-    return _access.candidates(plain(mirrors), str(upstream), plain(catalog), str(trust))
+    return _access.candidates(given(mirrors), str(upstream), plain(catalog), str(trust))
 
 
 @as_filter
@@ -40,7 +40,7 @@ def access_engines(wanted: t.Any, looked: t.Any, state: str = 'present') -> dict
 @as_filter
 def access_added_up(parts: t.Any) -> dict[str, t.Any] | None:
     """Mirrors of the host, of its site and of all, in one dict."""
-    return _access.added_up(*plain(parts))
+    return _access.added_up(*map(given, parts))
 
 
 @as_filter
@@ -53,7 +53,7 @@ def access_cache_mirrors(hostvars: t.Any, hosts: t.Any) -> dict[str, t.Any] | No
 @as_filter
 def access_worker_mirrors(variables: t.Any) -> dict[str, t.Any] | None:
     """The mirrors that a Worker at Cloudflare is, by the variables of its role."""
-    return _worker_model.mirrors_of(plain(variables))
+    return _worker_model.mirrors_of({name: given(variables[name]) for name in variables})
 
 
 @as_filter
@@ -69,15 +69,16 @@ def worker_unserved(results: t.Any) -> str:
 
 
 @as_filter
-def access_all_candidates(mirrors: t.Any, catalog: t.Any = (), trust: str = 'content') -> dict[str, t.Any]:
-    """The candidates of each upstream."""
-    return _access.all_candidates(plain(mirrors), plain(catalog), str(trust))
+def access_all_candidates(mirrors: t.Any, catalog: t.Any = (), trust: str = 'content') -> dict[str, t.Any] | None:
+    """The candidates of each upstream; None where they are not this run's business."""
+    listed, rows = given(mirrors), plain(catalog)
+    return _access.all_candidates(listed, rows, str(trust)) if listed is not None or rows else None
 
 
 @as_filter
 def access_other_upstreams(candidates: t.Any, engines: t.Any, docker: t.Any = None) -> list[str]:
     """Upstreams besides Docker Hub that are to be probed."""
-    return _access.other_upstreams(plain(candidates), plain(engines), plain(docker) or {})
+    return _access.other_upstreams(given(candidates) or {}, plain(engines), plain(docker) or {})
 
 
 @as_filter
@@ -96,14 +97,14 @@ def access_upstreams(
     """What to configure of each upstream."""
     results = {name: apply_jmespath(probe.get('results', []), str(jmespath), _QUERY) for name, probe in plain(probed).items()} if probing else None
     return _access.choose_upstreams(
-        plain(candidates), results, plain(current), plain(policy), plain(without), str(engine), plain(own), as_host_chose=plain(as_host_chose)
+        given(candidates), results, plain(current), plain(policy), plain(without), str(engine), given(own), as_host_chose=given(as_host_chose)
     )
 
 
 @as_filter
 def access_is_managed(mirrors: t.Any, candidates: t.Any) -> bool:
     """Whether this run is to touch the mirrors of Docker Hub."""
-    return _access.is_managed(plain(mirrors), plain(candidates))
+    return _access.is_managed(given(mirrors), plain(candidates))
 
 
 @as_filter
@@ -154,14 +155,14 @@ def access_choice(
     facts = plain(docker) or {}
     results = apply_jmespath(plain(probed).get('results', []), str(jmespath), _QUERY) if probing else None
     limits = _access.limits_of(facts, str(leak_policy), bool(hub_login))
-    caches, by_host = ((plain(one) or {}).get('docker.io', ()) for one in (own, as_host_chose))
+    caches, by_host = ((given(one) or {}).get('docker.io', ()) for one in (own, as_host_chose))
     return _access.choose(plain(candidates), results, facts.get('registry_mirrors') or [], plain(policy), limits, caches, as_host_chose=by_host)
 
 
 @as_filter
 def access_as_host_chose(told: t.Any, settings: t.Any, jitter: t.Any = None) -> dict[str, t.Any]:
     """The choice that a host made by itself, where it stands for that of the run."""
-    return _refresh_settings.standing(plain(told) or {}, plain(settings), plain(jitter))
+    return _refresh_settings.standing(given(told) or {}, plain(settings), given(jitter))
 
 
 @as_filter
@@ -169,8 +170,8 @@ def access_wanted(
     parts: t.Any, state: str, registry_mirrors: t.Any = None, insecure_registries: t.Any = None, proxies: t.Any = None, settings: t.Any = None
 ) -> dict[str, t.Any]:
     """The options of docker_daemon_config that this run manages."""
-    given = {'registry_mirrors': registry_mirrors, 'insecure_registries': insecure_registries, 'proxies': proxies, 'settings': settings}
-    return _access.wanted(plain(parts), str(state), **plain(given))
+    options = {'registry_mirrors': registry_mirrors, 'insecure_registries': insecure_registries, 'proxies': proxies, 'settings': settings}
+    return _access.wanted(plain(parts), str(state), **{name: given(value) for name, value in options.items()})
 
 
 @as_filter
@@ -182,7 +183,7 @@ def access_proxies(proxies: t.Any, candidates: t.Any = (), results: t.Any = (), 
 @as_filter
 def access_docker_certs(mirrors: t.Any, docker: t.Any = None, state: str = 'present') -> dict[str, t.Any]:
     """The certificates that Docker needs for its mirrors."""
-    return _access.docker_certs(plain(mirrors), plain(docker) or {}, str(state))
+    return _access.docker_certs(given(mirrors), plain(docker) or {}, str(state))
 
 
 @as_filter
@@ -212,7 +213,7 @@ def access_mirrors_by_now(written: t.Any, applied: t.Any = None, check_mode: boo
 @as_filter
 def access_login_leak(auths: t.Any, docker: t.Any = None, candidates: t.Any = (), in_force: t.Any = None, policy: str = 'drop') -> str:
     """Why a login to Docker Hub has to wait."""
-    return _access.login_leak(plain(auths), plain(docker) or {}, plain(candidates), plain(in_force), str(policy))
+    return _access.login_leak(plain(auths), plain(docker) or {}, plain(candidates), given(in_force), str(policy))
 
 
 @as_filter
@@ -234,9 +235,9 @@ def access_run(kind: str) -> str:
 
 
 @as_filter
-def access_summary(hostvars: t.Any, hosts: t.Any) -> dict[str, t.Any]:
+def access_summary(hostvars: t.Any, hosts: t.Any, check_mode: bool = False) -> dict[str, t.Any]:
     """What the role left in the variables of these hosts, in the shape that access_report takes."""
-    return _access.summary({str(host): _left(hostvars[host]) for host in hosts if host in hostvars})
+    return _access.summary({str(host): _left(hostvars[host]) for host in hosts if host in hostvars}, bool(check_mode))
 
 
 def _left(variables: t.Any) -> dict[str, t.Any]:

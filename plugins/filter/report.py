@@ -35,10 +35,10 @@ def access_report_page(data: t.Any) -> str:
     return _report_files.page_of(_report.as_data(plain(data), _report_files.now()))
 
 
-def access_report_files(data: t.Any, path: str) -> list[dict[str, str]]:
-    """The report in all its forms, each with the path of its file."""
+def access_report_files(data: t.Any, path: str, drift: t.Any = None) -> list[dict[str, str]]:
+    """The report in all its forms, each with the path and the mode of its file."""
     # The loop that writes them would take braces in what a mirror said for a template, before ansible-core 2.19.
-    return wrap_var(_report_files.files_of(plain(data), str(path)))
+    return wrap_var(_report_files.files_of(plain(data), str(path), plain(drift)))
 
 
 _FOUND = '__registry_rollback_found'
@@ -56,8 +56,8 @@ def _lost(result: t.Mapping[str, t.Any]) -> str:
     return f'it was lost on the way, and may be put back in part alone. Run this once more. {result.get("msg") or ""}'.rstrip()
 
 
-def rollback_report(hostvars: t.Any, hosts: t.Any, run: str) -> list[str]:
-    """What a roll-back did, as lines."""
+def rollback_report(hostvars: t.Any, hosts: t.Any, run: str, check_mode: bool = False) -> list[str]:
+    """What a roll-back did, or would do, as lines."""
     told = {}
     for host in hosts:
         if host not in hostvars:
@@ -73,7 +73,7 @@ def rollback_report(hostvars: t.Any, hosts: t.Any, run: str) -> list[str]:
             'applied': steps,
             'failed': plain(left[_FAILED]) if _FAILED in left else _lost(lost) if lost else '' if _DONE in left else 'it was not reached.',
         }
-    return _rollback_report.report(told, str(run))
+    return _rollback_report.report(told, str(run), bool(check_mode))
 
 
 class FilterModule:

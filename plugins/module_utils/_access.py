@@ -545,19 +545,22 @@ LEFT_BY_ROLE = (
 )
 
 
-def summary(left: t.Mapping[str, t.Mapping[str, t.Any]]) -> dict[str, t.Any]:
+def summary(left: t.Mapping[str, t.Mapping[str, t.Any]], check_mode: bool = False) -> dict[str, t.Any]:
     """What the role left in the variables of each host, in the shape that :func:`_report.as_data` takes.
 
     :param left: by host, the variables of :data:`LEFT_BY_ROLE` that are defined.
+    :param check_mode: whether they are of a run that changed nothing.
     """
     probes = [
-        {'host': host, 'site': probe['site'], 'upstream': probe['of'], 'results': probe['results'], 'elapsed': probe['elapsed']}
+        {'host': host, 'upstream': probe['of'], 'view': probe.get('view', ''), **{name: probe[name] for name in ('site', 'results', 'elapsed')}}
         for host, variables in left.items()
         for probe in variables.get('__registry_access_probes', {}).values()
         if 'results' in probe
     ]
-    configured = any('__registry_access_engines' in variables or variables.get('__registry_access_failed') for variables in left.values())
-    return {'probes': probes, 'hosts': {host: _host_summary(variables) for host, variables in left.items()} if configured else {}}
+    if not any('__registry_access_engines' in variables for variables in left.values()):
+        # Of hosts that nobody looked at, as when they are only probed on, those alone have something to tell.
+        left = {host: here for host, here in left.items() if here.get('__registry_access_failed') or here.get('__registry_access_held_back')}
+    return {'check_mode': check_mode, 'probes': probes, 'hosts': {host: _host_summary(variables, check_mode) for host, variables in left.items()}}
 
 
 # By engine, what the tasks that write the mirrors of each upstream register.
@@ -572,15 +575,22 @@ _WRITTEN_BY_USER = {'Podman': '__registry_access_podman_written_for_users', 'Bui
 # CRI-O has the mirrors of Podman's files. It was configured where its tasks left something.
 _CRIO = ('__registry_access_crio_conf', '__registry_access_crio_dropin', '__registry_access_crio_pending', '__registry_access_crio_apply')
 _APPLIES = {'containerd': '__registry_access_containerd_apply', 'crio': '__registry_access_crio_apply', 'k3s': '__registry_access_k3s_apply'}
+# By engine whose daemon is told of it, what the tasks that write for it register.
+_WRITTEN_FOR = {
+    'docker': WRITTEN,
+    'containerd': ('__registry_access_containerd_written', '__registry_access_containerd_dropin'),
+    'crio': ('__registry_access_podman_written', *_CRIO[:2]),
+    'k3s': ('__registry_access_k3s_written',),
+}
 _NAMES = {'docker': 'Docker', 'containerd': 'containerd', 'podman': 'Podman', 'crio': 'CRI-O', 'k3s': 'K3s', 'rke2': 'RKE2'}
 
 
-def _host_summary(variables: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+def _host_summary(variables: t.Mapping[str, t.Any], check_mode: bool) -> dict[str, t.Any]:
     looked = variables.get('__registry_access_engines', {})
     if 'engines' not in looked:
         return _not_begun(looked, variables)
     docker = looked['engines'].get('docker')
-    upstreams = _upstreams_summary(looked['engines'], variables)
+    upstreams = _upstreams_summary(looked['engines'], variables, check_mode)
     steps = [variables[name] for name in LEFT_BY_ROLE if name in variables and name != '__registry_access_probes']
     stopped = _stopped_by(steps)
     elsewhere = ('__registry_access_logins', '__registry_access_buildkit_written')  # what is given to users, whatever engines there are
@@ -596,20 +606,27 @@ def _host_summary(variables: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
         for name in ('__registry_access_docker_certs', '__registry_access_containerd_dropin', '__registry_access_podman_proxies', *_CRIO[:2])
     ]
     logins = variables.get('__registry_access_logins', {})
-    apply = stopped or variables.get('__registry_access_apply', {})
+    applied = _apply_of('docker', variables)
+    # What failed behind it takes nothing back from Docker.
+    applied_well = applied.get('applied') in (RELOAD, RESTART) and not applied.get('failed')
+    apply = {**(applied if applied_well else {}), **stopped} if stopped else applied
     before = (docker or {}).get('registry_mirrors') or []
+    after = _mirrors_after(before, written, applied if applied_well else apply)
+    # Where nothing was to be written, the apply has found the plan.
+    plan = _together([one['plan'] for one in written if 'plan' in one] or [one['plan'] for one in [apply] if 'plan' in one])
     return {
         'engine': f'Docker {docker.get("version")}' if docker else '',
+        'engines': _engines_summary(looked['engines'], variables),
         'before': before,
-        'after': _mirrors_after(before, written, apply),
+        'after': after,
+        'in_force': after if plan.action == NONE or apply.get('applied') in (RELOAD, RESTART) else before,
         'upstreams': upstreams,
-        # Where nothing was to be written, the apply has found the plan.
-        'plan': as_dict(_together([one['plan'] for one in written if 'plan' in one] or [one['plan'] for one in [apply] if 'plan' in one])),
+        'plan': as_dict(plan),
         'apply': apply,
-        'logins': _logins_summary(logins),
+        'logins': _logins_summary(logins, check_mode),
         'refresh': _refresh_summary(looked.get('refresh') or {}, variables.get('__registry_access_as_host_chose') or {}),
         'left_out': [one for result in written for one in result.get('left_out', [])],
-        'pending': [one for engine in ('docker', *_APPLIES) for one in _pending_of(engine, variables)],
+        'pending': [one for engine in ('docker', *_APPLIES) for one in _pending_of(engine, variables, looked['engines'])],
         'warnings': [
             *_said(variables, '__registry_access_not_here'),
             *_said(variables, '__registry_access_kept'),
@@ -623,7 +640,8 @@ def _host_summary(variables: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
             *(_sentence_of(one) for result in by_engine for one in result.get('left_out', [])),
             *_said(variables, '__registry_access_login_waits'),
             *_said(variables, '__registry_access_few_pulls'),
-            *(f'On record: {sentence}' for sentence in variables.get('__registry_access_record', {}).get('told', [])),
+            *variables.get('__registry_access_record', {}).get('told', []),
+            *_logins_that_stay(variables.get('__registry_access_record', {}), logins),
         ],
     }
 
@@ -631,8 +649,9 @@ def _host_summary(variables: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
 def _not_begun(looked: t.Mapping[str, t.Any], variables: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     """Of a host that nobody has looked at: why."""
     failed = variables.get('__registry_access_failed') or {}
-    if looked.get('unreachable'):
-        told = str(looked.get('msg') or '').strip()
+    lost = looked if looked.get('unreachable') else failed
+    if lost.get('unreachable'):
+        told = str(lost.get('msg') or '').strip()
         return {'skipped': UNREACHABLE, 'warnings': [f'Unreachable: {told}'] if told else []}
     if variables.get('__registry_access_held_back'):
         return {'skipped': HELD_BACK}
@@ -654,18 +673,67 @@ def _sentence_of(left: t.Any) -> str:
     return str(left['because']) if isinstance(left, t.Mapping) else str(left)
 
 
-def _upstreams_summary(engines: t.Mapping[str, t.Any], variables: t.Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
+def _engines_summary(engines: t.Mapping[str, t.Any], variables: t.Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
+    """What each engine of a host needed, and what became of it: those that were found, and those that something was applied to."""
+    found = []
+    tasks_of = {'docker': 'docker', 'containerd': 'containerd', 'crio': 'crio', _k3s_name(engines): 'k3s'}
+    for engine in ENGINES:
+        tasks = tasks_of.get(engine, '')
+        facts, apply = engines.get(engine) or {}, _apply_of(tasks, variables)
+        plans = [one['plan'] for name in _WRITTEN_FOR.get(tasks, ()) for one in [variables.get(name, {})] if isinstance(one.get('plan'), t.Mapping)]
+        plans = plans or [one['plan'] for one in [apply] if isinstance(one.get('plan'), t.Mapping)]
+        # A containerd that only Docker uses, and a Podman of which there are files alone, which CRI-O reads, are nobody's engine.
+        aside = facts.get('for_docker_alone') or (engine == 'podman' and not facts.get('version') and 'crio' in engines)
+        if not apply and (engine not in engines or (aside and not plans)):
+            continue
+        together = _together(plans)
+        found.append({
+            'engine': _NAMES[engine],
+            'version': str(facts.get('version') or ''),
+            'plan': together.action if plans else '',
+            'reasons': list(together.reasons),
+            'applied': str(apply.get('applied' if engine == 'docker' else 'action') or ''),
+            'proved': _proved(engine, apply),
+            'pending': _pending_of(tasks, variables, engines) if tasks else [],
+        })
+    return found
+
+
+def _k3s_name(engines: t.Collection[str]) -> str:
+    """K3s and RKE2 share their tasks; a host has one of the two."""
+    return 'rke2' if 'rke2' in engines else 'k3s'
+
+
+def _apply_of(engine: str, variables: t.Mapping[str, t.Any]) -> t.Mapping[str, t.Any]:
+    """What the apply of an engine returned; empty where there was none."""
+    apply = variables.get('__registry_access_apply' if engine == 'docker' else _APPLIES.get(engine, ''), {})
+    return {} if apply.get('skipped') else apply
+
+
+def _proved(engine: str, apply: t.Mapping[str, t.Any]) -> bool | None:
+    """Whether what was applied is in force; None where nothing was applied."""
+    if apply.get('failed') or apply.get('unreachable'):
+        return False
+    if engine == 'docker':
+        return (apply.get('proof') or {}).get('ok')
+    return bool(apply.get('proved')) if apply.get('action') in (RELOAD, RESTART) else None
+
+
+def _upstreams_summary(engines: t.Mapping[str, t.Any], variables: t.Mapping[str, t.Any], check_mode: bool) -> list[dict[str, t.Any]]:
     """A row for each engine and upstream whose mirrors were written as files: before and after."""
     rows = []
     crio = {'crio': _WRITTEN_BY_ENGINE['podman']} if any(name in variables for name in _CRIO) else {}
     for engine, name in {**_WRITTEN_BY_ENGINE, **crio}.items():
         result = variables.get(name, {})
-        engine_here = 'rke2' if engine == 'k3s' and 'rke2' in engines else engine
+        engine_here = _k3s_name(engines) if engine == 'k3s' else engine
         facts = engines.get(engine_here) or {}
         if engine == 'podman' and not facts.get('version') and crio:
             continue  # nobody but CRI-O reads the files here
         before = (engines.get('podman' if engine == 'crio' else engine_here) or {}).get('mirrors') or {}
-        state = _state_of(variables.get(_APPLIES.get(engine, ''), {}))
+        apply = variables.get(_APPLIES.get(engine, ''), {})
+        state = _state_of(apply, check_mode)
+        # Podman and Docker read these files at each pull, whatever a plan for CRI-O says.
+        waits = engine in _APPLIES and (result.get('plan') or {}).get('action', NONE) != NONE and not (apply.get('changed') and not apply.get('failed'))
         by_upstream = {one['upstream']: one for one in result.get('files') or () if one.get('upstream') and one.get('mirrors') is not None}
         for upstream, one in by_upstream.items():
             rows.append({
@@ -673,7 +741,8 @@ def _upstreams_summary(engines: t.Mapping[str, t.Any], variables: t.Mapping[str,
                 'upstream': upstream,
                 'before': list(before.get(upstream) or []),
                 'after': list(one['mirrors']),
-                'proof': state or _proof_of(engine, result, one),
+                'proof': state or _proof_of(engine, result, one, check_mode),
+                **({'in_force': list(before.get(upstream) or [])} if waits else {}),
             })
     for engine, name in _WRITTEN_BY_USER.items():
         for user, result in _by_user(variables, name).items():
@@ -682,16 +751,16 @@ def _upstreams_summary(engines: t.Mapping[str, t.Any], variables: t.Mapping[str,
                     after = list(one['mirrors'])
                     before = [] if one['changed'] else after  # nobody looked into users' homes beforehand
                     row = {'engine': f'{engine} of {user}', 'upstream': one['upstream'], 'before': before, 'after': after}
-                    rows.append({**row, 'proof': _proof_of('podman', result, one)})
+                    rows.append({**row, 'proof': _proof_of('podman', result, one, check_mode)})
     return rows
 
 
-def _pending_of(engine: str, variables: t.Mapping[str, t.Any]) -> list[str]:
+def _pending_of(engine: str, variables: t.Mapping[str, t.Any], engines: t.Collection[str]) -> list[str]:
     """Why an engine has to wait: as it was told, else as its apply found it where nobody told it, as in tasks/finish.yml."""
     name = '__registry_access' if engine == 'docker' else f'__registry_access_{engine}'
     apply = variables.get(f'{name}_apply', {})
     found = apply.get('pending_because' if engine == 'docker' else 'pending') or ()
-    return _said(variables, f'{name}_pending') or [f'{_NAMES[engine]}: {sentence}' for sentence in found]
+    return _said(variables, f'{name}_pending') or [f'{_NAMES[_k3s_name(engines) if engine == "k3s" else engine]}: {sentence}' for sentence in found]
 
 
 def _failed_one(step: t.Mapping[str, t.Any]) -> t.Mapping[str, t.Any]:
@@ -706,41 +775,62 @@ def _by_user(variables: t.Mapping[str, t.Any], name: str) -> dict[str, t.Mapping
     return {str(one.get(one.get('ansible_loop_var', 'item'))): one for one in results if not one.get('skipped')}
 
 
-def _state_of(apply: t.Mapping[str, t.Any]) -> str:
+def _state_of(apply: t.Mapping[str, t.Any], check_mode: bool) -> str:
     """What became of an apply by engine_apply, in a word; empty where there was none, or nothing to apply."""
     if apply.get('failed'):
         return 'FAILED'
     if not apply.get('changed'):
         return ''
+    if check_mode:
+        return f'would {apply.get("action")}'
     done = {'reload': 'reloaded', 'restart': 'restarted'}.get(str(apply.get('action')), '')
     if apply.get('proved'):
         return f'{done}, proved'
-    # In check mode nothing is proved, and a CRI-O whose log is quiet says nothing of a reload.
+    # A CRI-O whose log is quiet says nothing of a reload.
     return f'a {apply.get("action")}'
 
 
-def _proof_of(engine: str, result: t.Mapping[str, t.Any], one: t.Mapping[str, t.Any]) -> str:
+def _proof_of(engine: str, result: t.Mapping[str, t.Any], one: t.Mapping[str, t.Any], check_mode: bool) -> str:
+    if check_mode:
+        return 'would be written' if one.get('changed') else 'nothing to do'
     if engine == 'podman' and result.get('validated_by') == 'podman':
         return 'read by podman'
     return 'written' if one.get('changed') else 'nothing to do'
 
 
-def _logins_summary(logins: t.Mapping[str, t.Any]) -> list[str]:
+def _logins_summary(logins: t.Mapping[str, t.Any], check_mode: bool) -> list[str]:
     """A sentence for each login that was written or taken away; none where the task failed, which wrote nothing."""
     found = []
+    done = {'present': 'would be logged in', 'absent': 'would be logged out'} if check_mode else {'present': 'logged in', 'absent': 'logged out'}
     for one in logins.get('logins') or () if not logins.get('failed') else ():
         who = f'{one["username"]} at {one["registry"]}' if one.get('username') else one['registry']
-        what = {'present': 'logged in', 'absent': 'logged out'}[one['state']] if one.get('changed') else 'as it was'
+        what = done[one['state']] if one.get('changed') else 'as it was'
         found.append(f'{who}, for {one.get("user") or "root"}: {what}.')
     return found
 
 
-def _refresh_summary(told: t.Mapping[str, t.Any], standing: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+def _logins_that_stay(record: t.Mapping[str, t.Any], logins: t.Mapping[str, t.Any]) -> list[str]:
+    """A sentence for each file in which a removal leaves logins that runs of the role wrote, since the variables name them no more."""
+    named = {(one.get('user') or 'root', one['registry']) for one in logins.get('logins') or () if one['state'] == 'absent'}
+    found = []
+    for one in record.get('logins') or ():
+        stay = [registry for registry in one['registries'] if (one['user'], registry) not in named]  # in check mode those named are there still
+        if stay:
+            many = len(stay) > 1
+            found.append(
+                f'The login{"s" if many else ""} at {", ".join(stay)} of {one["user"]} stay{"" if many else "s"} in {one["path"]}: a removal takes away those '
+                'alone that registry_access_auths names.'
+            )
+    return found
+
+
+def _refresh_summary(told: t.Mapping[str, t.Any], standing: t.Mapping[str, t.Any] | None = None) -> dict[str, t.Any]:
     """What the host saw when it last chose by itself, and whether that stood for the choice of the run; empty where it does not choose."""
     if not told.get('installed') or not told.get('checked_at'):
         return {}
     stands = [f'The mirrors are the choice that this host made by itself at {standing["of"]}.'] if standing else []
-    return {'checked_at': told['checked_at'], 'because': ' '.join([*stands, told['because']]).strip(), 'mirrors': told['mirrors']}
+    because = ' '.join([*stands, told['because'] or told.get('last_change', '')]).strip()
+    return {**{name: told[name] for name in ('checked_at', 'mirrors')}, 'because': because}
 
 
 def _mirrors_after(before: list[str], written: t.Sequence[t.Mapping[str, t.Any]], apply: t.Mapping[str, t.Any]) -> list[str]:

@@ -130,7 +130,10 @@ def findings(variables: Variables, probes: t.Mapping[str, t.Mapping[str, t.Any]]
         return [_finding(UNREACHABLE, '', '', f'It could not be reached: {_text(answered.get("msg"))}')]
     found = [*_written(variables), *_refresh(variables), *_applied(variables), *_logins(variables), *_mirrors(variables, probes)]
     told = [step for step in (_failed(variables.get(name, {})) for name in (*_WRITERS, *_APPLIES, *_STOPS, _LOGINS, _REFRESH)) if step]
-    if ended.get('failed') and not told:
+    lost = next((one for step in variables.values() if isinstance(step, t.Mapping) for one in (*_each(step), step) if one.get('unreachable')), None)
+    if lost:
+        found.append(_finding(UNREACHABLE, '', '', f'It was lost while it was looked at: {_text(lost.get("msg"))}'))
+    elif ended.get('failed') and not told:
         found.append(_finding(UNREACHABLE, '', '', f'It could not be looked at to the end: {_text(ended["failed"])}'))
     elif ended.get('failed') and all(one.kind != UNREACHABLE for one in found) and not _ended_by_a_registry(variables):
         found.append(_finding(UNREACHABLE, '', '', f'It was looked at no further than that. {_REST}'))

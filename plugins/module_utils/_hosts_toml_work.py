@@ -180,7 +180,7 @@ def run(params: t.Mapping[str, t.Any], check_mode: bool, state: State, hosts: Ho
         work = plan_work(params, state, found, hosts)
         if not check_mode:
             write(work, state)
-    warnings = warnings_for(work, params, found, hosts)
+    warnings = [*_owned_files.edits(state, work.files), *warnings_for(work, params, found, hosts)]
     return {**report(work, found, plan_after(work, found, check_mode, state, hosts)), 'warnings': warnings}
 
 

@@ -7,6 +7,9 @@
 What stood there before is kept, and is put back when ours goes; so are the directories that were missing. A file is ours when it begins with
 :data:`FIRST_LINE`, or still holds what the record says that we wrote. One record for each kind of file, in the state directory (0600, since files
 may hold secrets); it is written before the files, so a crash between the two is harmless.
+
+A file that begins with our line and was edited all the same is written anew, as the line says. Where it goes, what it held is kept in the state directory,
+since nothing of the host's is lost. :func:`edits` tells of both.
 """
 
 from __future__ import annotations
@@ -22,12 +25,14 @@ from dataclasses import dataclass, field
 from ansible_collections.quickpull.registry.plugins.module_utils import _io
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._io import FileState
-from ansible_collections.quickpull.registry.plugins.module_utils._state import State
+from ansible_collections.quickpull.registry.plugins.module_utils._state import State, escape_path
 
 FIRST_LINE = '# Written by quickpull.registry; what is changed here by hand is overwritten.'
 
 # In the sentence of a file of ours that somebody else wrote anew; _drift.py tells by it such a file from one that never was ours.
 REPLACED = 'was replaced by somebody since this collection wrote it'
+# In that of one that somebody edited below our first line.
+EDITED = 'was edited by somebody since this collection wrote it'
 
 _FORMAT = 1
 
@@ -46,13 +51,20 @@ class Content:
 
 @dataclass(frozen=True)
 class Change:
-    """One file before and after. ``after`` is None for a file that goes; ``restored``: what was there before ours comes back."""
+    """One file before and after. ``after`` is None for a file that goes; ``restored``: what was there before ours comes back; ``edited``: somebody edited it
+    since we wrote it."""
 
     path: str
     before: FileState = field(repr=False)
     after: bytes | None = field(repr=False)
     mode: int = 0o644
     restored: bool = False
+    edited: bool = False
+
+    @property
+    def keeps(self) -> bool:
+        """Whether what it held has to be kept elsewhere."""
+        return self.edited and (self.after is None or self.restored)
 
     def texts(self) -> tuple[str, str]:
         """Before and after as text; empty for no file. May hold secrets."""
@@ -130,6 +142,11 @@ def is_ours(data: bytes | None, entry: Entry | None = None) -> bool:
     return data.startswith(FIRST_LINE.encode() + b'\n') or (entry is not None and _hash(data) in entry.hashes)
 
 
+def _is_edited(data: bytes | None, entry: Entry | None) -> bool:
+    """Whether a file of ours is not as we wrote it, as far as that is known."""
+    return is_ours(data, entry) and entry is not None and _hash(data or b'') not in entry.hashes
+
+
 def in_the_way(record: Record, owner: str, path: str, content: Content, overwrite: bool = False) -> str:
     """The sentence why the file of somebody else at ``path`` cannot be ours; empty where it can, or holds the same."""
     found, entry = _io.read_file(path), record.get(path)
@@ -179,7 +196,7 @@ def _plan_absent(path: str, found: FileState, entry: Entry | None, after: Record
         return
     before = entry.before if entry else None
     data = None if before is None else before.encode('utf-8', 'surrogateescape')
-    changes.append(Change(path, found, data, entry.mode if entry else 0o644, restored=data is not None))
+    changes.append(Change(path, found, data, entry.mode if entry else 0o644, restored=data is not None, edited=_is_edited(found.data, entry)))
 
 
 def _plan_present(
@@ -211,7 +228,7 @@ def _plan_present(
     if found.data == data and (not content.secret or found.mode == content.mode):
         kept.append(path)
     else:
-        changes.append(Change(path, found, data, mode))
+        changes.append(Change(path, found, data, mode, edited=_is_edited(found.data, entry)))
 
 
 def _made_dirs(path: str, made_before: t.Collection[str]) -> tuple[str, ...]:
@@ -237,9 +254,32 @@ def apply(state: State, kind: str, planned: Plan) -> None:
             both[path] = dataclasses.replace(entry, hashes=tuple(dict.fromkeys([*entry.hashes, *before[path].hashes])))
     _save(state, kind, both)
     for change in planned.changes:
+        if change.keeps:
+            _io.write_private(_kept_in(state, change), change.before.data or b'', root=state.root)
         _write(change, both.get(change.path))
     _leave_all_dirs(before, planned.record)
     _save(state, kind, planned.record)
+
+
+def edits(state: State, planned: Plan) -> list[str]:
+    """A sentence for each file that somebody edited and that is written anew or goes all the same, before and after :func:`apply`."""
+    found = []
+    for change in planned.changes:
+        if change.keeps:
+            found.append(f'{change.path} {EDITED}. It goes, since it is wholly of this collection; what it held is kept in {_kept_in(state, change)}.')
+        elif change.edited:
+            found.append(f'{change.path} {EDITED}, and is written anew, as its first line says.')
+    return found
+
+
+def _kept_in(state: State, change: Change) -> str:
+    """Where an edited file is kept: a name of its own, or that which has the very same already."""
+    name, number = os.path.join(state.edited, escape_path(change.path)), 1
+    place = name
+    while _io.read_file(place).data not in (None, change.before.data):
+        number += 1
+        place = f'{name}.{number}'
+    return place
 
 
 def _write(change: Change, entry: Entry | None) -> None:
@@ -268,6 +308,8 @@ def _leave_dirs(entry: Entry | None) -> None:
 def undo(state: State, kind: str, planned: Plan, before: Record) -> None:
     """Put back what :func:`apply` changed, as it was found, and the record as it was ``before``."""
     for change in planned.changes:
+        if change.keeps:
+            _io.delete_file(_kept_in(state, change))
         if change.before.data is None:
             _io.delete_file(change.path)
             _leave_dirs(planned.record.get(change.path))

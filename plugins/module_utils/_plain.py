@@ -30,6 +30,11 @@ def plain(value: t.Any) -> t.Any:
     return str(value)
 
 
+def given(value: t.Any) -> t.Any:
+    """The value as :func:`plain` makes it, and None where nobody gave one: before ansible-core 2.19 a variable that is null arrives as an empty text."""
+    return None if isinstance(value, str) and not value else plain(value)
+
+
 def type_name(value: t.Any) -> str:
     """What a message calls the type of a plain value."""
     if value is None:

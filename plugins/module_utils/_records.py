@@ -13,13 +13,16 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import pwd
 import re
 import typing as t
 from dataclasses import dataclass, field
 
-from ansible_collections.quickpull.registry.plugins.module_utils import _as_user, _io, _owned_files, _ownership
+from ansible_collections.quickpull.registry.plugins.module_utils import _as_user, _io, _journal, _owned_files, _ownership, _refresh_units, _rollback
 from ansible_collections.quickpull.registry.plugins.module_utils._dropin import default_path
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
+from ansible_collections.quickpull.registry.plugins.module_utils._hub_logins import is_hub
+from ansible_collections.quickpull.registry.plugins.module_utils._mask import mask_text
 from ansible_collections.quickpull.registry.plugins.module_utils._state import State
 
 # Files of the role pull_through_cache. They have a way out of their own.
@@ -128,15 +131,16 @@ def _of_values(raw: t.Any) -> list[Entry]:
     return [Entry(str(raw['path']), 'ownership', because=because)] if raw['tombstones'] else []
 
 
-def give_back_files(state: State, owner: str, check_mode: bool = False) -> tuple[list[str], list[str]]:
+def give_back_files(state: State, owner: str, check_mode: bool = False) -> tuple[list[str], list[str], list[str]]:
     """Take away files that are wholly this owner's and still on record, as those of an engine that is gone. What was there before comes back.
 
-    :returns: their paths, and a sentence for each that stays, since somebody replaced it.
+    :returns: their paths, a sentence for each that stays, since somebody replaced it, and one for each that somebody edited and that goes all the same.
     :raises ConfigError: when one cannot be written.
     """
     folder = os.path.join(state.root, 'files')
     changed: list[str] = []
     left: list[str] = []
+    edited: list[str] = []
     for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else ():
         kind = name[: -len('.json')]
         with contextlib.suppress(ConfigError):  # a record of another form, or one that cannot be understood, is told by look()
@@ -144,11 +148,12 @@ def give_back_files(state: State, owner: str, check_mode: bool = False) -> tuple
             mine = [path for path, entry in record.items() if entry.owner == owner]
             if mine and kind != _CACHE:
                 planned = _owned_files.plan(record, owner, dict.fromkeys(mine))
+                edited += _owned_files.edits(state, planned)
                 if not check_mode:
                     _owned_files.apply(state, kind, planned)
                 changed += [change.path for change in planned.changes]
                 left += [one.because for one in planned.left]
-    return changed, left
+    return changed, left, edited
 
 
 @dataclass
@@ -157,7 +162,7 @@ class Outcome:
 
     :ivar left: what is on record still.
     :ivar gone: whether the state directory is gone.
-    :ivar replaced: a sentence for each file of ours that somebody replaced, and that stays.
+    :ivar replaced: a sentence for each file of ours that somebody replaced, and that stays, or edited, and that goes all the same.
     """
 
     changed: bool = False
@@ -177,14 +182,14 @@ def forget(state: State, owner: str, waits: t.Sequence[str] = (), check_mode: bo
     """
     if not is_there(state):
         return Outcome(gone=True, left=list(look(state, root).entries))
-    files, replaced = give_back_files(state, owner, check_mode)
-    outcome = Outcome(changed=bool(files or replaced), files=files, replaced=replaced)
+    files, replaced, edited = give_back_files(state, owner, check_mode)
+    outcome = Outcome(changed=bool(files or replaced), files=files, replaced=[*replaced, *([] if check_mode else edited)])
     found = look(state, root)
     outcome.unknown = list(found.unknown)
     outcome.left = [entry for entry in found.entries if not (check_mode and _is_of(entry, owner))]
     if outcome.left or waits:
         return outcome
-    outcome.gone = not found.unknown
+    outcome.gone = not found.unknown and not edited
     outcome.changed = outcome.changed or bool(found.files) or len(outcome.left) < len(found.entries)
     if not check_mode:
         _delete(state, found)
@@ -198,9 +203,19 @@ def is_there(state: State) -> bool:
 
 
 def sentences(outcome: Outcome) -> list[str]:
-    """What is left, a sentence each."""
-    told = [entry.because or f'{entry.path} has something of {", ".join(entry.owners) or "nobody"} on record.' for entry in outcome.left]
-    return [*outcome.replaced, *told, *(f'{path} is none of the files of this collection, and stays.' for path in outcome.unknown)]
+    """What is left, a sentence each; of the refresh's program one for all of its files."""
+    program = [entry.owners for entry in outcome.left if _refresh_units.is_program(entry.path)]
+    told = []
+    for entry in outcome.left:
+        owners = ', '.join(entry.owners) or 'nobody'
+        if _refresh_units.is_program(entry.path):
+            told.append(f'On record for {owners}: {_refresh_units.program_in_words(program.count(entry.owners))}.')
+        else:
+            told.append(entry.because or f'{entry.path} has something of {owners} on record.')
+    kept = f'{os.sep}{os.path.basename(State().edited)}{os.sep}'
+    edited = [f'{path} holds what somebody edited in a file that is gone, and stays until you delete it.' for path in outcome.unknown if kept in path]
+    foreign = [f'{path} is none of the files of this collection, and stays.' for path in outcome.unknown if kept not in path]
+    return [*outcome.replaced, *dict.fromkeys(told), *edited, *foreign]
 
 
 def _is_of(entry: Entry, owner: str) -> bool:
@@ -219,3 +234,58 @@ def _delete(state: State, found: Found) -> None:
     for folder, _folders, _names in os.walk(state.root, topdown=False):
         with contextlib.suppress(OSError):
             os.rmdir(folder)
+
+
+@dataclass(frozen=True)
+class Logins:
+    """Logins that a run wrote, and that are in the file still.
+
+    :ivar user: the name of the user whose file it is.
+    :ivar registries: as people call them.
+    """
+
+    path: str
+    user: str
+    registries: tuple[str, ...]
+
+
+def logins_left(state: State) -> list[Logins]:
+    """The logins that the remembered runs wrote and that are there still. They are on no record: the journal alone knows of them.
+
+    :raises ConfigError: when a file cannot be looked at.
+    """
+    written: dict[tuple[int | None, str], dict[str, None]] = {}
+    for run in _journal.runs(state):
+        with contextlib.suppress(ConfigError):  # what cannot be understood keeps no record from going
+            for entry in run.entries():
+                keys = [key for step in entry.steps for key in _logins_of(step)]
+                if keys:
+                    written.setdefault((entry.user, entry.path), {}).update(dict.fromkeys(keys))
+    found = []
+    for (user, path), wrote in sorted(written.items(), key=lambda one: one[0][1]):
+        now = _auths(_rollback.looks(user, [path]).get(path, _journal.Look()).data)
+        names = dict.fromkeys('docker.io' if is_hub(key) else mask_text(key) for key in wrote if now.get(key))
+        if names:
+            found.append(Logins(path, _name_of(user), tuple(names)))
+    return found
+
+
+def _logins_of(step: _journal.Step) -> list[str]:
+    """The keys below ``auths`` that a step wrote."""
+    wrote, before = _auths(step.after or b''), _journal.shape(_auths(step.before.data))
+    return [key for key, value in wrote.items() if value and value != before.get(key)]
+
+
+def _auths(data: bytes) -> dict[str, t.Any]:
+    try:
+        auths = json.loads(data.decode('utf-8-sig'))['auths']
+    except (ValueError, KeyError, TypeError):
+        return {}
+    return auths if isinstance(auths, dict) else {}
+
+
+def _name_of(user: int | None) -> str:
+    try:
+        return pwd.getpwuid(user or 0).pw_name
+    except KeyError:
+        return str(user)

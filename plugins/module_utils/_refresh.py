@@ -38,8 +38,8 @@ from ansible_collections.quickpull.registry.plugins.module_utils._state import S
 
 #: Seconds between a probe in which a mirror in use failed and the one that has to confirm it.
 CONFIRM_SECONDS = 2.0
-#: What the id of a run of the role ends in, and for how many seconds after its last change one that does not end is waited for.
-ROLE, PATIENCE = '-site', 900.0
+#: What the id of a run of the role ends in, be it a removal or not, and for how many seconds after its last change one that does not end is waited for.
+ROLE, PATIENCE = ('-site', '-remove'), 900.0
 #: Results of another host are taken for so many intervals: of two hosts with one timer the later one must find the earlier one's.
 SHARED_FOR = 1.5
 
@@ -94,9 +94,10 @@ def run(settings: Settings, state: State, host: Host | None = None) -> dict[str,
     """Do it, and return the report, which is also written.
 
     :returns: ``checked``, ``probed`` and ``chosen`` (epoch seconds: of this refresh, of the results, of the last change), ``source`` (by upstream, whose the
-        results are), ``results`` (by upstream), ``engines`` (dicts with ``engine``, ``upstream``, ``before``, ``mirrors``, ``changed``, ``because``,
-        ``waits``), ``waits`` (why nothing was to be changed now), ``goes_by`` (see :func:`_refresh_settings.choice_key`), ``decided`` (epoch seconds: when
-        the engines were last given what was chosen), ``engines_here``, ``pending`` (by engine, why a restart is needed) and ``errors`` (sentences).
+        results are), ``results`` (by upstream; ``asked`` in each: epoch seconds), ``engines`` (dicts with ``engine``, ``upstream``, ``before``, ``mirrors``,
+        ``changed``, ``because``, ``waits`` and ``last_change``: None, or ``at`` and ``because``), ``waits`` (why nothing was to be
+        changed now), ``goes_by`` (see :func:`_refresh_settings.choice_key`), ``decided`` (epoch seconds: when the engines were last given what was
+        chosen), ``engines_here``, ``pending`` (by engine, why a restart is needed) and ``errors`` (sentences).
     :raises ConfigError: when nothing could be done at all.
     """
     host = host or Host()
@@ -210,11 +211,13 @@ def _report(
     host: Host,
     last: t.Mapping[str, t.Any],
 ) -> dict[str, t.Any]:
+    former = {(one['engine'], one['upstream']): one.get('last_change') for one in last.get('engines', ())}
     kept = [one for one in last.get('engines', ()) if (one['engine'], one['upstream']) not in {(two.engine, two.upstream) for two in done}]
     engines = [
         {
             'engine': one.engine, 'upstream': one.upstream, 'before': list(one.before), 'mirrors': list(one.after), 'changed': one.changed,
             'because': one.because, 'waits': one.waits,
+            'last_change': {'at': checked, 'because': one.because} if one.changed else former.get((one.engine, one.upstream)),
         }
         for one in done
         if one.upstream
@@ -226,7 +229,7 @@ def _report(
         'chosen': checked if any(one.changed for one in done) else last.get('chosen', 0.0),
         'source': {name: one.source for name, one in found.items()},
         # Of those that were not asked, since they go on failing, what was seen when they last were.
-        'results': {name: _with_unasked(work.settings, name, one.results, last) for name, one in found.items()},
+        'results': {name: _with_unasked(work.settings, name, one, last) for name, one in found.items()},
         # What nothing new is known of is as it was.
         'engines': engines + [{**one, 'changed': False, 'because': ''} for one in kept if one['engine'] in work.here and one['upstream'] in found],
         'engines_here': work.here,
@@ -235,7 +238,9 @@ def _report(
     }
 
 
-def _with_unasked(settings: Settings, upstream: str, results: t.Sequence[Result], last: t.Mapping[str, t.Any]) -> list[Result]:
+def _with_unasked(settings: Settings, upstream: str, found: Found, last: t.Mapping[str, t.Any]) -> list[Result]:
+    """Each result with ``asked``, when that was (epoch seconds)."""
+    results = [{**one, 'asked': found.probed} for one in found.results]
     asked = {normalise_url(str(one['url'])) for one in results}
     listed = {normalise_url(one.url) for one in parse_mirrors(list(settings.mirrors[upstream]))} - asked
     return [*results, *(one for one in last.get('results', {}).get(upstream, ()) if normalise_url(str(one['url'])) in listed)]

@@ -263,9 +263,11 @@ def _podman(work: Work, done: list[Done]) -> None:
 def _done(work: Work, engine: str, current: t.Mapping[str, t.Sequence[str]], told: t.Mapping[str, t.Any]) -> list[Done]:
     """A line for each upstream that has a file."""
     files = {one['upstream']: one for one in told['files'] if one['upstream'] and one['mirrors'] is not None}
-    return [
-        Done(
-            engine, name, tuple(current.get(name) or ()), tuple(one['mirrors']), one['changed'], work.steady.because.get((engine, name), ''),
-        )
-        for name, one in files.items()
-    ]  # fmt: skip
+    found = []
+    for name, one in files.items():
+        because = work.steady.because.get((engine, name), '')
+        if one['changed'] and not because:  # with the same mirrors
+            edited = [text for text in told['warnings'] if text.startswith(f'{one["path"]} {_owned_files.EDITED}')]
+            because = (edited or [f'{one["path"]} was not as this collection writes it.'])[0]
+        found.append(Done(engine, name, tuple(current.get(name) or ()), tuple(one['mirrors']), one['changed'], because))
+    return found

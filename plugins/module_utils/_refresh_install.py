@@ -20,7 +20,6 @@ from dataclasses import dataclass, field
 from ansible_collections.quickpull.registry.plugins.module_utils import (
     _io,
     _owned_files,
-    _refresh_metrics,
     _refresh_program,
     _refresh_report,
     _refresh_settings,
@@ -82,6 +81,8 @@ Type=oneshot
 ExecStart={python} -I -X pycache_prefix=/var/cache/quickpull.registry {directory}/refresh.py run
 # It waits for mirrors that do not answer, and for engines that are reloaded.
 TimeoutStartSec=15min
+# A run of the role ends one that is under way, which is no failure.
+SuccessExitStatus=SIGTERM
 Nice=10
 # Other hosts are shown what it found.
 RuntimeDirectory=quickpull.registry
@@ -253,7 +254,7 @@ def install(wish: Wish, state: State, host: Host, *, check_mode: bool) -> Outcom
     stops = [step for step in steps if step[0][0] == 'disable']
     for args, because in stops:  # before their files go
         _refresh_units.do(host, args, because)
-    former, wanted = _metrics_path(host), str((wish.settings or {}).get('metrics_path') or '')
+    former, wanted = _refresh_units.metrics_path(host), str((wish.settings or {}).get('metrics_path') or '')
     with _io.locked(state):  # so that a refresh is not ended in the middle of a change
         if mine and planned.changes:
             _refresh_units.stop_service(host)
@@ -264,27 +265,10 @@ def install(wish: Wish, state: State, host: Host, *, check_mode: bool) -> Outcom
         if (args, because) not in stops:
             _refresh_units.do(host, args, because)
     if former and former != wanted:
-        _forget_metrics(host.path(former))
+        _refresh_units.forget_metrics(host.path(former))
     if not present:
         _forget(state, host)
     return Outcome(bool(planned.changes or steps), planned, tuple(because for _args, because in steps))
-
-
-def _metrics_path(host: Host) -> str:
-    """Where the refresh that is there writes its metrics."""
-    try:
-        return str(json.loads(_refresh_report.text_of(host.path(_refresh_settings.PATH)))['metrics_path'])
-    except (ValueError, KeyError, TypeError):
-        return ''
-
-
-def _forget_metrics(path: str) -> None:
-    """Take the file away where it is ours, or node_exporter would tell for ever what was true once."""
-    with contextlib.suppress(OSError):
-        with open(path, encoding='utf-8') as stream:
-            ours = stream.readline().startswith(f'# HELP {_refresh_metrics.PREFIX}')
-        if ours:
-            os.unlink(path)
 
 
 def _forget(state: State, host: Host) -> None:

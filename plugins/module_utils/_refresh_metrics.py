@@ -15,6 +15,7 @@ PREFIX = 'quickpull_registry_'
 
 _HELP = {
     'mirror_up': 'Whether the mirror served at the last probe (1) or not (0).',
+    'mirror_probe_timestamp_seconds': 'When the mirror was last asked, in seconds since the epoch: one that goes on failing is asked less often.',
     'mirror_latency_seconds': 'Time to the first byte of the mirror at the last probe.',
     'mirror_throughput_bytes_per_second': 'How fast the mirror sent a sample at the last probe.',
     'mirror_in_use': 'Whether the engine has the mirror as one of its own (1).',
@@ -63,6 +64,8 @@ def _samples(report: t.Mapping[str, t.Any]) -> t.Iterator[Sample]:
 def _mirror_samples(labels: Labels, result: t.Mapping[str, t.Any]) -> t.Iterator[Sample]:
     serves = result.get('ok') is True
     yield 'mirror_up', labels, float(serves)
+    if result.get('asked'):
+        yield 'mirror_probe_timestamp_seconds', labels, float(result['asked'])
     if serves and isinstance(result.get('latency_ms'), (int, float)):
         yield 'mirror_latency_seconds', labels, result['latency_ms'] / 1000
     if serves and isinstance(result.get('throughput_bps'), (int, float)):

@@ -61,8 +61,9 @@ def facts(state: State, root: str = '') -> dict[str, t.Any]:
     told = [one['because'] or one['waits'] for one in engines]
     return {
         'installed': os.path.exists(below(root, SETTINGS)),
-        'checked_at': time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(report['checked'])) if report else '',
+        'checked_at': _moment(report['checked']) if report else '',
         'because': ' '.join(dict.fromkeys(one for one in told if one)),
+        'last_change': _last_change(engines),
         'errors': report.get('errors', []),
         'mirrors': {one['upstream']: one['mirrors'] for one in engines},
         'chosen': chosen,
@@ -72,18 +73,37 @@ def facts(state: State, root: str = '') -> dict[str, t.Any]:
     }
 
 
+def _moment(seconds: float) -> str:
+    return time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(seconds))
+
+
+def _last_change(engines: t.Iterable[t.Mapping[str, t.Any]]) -> str:
+    """When a choice last changed, of which upstream and why; empty where none ever did."""
+    known = [(one['last_change']['at'], one['upstream'], one['last_change']['because']) for one in engines if one.get('last_change')]
+    return '{}, {}: {}'.format(_moment(max(known)[0]), *max(known)[1:]) if known else ''
+
+
+def _failure(result: t.Mapping[str, t.Any], report: t.Mapping[str, t.Any], upstream: str) -> str:
+    state, asked = result.get('state') or 'failed', result.get('asked')
+    newest = max((one.get('asked') or 0 for one in report['results'][upstream]), default=0)
+    when = f' at {_moment(asked)}, not asked since' if asked and asked < newest else ''
+    return f'{result["url"]} ({state}{when})'
+
+
 def sentences(report: t.Mapping[str, t.Any]) -> list[str]:
     """The report for the journal: a line for each upstream, and one for each change, wait and error."""
     lines = []
     for upstream, results in report['results'].items():
-        failed = [f'{one["url"]} ({one.get("state") or "failed"})' for one in results if not one.get('ok')]
+        failed = [_failure(one, report, upstream) for one in results if not one.get('ok')]
         source = f', as {report["source"][upstream]} found' if report['source'].get(upstream) else ''
         but = f'; not: {", ".join(failed)}' if failed else ''
         lines.append(f'{upstream}: {len(results) - len(failed)} of {len(results)} mirrors serve{source}{but}.')
     for one in report['engines']:
         where = f'{one["engine"]}: {one["upstream"]}'
         if one['changed']:
-            lines.append(f'{where}: {", ".join(one["before"]) or "no mirror"} -> {", ".join(one["mirrors"]) or "no mirror"}. {one["because"]}'.rstrip())
+            # Docker tells URLs with a slash that nobody wrote.
+            old, new = (', '.join(url.rstrip('/') for url in one[name]) or 'no mirror' for name in ('before', 'mirrors'))
+            lines.append(f'{where}: {old} -> {new}. {one["because"]}'.rstrip())
         elif one['because']:
             lines.append(f'{where}: {one["because"]}')
         if one['waits']:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import typing as t
 from dataclasses import dataclass, field, fields
@@ -78,11 +79,11 @@ class Settings:
 def parse(raw: t.Any, path: str = PATH) -> Settings:
     """Read the settings, and check all that can be checked without asking anybody. Raises ConfigError, naming the key."""
     given = _known(raw, Settings, '', path)
-    given['asking'] = Asking(**_tuples(_known(given.get('asking') or {}, Asking, 'asking.', path), 'images'))
+    given['asking'] = Asking(**_tuples(_numbers(_known(given.get('asking') or {}, Asking, 'asking.', path), 'deadline'), 'images'))
     given['steadiness'] = Steadiness(**_known(given.get('steadiness') or {}, Steadiness, 'steadiness.', path))
     if 'interval' in given:
         given['interval'] = parse_duration(given['interval'], 'interval')
-    settings = Settings(**_tuples(given, 'podman_users', 'ask'))
+    settings = Settings(**_tuples(_numbers(given, 'apply_timeout'), 'podman_users', 'ask'))
     _check(settings)
     return settings
 
@@ -111,6 +112,15 @@ def _tuples(given: dict[str, t.Any], *names: str) -> dict[str, t.Any]:
         if isinstance(given.get(name), str):
             raise ConfigError(f'{name}: a list is expected, not {type_name(given[name])}.', key=name)
     return {**given, **{name: tuple(map(str, given[name] or ())) for name in names if name in given}}
+
+
+def _numbers(given: dict[str, t.Any], *names: str) -> dict[str, t.Any]:
+    """Before ansible-core 2.19 a number that a template made is a text."""
+    for name in names:
+        if isinstance(given.get(name), str):
+            with contextlib.suppress(ValueError):
+                given = {**given, name: float(given[name])}
+    return given
 
 
 def _check(settings: Settings) -> None:

@@ -6,12 +6,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import shutil
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.quickpull.registry.plugins.module_utils import _systemd
+from ansible_collections.quickpull.registry.plugins.module_utils import _refresh_metrics, _refresh_report, _systemd
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._root import below
 
@@ -84,8 +86,30 @@ def is_ours(path: str) -> bool:
     return path.startswith((f'{DIRECTORY}/', f'{UNIT_DIR}/{NAME}', '/etc/quickpull.registry/'))
 
 
-def before_files_go(host: Host, going: t.Collection[str]) -> None:
-    """Stop the units whose files are about to go by somebody else's hand than that of the refresh's own module. Raises ConfigError."""
+def is_program(path: str) -> bool:
+    """Whether a file is of the refresh's program, which is told in one line: nobody wants to read of a hundred files."""
+    return path.startswith(f'{DIRECTORY}/')
+
+
+def program_in_words(files: int) -> str:
+    """The program in place of its files: ``the refresh's program, 98 files below /usr/local/lib/quickpull.registry``."""
+    return f"the refresh's program, {files} file{'' if files == 1 else 's'} below {DIRECTORY}"
+
+
+def program_diff(before: int, after: int) -> dict[str, str]:
+    """The program before and after, by how many of its files there were and are to be; only those that change."""
+    return {
+        'before': f'({program_in_words(before)})\n' if before else '',
+        'after': f'({program_in_words(after)}, not shown, changed)\n' if after else '',
+    }
+
+
+def before_files_go(host: Host, going: t.Collection[str]) -> str:
+    """Stop the units whose files are about to go by somebody else's hand than that of the refresh's own module. Raises ConfigError.
+
+    :returns: where the refresh that is there writes its metrics, for :func:`after_files_came`.
+    """
+    metrics = metrics_path(host)
     for unit in (TIMER, OFFER):
         if f'{UNIT_DIR}/{unit}' in going:
             do(host, ('disable', '--now', unit), 'its file goes')
@@ -93,14 +117,37 @@ def before_files_go(host: Host, going: t.Collection[str]) -> None:
         stop_service(host)
     if f'{UNIT_DIR}/{SERVICE}' in going:
         clear(host)
+    return metrics
 
 
-def after_files_came(host: Host) -> None:
-    """Let units run by the files that are there now. Raises ConfigError."""
+def after_files_came(host: Host, metrics: str = '') -> None:
+    """Let units run by the files that are there now, and take away metrics that none of them writes any more. Raises ConfigError.
+
+    :param metrics: what :func:`before_files_go` returned.
+    """
+    if metrics and metrics != metrics_path(host):
+        forget_metrics(host.path(metrics))
     do(host, ('daemon-reload',), 'read the units')
     there = {unit for unit in (TIMER, OFFER) if os.path.exists(host.path(f'{UNIT_DIR}/{unit}'))}
     for args, because in steps(host, TIMER in there, OFFER in there, there, False):
         do(host, args, because)
+
+
+def metrics_path(host: Host) -> str:
+    """Where the refresh that is there writes its metrics; empty for none."""
+    try:
+        return str(json.loads(_refresh_report.text_of(host.path(_refresh_report.SETTINGS)))['metrics_path'])
+    except (ValueError, KeyError, TypeError):
+        return ''
+
+
+def forget_metrics(path: str) -> None:
+    """Take the file away where it is ours, or node_exporter would tell for ever what was true once."""
+    with contextlib.suppress(OSError):
+        with open(path, encoding='utf-8') as stream:
+            ours = stream.readline().startswith(f'# HELP {_refresh_metrics.PREFIX}')
+        if ours:
+            os.unlink(path)
 
 
 def clear(host: Host) -> None:

@@ -137,7 +137,7 @@ def work(task: Task, hosts: Hosts, state: State) -> dict[str, t.Any]:
     plan = _crio_registries.predicted_plan(reader) if task.check_mode and dropins_change(wanted) else _crio_registries.plan(reader, state)
     hidden = plans.hidden_for(wanted.expected, host.root) if wanted.expected and task.user is None else []
     told = report(wanted, validated_by, plan, hidden)
-    return {**told, 'warnings': [*judge.warnings, *told['warnings']]}
+    return {**told, 'warnings': [*judge.warnings, *_owned_files.edits(state, wanted.files), *told['warnings']]}
 
 
 def report(wanted: plans.Wanted, validated_by: str, plan: Plan, hidden: t.Sequence[plans.Hidden] = ()) -> dict[str, t.Any]:
@@ -183,9 +183,11 @@ def work_for_user(task: Task, who: Account, hosts: Hosts) -> dict[str, t.Any]:
 def _look(task: Task, who: Account) -> dict[str, t.Any]:
     """What a user's files are to be, in a form that one process can hand to another."""
     check_hands_of_root(task)
-    _record, wanted = planned(task, State(os.path.join(who.home, _USER_STATE)))
+    state = State(os.path.join(who.home, _USER_STATE))
+    _record, wanted = planned(task, state)
+    told = report(wanted, '', Plan())  # nobody reloads anything for a user's files
     return {
-        'result': report(wanted, '', Plan()),  # nobody reloads anything for a user's files
+        'result': {**told, 'warnings': [*_owned_files.edits(state, wanted.files), *told['warnings']]},
         'expected': {name: [dataclasses.astuple(one) for one in entries] for name, entries in wanted.expected.items()},
         'candidate': {name: base64.b64encode(data).decode() for name, data in plans.candidate(task.directory, wanted).items()},
     }

@@ -3,11 +3,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What was probed and done, as a table for people and as data for machines. Pure rendering, no decisions.
 
-The input is a dict: ``probes``, a list of dicts with ``host``, ``site``, ``upstream``, ``results`` (as registry_mirror_probe returns
-them) and ``elapsed`` (seconds); and ``hosts``, by name a dict with ``engine``, ``before`` and ``after`` (URLs in force), ``plan`` and
-``apply`` (as the modules return them), ``left_out`` (dicts with ``url`` and ``reason``), ``pending``, ``logins`` and ``warnings`` (sentences),
-``upstreams`` (dicts with ``engine``, ``upstream``, ``before``, ``after`` and ``proof``),
-``skipped`` (why nothing was done), ``pull_seconds_before`` and ``pull_seconds_after``. Whatever is missing is left blank.
+The input is a dict: ``check_mode`` (whether nothing was changed); ``probes``, a list of dicts with ``host``, ``site``, ``view`` (what tells it from
+other probes of its site, from run to run), ``upstream``, ``results`` (as registry_mirror_probe returns them) and ``elapsed`` (seconds); and ``hosts``, by
+name a dict with ``engine``, ``before`` and ``after`` (URLs), ``plan`` and ``apply`` (as the modules return them), ``left_out`` (dicts with ``url`` and
+``reason``), ``pending``, ``logins`` and ``warnings`` (sentences), ``upstreams`` (dicts with ``engine``, ``upstream``, ``before``, ``after`` and
+``proof``), ``engines`` (dicts with ``engine``, ``version``, ``plan`` and ``applied`` (none, reload or restart), ``proved``, ``pending`` and ``reasons``;
+without them ``engine``, ``plan`` and ``apply`` tell of one), ``skipped`` (why nothing was done), ``pull_seconds_before`` and ``pull_seconds_after``.
+``in_force``, of a host and of one of ``upstreams``, has the URLs that are in use at the end, where these are not ``after``. Whatever is missing is left
+blank.
 
 What other playbooks know may stand there too: in a host ``drift`` (sentences, what is not as it was left) and ``refresh`` (the last choice that the
 host made by itself: ``checked_at``, ``because`` and ``mirrors``, by upstream URLs); in a probe ``history``, by mirror the points of
@@ -22,19 +25,28 @@ import unicodedata
 
 from ansible_collections.quickpull.registry.plugins.module_utils._mask import mask_text, mask_url
 from ansible_collections.quickpull.registry.plugins.module_utils._mirror import normalise_url
-from ansible_collections.quickpull.registry.plugins.module_utils._report_history import points_of
+from ansible_collections.quickpull.registry.plugins.module_utils._report_history import finite, latest, points_of
 from ansible_collections.quickpull.registry.plugins.module_utils._select import Policy, select_urls
 
 # Why nothing was done on a host, where that is counted by itself.
 UNREACHABLE = 'unreachable'
 HELD_BACK = 'held back, since hosts of an earlier wave failed'
 
+# At the head of a report in words.
+DRY_RUN = 'Check mode: nothing was changed; this is what would be done.'
+
 WIDTH = 100
 SCHEMA_VERSION = 1  # of docs/report.schema.json; whoever changes what a field means raises it
+# The way out of what is pending.
+FINISH = 'The playbook quickpull.registry.finish finishes it, with registry_access_restart=always at any cost.'
 _GAP = '  '
 _LEAST = 8  # no column gets narrower than this
 _ROW_EACH = 20  # so many hosts have a row each
-_CONTROL = re.compile(r'[\x00-\x1f\x7f-\x9f]')
+# What is told of mirrors in files that no daemon had to take.
+_WRITTEN = ('read by podman', 'written', 'would be written')
+# What could move the cursor, end the line, or turn the direction of what stands behind it. Those that join letters or keep them apart (U+200C, U+200D) stay:
+# Persian and some pictures are spelt with them, and they change nothing but the letters beside them.
+_CONTROL = re.compile(r'[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f\ufff9-\ufffb]')
 
 Row = t.Sequence[str]
 
@@ -46,7 +58,8 @@ def render(data: t.Mapping[str, t.Any], width: int = WIDTH) -> str:
 
 def render_data(report: t.Mapping[str, t.Any], width: int = WIDTH) -> str:
     """What :func:`as_data` made, as text."""
-    blocks = [_probe_block(probe, width) for probe in report['probes']]
+    blocks = [DRY_RUN] if report.get('check_mode') else []
+    blocks += [_probe_block(probe, width) for probe in report['probes']]
     if report['hosts']:
         blocks.append(_host_block(report['hosts'], width))
         blocks.append(_upstream_block(report['hosts'], width))
@@ -60,48 +73,89 @@ def as_data(data: t.Mapping[str, t.Any], generated_at: str = '') -> dict[str, t.
 
     :param generated_at: when, in ISO 8601 with a zone.
     """
-    hosts = {str(name): _host(facts or {}) for name, facts in (data.get('hosts') or {}).items()}
+    check_mode = bool(data.get('check_mode'))
+    hosts = {str(name): _host(facts or {}, check_mode) for name, facts in (data.get('hosts') or {}).items()}
     used: dict[tuple[str, str], set[str]] = {}
-    for name, host in hosts.items():
-        for upstream, urls in [('docker.io', host['after']), *((one['upstream'], one['after']) for one in host['upstreams'])]:
-            for url in urls:
-                used.setdefault((upstream, normalise_url(url)), set()).add(name)
-    probes = [_probe(probe, used) for probe in data.get('probes') or []]
-    return {'schema_version': SCHEMA_VERSION, 'generated_at': generated_at, 'probes': probes, 'hosts': hosts, 'summary': _summary(probes, hosts)}
+    for name, facts in (data.get('hosts') or {}).items():
+        for upstream, one in [('docker.io', facts or {}), *((str(one.get('upstream') or ''), one) for one in (facts or {}).get('upstreams') or [])]:
+            # What would be brought is in force nowhere.
+            for url in one.get('before' if check_mode else 'in_force' if 'in_force' in one else 'after') or []:
+                used.setdefault((upstream, normalise_url(str(url))), set()).add(str(name))
+    probes = [_probe(probe, used, latest(generated_at)) for probe in data.get('probes') or []]
+    return {
+        'schema_version': SCHEMA_VERSION,
+        'generated_at': generated_at,
+        'check_mode': check_mode,
+        'probes': probes,
+        'hosts': hosts,
+        'summary': _summary(probes, hosts),
+    }
 
 
-def _probe(probe: t.Mapping[str, t.Any], used: t.Mapping[tuple[str, str], set[str]]) -> dict[str, t.Any]:
-    fields = ('ok', 'state', 'failed_at', 'reason', 'latency_ms', 'throughput_bps')
+def _probe(probe: t.Mapping[str, t.Any], used: t.Mapping[tuple[str, str], set[str]], last: str) -> dict[str, t.Any]:
     mirrors = []
     history = {normalise_url(str(url)): points for url, points in (probe.get('history') or {}).items()}
     for result in probe.get('results') or []:
         url = str(result.get('url', ''))
-        said = {name: result.get(name) for name in fields}
-        said['reason'] = mask_text(str(said['reason'] or ''))
-        said.update(notes=_sentences(result.get('notes')), warnings=_sentences(result.get('warnings')), history=points_of(history.get(normalise_url(url))))
-        mirrors.append({'url': mask_url(url), **said, 'hosts_using_it': len(used.get((str(probe.get('upstream') or 'docker.io'), normalise_url(url)), ()))})
-    return {**{name: probe.get(name) for name in ('upstream', 'host', 'site', 'elapsed')}, 'mirrors': mirrors}
+        mirrors.append({
+            'url': mask_url(url),
+            'ok': _bool(result.get('ok')),
+            **{name: _text(result.get(name)) for name in ('state', 'failed_at')},
+            'reason': mask_text(str(result.get('reason') or '')),
+            **{name: finite(result.get(name)) for name in ('latency_ms', 'throughput_bps')},
+            'notes': _sentences(result.get('notes')),
+            'warnings': _sentences(result.get('warnings')),
+            'hosts_using_it': len(used.get((str(probe.get('upstream') or 'docker.io'), normalise_url(url)), ())),
+            'history': points_of(history.get(normalise_url(url)), last),
+        })
+    return {
+        **{name: _text(probe.get(name)) for name in ('upstream', 'host', 'site')},
+        'view': str(probe.get('view') or ''),
+        'elapsed': finite(probe.get('elapsed')),
+        'mirrors': mirrors,
+    }
 
 
-def _host(facts: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+# What a host returns is believed to be of the right type nowhere: one odd value of one host would take the report from all.
+
+
+def _bool(value: t.Any) -> bool | None:
+    return value if isinstance(value, bool) else None
+
+
+def _text(value: t.Any) -> str | None:
+    return None if value is None else str(value)
+
+
+def _count_of(value: t.Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1e9 else None
+
+
+def _host(facts: t.Mapping[str, t.Any], check_mode: bool) -> dict[str, t.Any]:
     plan, apply = facts.get('plan') or {}, facts.get('apply') or {}
     proof = apply.get('proof') or {}
     pending = _sentences(facts.get('pending')) or _sentences(apply.get('pending_because'))
     if apply.get('pending') and not pending:
         pending = ['It is not said why.']
+    name, _blank, version = str(facts.get('engine') or '').partition(' ')
+    own = {'engine': name, 'version': version, 'plan': plan.get('action'), 'applied': apply.get('applied'), 'proved': proof.get('ok'), 'pending': pending}
+    engines = [_engine(one, check_mode) for one in facts.get('engines') or [own]]
+    reasons = [reason for one in (plan, *(facts.get('engines') or ())) for reason in _sentences(one.get('reasons'))]
     return {
-        'engine': facts.get('engine') or '',
+        'engine': str(facts.get('engine') or ''),
+        'engines': [one for one in engines if one['engine']],
         'before': [mask_url(str(url)) for url in facts.get('before') or []],
         'after': [mask_url(str(url)) for url in facts.get('after') or []],
-        'plan': plan.get('action') or '',
-        'plan_reasons': _sentences(plan.get('reasons')),
-        'applied': apply.get('applied') or '',
-        'proved': proof.get('ok'),
+        'plan': _gravest(engines, 'plan'),
+        'plan_reasons': list(dict.fromkeys(reasons)),
+        'applied': _gravest(engines, 'applied'),
+        'would_apply': _gravest(engines, 'would_apply'),
+        'proved': _all_proved(engines),
         'failures': _sentences(proof.get('failures')) or _sentences(apply.get('msg') if apply.get('failed') else None),
         'rolled_back': bool(apply.get('rolled_back')),
         'failed': bool(apply.get('failed')),
-        'containers_before': proof.get('containers_before'),
-        'containers_kept': proof.get('containers_kept'),
+        'containers_before': _count_of(proof.get('containers_before')),
+        'containers_kept': _count_of(proof.get('containers_kept')),
         'pending': pending,
         'left_out': [{'url': mask_url(str(one.get('url', ''))), 'reason': mask_text(str(one.get('reason') or ''))} for one in facts.get('left_out') or []],
         'upstreams': [_upstream(one) for one in facts.get('upstreams') or []],
@@ -109,10 +163,36 @@ def _host(facts: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
         'warnings': _sentences(facts.get('warnings')),
         'drift': _sentences(facts.get('drift')),
         'refresh': _refresh(facts.get('refresh')),
-        'skipped': facts.get('skipped') or '',
-        'pull_seconds_before': facts.get('pull_seconds_before'),
-        'pull_seconds_after': facts.get('pull_seconds_after'),
+        'skipped': str(facts.get('skipped') or ''),
+        'pull_seconds_before': finite(facts.get('pull_seconds_before')),
+        'pull_seconds_after': finite(facts.get('pull_seconds_after')),
     }
+
+
+def _engine(one: t.Mapping[str, t.Any], check_mode: bool) -> dict[str, t.Any]:
+    plan, applied = (str(one.get(name) or '') for name in ('plan', 'applied'))
+    pending = _sentences(one.get('pending'))
+    return {
+        'engine': str(one.get('engine') or ''),
+        'version': str(one.get('version') or ''),
+        'plan': plan,
+        'applied': '' if check_mode else applied,
+        # Modules say what they would do as if it were done. Where a later failure kept one from being asked, the plan tells.
+        'would_apply': (applied or ('' if pending else plan)) if check_mode else '',
+        'proved': None if check_mode else _bool(one.get('proved')),
+        'pending': pending,
+    }
+
+
+def _gravest(engines: t.Sequence[t.Mapping[str, t.Any]], name: str) -> str:
+    said = [one[name] for one in engines if one[name]]
+    return next((word for word in ('restart', 'reload', 'none') if word in said), said[0] if said else '')
+
+
+def _all_proved(engines: t.Sequence[t.Mapping[str, t.Any]]) -> bool | None:
+    """Whether every engine that something was done to holds it; None where nothing was done to any."""
+    told = [one['proved'] for one in engines if one['proved'] is not None or one['applied'] in ('reload', 'restart')]
+    return False if False in told else True if told and None not in told else None
 
 
 def _upstream(one: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
@@ -147,6 +227,7 @@ def _summary(probes: t.Sequence[t.Mapping[str, t.Any]], hosts: t.Mapping[str, t.
         'hosts_skipped': sum(host['skipped'] not in ('', UNREACHABLE, HELD_BACK) for host in hosts.values()),
         'hosts_unreachable': sum(host['skipped'] == UNREACHABLE for host in hosts.values()),
         'hosts_held_back': sum(host['skipped'] == HELD_BACK for host in hosts.values()),
+        'hosts_drifted': sum(bool(host['drift']) for host in hosts.values()),
     }
 
 
@@ -171,6 +252,7 @@ def _probe_block(probe: t.Mapping[str, t.Any], width: int) -> str:
     title += f', seen from {probe["host"]}' if probe['host'] else ''
     title += f' (site {probe["site"]})' if probe['site'] else ''
     title += f' in {probe["elapsed"]:.1f} s' if _is_number(probe['elapsed']) else ''
+    title = _CONTROL.sub(' ', title)
     mirrors = best_first(probe['mirrors'])
     if not mirrors:
         return f'{title}: none listed.'
@@ -230,15 +312,25 @@ def _host_block(hosts: t.Mapping[str, t.Mapping[str, t.Any]], width: int) -> str
     for name, host in hosts.items():
         cells = ('-', '-', f'skipped: {host["skipped"]}', '')
         if not host['skipped']:
-            cells = (_change(host['before'], host['after']), host['plan'] or '-', _proof(host), _pull(host))
+            cells = (_change(host['before'], host['after']) if has_own_mirrors(host) else '-', host['plan'] or '-', _proof(host), _pull(host))
         # On a large fleet hosts of which the same is true share a row.
         apart = name if len(hosts) <= _ROW_EACH else ''
-        named.setdefault((apart, host['engine'], *cells), []).append(name)
-    rows = [[some_names(names, 0) + (f'\n{engine}' if engine else ''), *cells] for (_apart, engine, *cells), names in named.items()]
+        named.setdefault((apart, '\n'.join(engine_names(host)), *cells), []).append(name)
+    rows = [[some_names(names, 0) + (f'\n{engines}' if engines else ''), *cells] for (_apart, engines, *cells), names in named.items()]
     # Nobody times pulls outside a demonstration.
     if not any(row[-1] for row in rows):
         header, rows = header[:-1], [row[:-1] for row in rows]
     return '\n'.join(['Hosts', table(header, rows, width)])
+
+
+def engine_names(host: t.Mapping[str, t.Any]) -> list[str]:
+    """Each engine of a host with its version."""
+    return [f'{one["engine"]} {one["version"]}'.strip() for one in host['engines']]
+
+
+def has_own_mirrors(host: t.Mapping[str, t.Any]) -> bool:
+    """Whether a host has mirrors of Docker Hub, or a Docker that might; those of the other engines are told for each upstream."""
+    return bool(host['before'] or host['after'] or not host['engines'] or any(one['engine'] == 'Docker' for one in host['engines']))
 
 
 def _upstream_block(hosts: t.Mapping[str, t.Mapping[str, t.Any]], width: int) -> str:
@@ -275,12 +367,18 @@ def proof_words(host: t.Mapping[str, t.Any]) -> list[str]:
         words.append('FAILED')
     if host['rolled_back']:
         words.append('rolled back')
-    if host['proved'] is True and not host['failed']:
+    if host['proved'] is True:  # of one that failed: before that
         words.append({'reload': 'reloaded, proved', 'restart': 'restarted, proved'}.get(host['applied'], 'proved'))
+    if host['proved'] is False and not host['failed']:
+        # As a CRI-O whose log is quiet.
+        words.append(f'a {_gravest([one for one in host["engines"] if one["proved"] is False], "applied") or "change"}, not proved')
+    if host['would_apply'] in ('reload', 'restart') and not host['failed']:
+        words.append(f'would {host["would_apply"]}')
     if host['pending']:
         words.append('pending')
     if not words:
-        words.append('nothing to do' if host['plan'] in ('', 'none') else 'not applied')
+        written = [one['proof'] for one in host['upstreams'] if one['proof'] in _WRITTEN and one['before'] != one['after']]
+        words.append(written[0] if written else 'nothing to do' if host['plan'] in ('', 'none') else 'not applied')
     return words
 
 
@@ -293,7 +391,11 @@ def _pull(host: t.Mapping[str, t.Any]) -> str:
 
 def _notes(hosts: t.Mapping[str, t.Mapping[str, t.Any]], width: int) -> list[str]:
     """What needs a sentence: each said once, with the hosts it is true of."""
-    return [_said_block(title, said, len(hosts), width) for title, said in notes_by_kind(hosts)]
+    ways = {'Pending': [FINISH]}
+    return [
+        '\n'.join([_said_block(title, said, len(hosts), width), *('  ' + line for way in ways.get(title, ()) for line in wrap(way, width - 2))])
+        for title, said in notes_by_kind(hosts)
+    ]
 
 
 def notes_by_kind(hosts: t.Mapping[str, t.Mapping[str, t.Any]]) -> list[tuple[str, dict[str, list[str]]]]:
@@ -355,7 +457,7 @@ def display_width(text: str) -> int:
 def wrap(text: str, width: int) -> list[str]:
     """The lines of a text, each at most ``width`` columns; line breaks and what a line is indented by stay.
 
-    Control characters become spaces: what a mirror said must not move the cursor of whoever reads it.
+    Control characters become spaces: what a mirror said must not move the cursor of whoever reads it, nor turn the direction of writing.
     """
     lines: list[str] = []
     for paragraph in text.split('\n'):

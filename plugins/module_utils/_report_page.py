@@ -10,6 +10,7 @@ data alone and sets text, never markup, so that what a mirror said stays text. W
 from __future__ import annotations
 
 import base64
+import collections
 import hashlib
 import html
 import json
@@ -78,6 +79,7 @@ def model(report: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     """The report as the page's script wants it: a matrix for each upstream, hosts, notes."""
     return {
         'time': report.get('generated_at') or '',
+        'check_mode': bool(report.get('check_mode')),
         'summary': {**report['summary'], 'hosts_drift': sum(bool(host['drift']) for host in report['hosts'].values())},
         'upstreams': _upstreams(report['probes']),
         'hosts': [_host(name, host) for name, host in report['hosts'].items()],
@@ -96,18 +98,21 @@ def _upstreams(probes: t.Sequence[t.Mapping[str, t.Any]]) -> list[dict[str, t.An
 
 
 def _matrix(upstream: str, probes: t.Sequence[t.Mapping[str, t.Any]]) -> dict[str, t.Any]:
-    sites: dict[str, dict[str, t.Any]] = {}
+    labels = [str(probe['site'] or probe['host'] or '?') for probe in probes]
+    often = collections.Counter(labels)
+    sites: list[dict[str, str]] = []
     rows: dict[str, dict[str, t.Any]] = {}
-    for probe in probes:
-        label = str(probe['site'] or probe['host'] or '?')
-        site = sites.setdefault(label, {'at': len(sites), 'name': label, 'from': str(probe['host'] or '')})
+    for at, (label, probe) in enumerate(zip(labels, probes)):
+        # Hosts of one site that go by different proxies probe apart.
+        host = str(probe['host'] or '')
+        sites.append({'name': f'{label} ({host})' if often[label] > 1 and host else label, 'from': host})
         for mirror in best_first(probe['mirrors']):
             row = rows.setdefault(mirror['url'], {'url': mirror['url'], 'used': 0, 'cells': {}})
             row['used'] = max(row['used'], mirror['hosts_using_it'])
-            row['cells'][site['at']] = _cell(mirror)
+            row['cells'][at] = _cell(mirror)
     for row in rows.values():
-        row['cells'] = [row['cells'].get(number, 0) for number in range(len(sites))]
-    return {'name': upstream, 'sites': [{'name': site['name'], 'from': site['from']} for site in sites.values()], 'mirrors': list(rows.values())}
+        row['cells'] = [row['cells'].get(at, 0) for at in range(len(sites))]
+    return {'name': upstream, 'sites': sites, 'mirrors': list(rows.values())}
 
 
 def _cell(mirror: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
@@ -120,8 +125,8 @@ def _cell(mirror: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
         'at': '' if good else mirror['failed_at'],
         'why': '' if good else mirror['reason'],
         'notes': [*mirror['notes'], *mirror['warnings']],
-        # An array each: time, state, milliseconds, bytes a second.
-        'past': [[point['time'], point['state'], point['latency_ms'], point['throughput_bps']] for point in mirror.get('history') or []],
+        # What is drawn of each run: milliseconds, 0 where they were not measured, None where it did not serve.
+        'past': [(point['latency_ms'] or 0) if point['state'] == 'ok' else None for point in mirror.get('history') or []],
     }
     return _without_blanks(cell)
 
@@ -132,6 +137,7 @@ def _host(name: str, host: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
         'proof': [] if host['skipped'] else proof_words(host),
         'kept': kept,
         'name': name,
+        'engines': [_without_blanks(one) for one in host['engines']],
         **{key: host[key] for key in ('engine', 'before', 'after', 'plan', 'plan_reasons', 'failures', 'pending', 'drift', 'refresh', 'upstreams', 'skipped')},
         'failed': 1 if host['failed'] else 0,
     }

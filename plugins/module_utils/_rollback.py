@@ -25,8 +25,8 @@ from ansible_collections.quickpull.registry.plugins.module_utils._journal import
 from ansible_collections.quickpull.registry.plugins.module_utils._json_text import ABSENT, Document, pointer, same_value
 from ansible_collections.quickpull.registry.plugins.module_utils._state import State
 
-#: What a run of the role is called behind its time; a host's own refresh is another kind.
-ROLE = 'site'
+#: What the runs of the role are called behind their time; a host's own refresh is another kind.
+ROLE, REMOVAL = 'site', 'remove'
 
 _Parents = t.Tuple[t.Tuple[str, int, int, int], ...]
 
@@ -37,6 +37,7 @@ class Item:
 
     :ivar user: the uid of who may do it, None for root.
     :ivar left: why it, or a part of it, stays as somebody else made it, in a sentence; else empty.
+    :ivar stays: it is as a later run of ours left it, which is not taken back.
     """
 
     path: str
@@ -46,6 +47,7 @@ class Item:
     target: Look = field(repr=False)
     left: str = ''
     parents: _Parents = ()
+    stays: bool = False
 
     @property
     def changed(self) -> bool:
@@ -91,6 +93,13 @@ def choose(known: t.Sequence[Run], *, run: str = '', since: str = '', count: int
         ids = list(dict.fromkeys(one.id for one in reversed(known)))[:count]
         first = next((index for index, one in enumerate(known) if one.id in ids), len(known))
     return list(reversed(known[first:]))
+
+
+def later(known: t.Sequence[Run], chosen: t.Sequence[Run]) -> list[Run]:
+    """The runs (the newest first) that came after those that are chosen and are not taken back with them, as :func:`choose` has it of a run that was taken
+    back before. What they wrote stays."""
+    first = min((run.number for run in chosen), default=None)
+    return [run for run in reversed(known) if first is not None and run.number > first and run not in chosen]
 
 
 # --- what becomes of a path --------------------------------------------------------------------------------------------
@@ -220,9 +229,10 @@ def record_target(now: Look, then: Look, left: t.Collection[str]) -> Look:
 # --- looking -----------------------------------------------------------------------------------------------------------
 
 
-def plan(chosen: t.Sequence[Run]) -> Plan:
+def plan(chosen: t.Sequence[Run], stays: t.Sequence[Run] = ()) -> Plan:
     """Compare the journal of these runs (the newest first) with what is there.
 
+    :param stays: runs that are not to be taken back, though they came later: whatever they wrote is left, and is nobody else's edit.
     :raises ConfigError: when the journal or a path cannot be read.
     """
     steps: dict[str, list[tuple[Step, bool]]] = {}
@@ -231,22 +241,30 @@ def plan(chosen: t.Sequence[Run]) -> Plan:
         for entry in run.entries():
             steps.setdefault(entry.path, []).extend((step, run.undone) for step in reversed(entry.steps))
             about.setdefault(entry.path, (entry.user, entry.record))
+    by_later = {(entry.user, entry.path) for run in stays for entry in run.entries()}
     items: list[Item] = []
     for user in dict.fromkeys(user for user, _record in about.values()):
         paths = [path for path in steps if about[path][0] == user]
-        seen = _looks(user, paths)
+        seen = looks(user, paths)
         for path in paths:
-            if path in seen:
+            if path in seen and (user, path) in by_later:
+                items.append(Item(path, user, about[path][1], seen[path], seen[path], '', steps[path][-1][0].parents, stays=True))
+            elif path in seen:
                 items.append(_item(path, user, about[path][1], seen[path], steps[path]))
             else:
                 items.append(Item(path, user, about[path][1], Look(), Look(), f'{path} is left as it is: its user is not on this host any more.'))
-    items = _folders_settled(items)
+    items = _folders_settled(items, {path for _user, path in by_later})
     if all(run.undone for run in chosen) and not any(item.changed for item in items):
         return Plan(tuple(chosen), tuple(items))  # an apply may have noted since that it is in force
     left = {(item.user, item.path) for item in items if item.left and not item.record and item.target == item.now}
     return Plan(
         tuple(chosen),
-        tuple(_settled(item, {path for user, path in left if user == item.user}, steps[item.path]) if item.record else item for item in items),
+        tuple(
+            _settled(item, {path for user, path in left if user == item.user}, steps[item.path])
+            if item.record and not item.stays
+            else item
+            for item in items
+        ),
     )
 
 
@@ -265,7 +283,7 @@ def _item(path: str, user: int | None, record: bool, now: Look, steps: t.Sequenc
     return Item(path, user, record, now, target, because, parents)
 
 
-def _folders_settled(items: t.Sequence[Item]) -> list[Item]:
+def _folders_settled(items: t.Sequence[Item], by_later: t.Collection[str] = ()) -> list[Item]:
     """A directory that we made goes with what is in it alone; where others have something in it by now, it stays and that is told."""
     targets = {item.path: item.target.kind for item in items}
     found = {item.path: item for item in items}
@@ -277,7 +295,7 @@ def _folders_settled(items: t.Sequence[Item]) -> list[Item]:
         except OSError:
             inside = []
         if any(targets.get(path) != NOTHING and not (path in found and found[path].record) for path in inside):
-            ours = all(path in found or any(one.startswith(f'{path}/') for one in found) for path in inside)
+            ours = all(path in (*found, *by_later) or any(one.startswith(f'{path}/') for one in (*found, *by_later)) for path in inside)
             because = '' if ours else f'{item.path} stays, since others have something in it by now.'
             found[item.path] = dataclasses.replace(item, target=item.now, left=because)
             targets[item.path] = DIRECTORY
@@ -289,7 +307,7 @@ def _settled(item: Item, left: t.Collection[str], steps: t.Sequence[tuple[Step, 
     return dataclasses.replace(item, target=record_target(item.now, steps[-1][0].before, left))
 
 
-def _looks(user: int | None, paths: t.Sequence[str]) -> dict[str, Look]:
+def looks(user: int | None, paths: t.Sequence[str]) -> dict[str, Look]:
     """What is at these paths; nothing for a user who is gone."""
     if user is None:
         return {path: _journal.look(path) for path in paths}

@@ -53,6 +53,11 @@ class State:
         return os.path.join(self.root, engine, 'strangers.json')
 
     @property
+    def edited(self) -> str:
+        """What somebody edited in files that were wholly ours and are gone."""
+        return os.path.join(self.root, 'edited')
+
+    @property
     def backups(self) -> str:
         return os.path.join(self.root, 'backups')
 

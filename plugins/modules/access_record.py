@@ -114,8 +114,34 @@ files:
   type: list
   elements: str
   sample: [/etc/containerd/certs.d/docker.io/hosts.toml]
+logins:
+  description:
+    - Logins that runs of this collection wrote and that are there still, with O(state=absent). They are on no record, so they stay; the journal of the last ten
+      runs knows of them.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    path:
+      description: The file.
+      returned: always
+      type: str
+      sample: /root/.docker/config.json
+    user:
+      description: Whose file it is.
+      returned: always
+      type: str
+      sample: root
+    registries:
+      description: The registries that the logins are for.
+      returned: always
+      type: list
+      elements: str
+      sample: [docker.io]
 unknown:
-  description: Files in the directory that are none of this collection's, as far as it knows. They stay, and so does the directory.
+  description:
+    - Files in the directory that are none of this collection's, as far as it knows, and those that keep what somebody edited in a file that is gone. They stay,
+      and so does the directory.
   returned: success
   type: list
   elements: str
@@ -140,13 +166,14 @@ from ansible_collections.quickpull.registry.plugins.module_utils._errors import 
 from ansible_collections.quickpull.registry.plugins.module_utils._state import State
 
 
-def result_of(outcome: _records.Outcome, told: t.Sequence[str] = ()) -> dict[str, t.Any]:
+def result_of(outcome: _records.Outcome, told: t.Sequence[str] = (), logins: t.Sequence[_records.Logins] = ()) -> dict[str, t.Any]:
     """What the module returns."""
     return {
         'changed': outcome.changed,
         'gone': outcome.gone,
         'files': outcome.files,
         'left': [{**dataclasses.asdict(entry), 'owners': list(entry.owners)} for entry in outcome.left],
+        'logins': [{**dataclasses.asdict(one), 'registries': list(one.registries)} for one in logins],
         'unknown': outcome.unknown,
         'told': list(told),
     }
@@ -158,12 +185,14 @@ def run(module: AnsibleModule, state: State, root: str = '/') -> dict[str, t.Any
     if params['state'] == 'present':
         found = _records.look(state, root)
         return result_of(_records.Outcome(left=list(found.entries), unknown=list(found.unknown)))
+    logins = _records.logins_left(state)
     if module.check_mode or not _records.is_there(state):
         outcome = _records.forget(state, params['owner'], params['waits'], module.check_mode, root)
     else:
         with _io.locked(state, journal=False):  # which would lie in what is about to go
             outcome = _records.forget(state, params['owner'], params['waits'], False, root)
-    return result_of(outcome, [*([] if outcome.gone else params['waits']), *_records.sentences(outcome)])
+    waits = [] if outcome.gone else [f'The record of this host stays as long as a change waits: {one}' for one in params['waits']]
+    return result_of(outcome, [*waits, *_records.sentences(outcome)], logins)
 
 
 def main() -> None:

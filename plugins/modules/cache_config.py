@@ -355,6 +355,8 @@ def run(module: AnsibleModule, host: _cache_plan.Host, state: State) -> dict[str
         planned = _owned_files.plan(record, params['owner'], files)
         if planned.left:
             raise ConfigError(' '.join(left.because for left in planned.left), path=planned.left[0].path)
+        for sentence in _owned_files.edits(state, planned):
+            module.warn(sentence)
         changed = {unit_of(change.path, host) for change in planned.changes}
         if present:
             _cache_plan.check_room(front.size, 0 if store.bucket else store_size, front.reserve, host)

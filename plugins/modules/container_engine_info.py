@@ -536,6 +536,11 @@ refresh:
       returned: always
       type: str
       sample: http://cache.lan:5000 does not serve any more.
+    last_change:
+      description: When a choice last changed, of which upstream and why. Empty while none ever did.
+      returned: always
+      type: str
+      sample: "2026-11-29T01:40:00Z, docker.io: http://cache.lan:5000 does not serve any more."
     errors:
       description: What went wrong, one sentence each.
       returned: always

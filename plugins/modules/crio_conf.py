@@ -111,6 +111,7 @@ def run(module: AnsibleModule, host: crio.Host, state: State) -> dict[str, t.Any
         record = _owned_files.load(state, _crio_conf.KIND)
         wanted = _crio_conf.plan(record, params['owner'], found, auth_file, host)
         changed = bool(wanted.files.changes)
+        edits = _owned_files.edits(state, wanted.files)
         if changed and not module.check_mode:
             keep_for_start(state, host, found, [wanted.path])
             _owned_files.apply(state, _crio_conf.KIND, wanted.files)
@@ -119,7 +120,7 @@ def run(module: AnsibleModule, host: crio.Host, state: State) -> dict[str, t.Any
     if auth_file and not found.installed:
         module.warn('There is no CRI-O on this host that would read this drop-in.')
     left_out = [sentence for sentence in (wanted.left, *(left.because for left in wanted.files.left)) if sentence]
-    for sentence in left_out:
+    for sentence in [*edits, *left_out]:
         module.warn(sentence)
     reasons = _crio_conf.predicted_reasons(found, wanted) if module.check_mode and changed else _crio_conf.restart_reasons(crio.inspect(host), state)
     texts = [change.texts() for change in wanted.files.changes]

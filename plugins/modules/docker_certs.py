@@ -156,7 +156,7 @@ def run(module: AnsibleModule, state: State, host: docker.Host) -> dict[str, t.A
         wanted = _docker_certs.plan(record, params['owner'], params['directory'].rstrip('/'), mirrors, overwrite=params['overwrite'])
         if not module.check_mode:
             _owned_files.apply(state, _docker_certs.KIND, wanted.files)
-    for sentence in [*(one.because for one in wanted.left_out), *(one.because for one in wanted.files.left)]:
+    for sentence in [*(one.because for one in wanted.left_out), *(one.because for one in wanted.files.left), *_owned_files.edits(state, wanted.files)]:
         module.warn(sentence)
     concerned = [shown_url(mirror.url) for mirror in mirrors if _certs_dir.has_certs(mirror)]
     if concerned and _docker_certs.not_read(docker.inspect(with_containers=False, with_logins=False, host=host)):

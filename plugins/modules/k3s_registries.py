@@ -156,7 +156,7 @@ def run(module: AnsibleModule, host: k3s.Host, state: State) -> dict[str, t.Any]
     left_out = [*asked.left_out, *(left.because for left in files.left)]
     if registries.endpoints and not found.installed:
         left_out.append(f'There is no {found.name} on this host that would read this file.')
-    for sentence in left_out:
+    for sentence in [*_owned_files.edits(state, files), *left_out]:
         module.warn(sentence)
     plan = _k3s_service.predicted_plan(found) if module.check_mode and changed else _k3s_service.plan(state, found)
     told = {} if files.left else asked.registries.endpoints

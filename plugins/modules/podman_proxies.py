@@ -191,7 +191,8 @@ def run(module: AnsibleModule, state: State) -> dict[str, t.Any]:
         if not module.check_mode:
             _owned_files.apply(state, _podman_proxies.KIND, files)
     conflicts += planned.conflicts
-    for sentence in [*(one.because for one in conflicts), *(one.because for one in files.left), *lint_no_proxy(proxies.get('no_proxy') or ())]:
+    told = [*(one.because for one in conflicts), *(one.because for one in files.left), *_owned_files.edits(state, files)]
+    for sentence in [*told, *lint_no_proxy(proxies.get('no_proxy') or ())]:
         module.warn(sentence)
     return {
         'changed': bool(files.changes),

@@ -217,6 +217,7 @@ from ansible_collections.quickpull.registry.plugins.module_utils._errors import 
 from ansible_collections.quickpull.registry.plugins.module_utils._mirror import header_secrets
 from ansible_collections.quickpull.registry.plugins.module_utils._plain import plain
 from ansible_collections.quickpull.registry.plugins.module_utils._probe_options import proxy_secrets
+from ansible_collections.quickpull.registry.plugins.module_utils._refresh_units import DIRECTORY, program_diff
 from ansible_collections.quickpull.registry.plugins.module_utils._state import State
 
 
@@ -228,11 +229,21 @@ def secrets_of(settings: t.Mapping[str, t.Any] | None) -> set[str]:
 
 
 def diff_of(change: _owned_files.Change) -> dict[str, str]:
-    """Units as they are; of the program and the settings only that they change."""
+    """Units as they are; of the settings only that they change."""
     before, after = change.texts()
-    if change.path.endswith(('.py', '.json')):
+    if change.path.endswith('.json'):
         before, after = '(not shown)\n' if before else '', '(not shown, changed)\n' if after else ''
     return {'before_header': change.path, 'after_header': change.path, 'before': before, 'after': after}
+
+
+def diffs_of(changes: t.Sequence[_owned_files.Change], host: _refresh_install.Host) -> list[dict[str, str]]:
+    """Of all files, the program in one."""
+    program = [change for change in changes if change.path.startswith(host.path(DIRECTORY) + '/')]
+    found = [diff_of(change) for change in changes if change not in program]
+    if program:
+        counts = sum(change.before.exists for change in program), sum(change.after is not None for change in program)
+        found.insert(0, {'before_header': DIRECTORY, 'after_header': DIRECTORY, **program_diff(*counts)})
+    return found
 
 
 def wish_of(params: t.Mapping[str, t.Any], host: _refresh_install.Host) -> _refresh_install.Wish:
@@ -256,13 +267,15 @@ def run(module: AnsibleModule, state: State, host: _refresh_install.Host) -> dic
     if wish.settings is not None and wish.settings['query'] and not _refresh_install.can_query(wish.python, host):
         module.fail_json(msg=missing_required_lib('jmespath', reason=f'for settings.query, by {wish.python}'))
     outcome = _refresh_install.install(wish, state, host, check_mode=module.check_mode)
-    if wish.settings is not None and not module.check_mode:
+    for sentence in _owned_files.edits(state, outcome.files):
+        module.warn(sentence)
+    if not module.check_mode:
         _journal.mark_ended(state, os.environ.get(_journal.ENVIRON, ''))
     return {
         'changed': outcome.changed,
         'files': sorted(change.path for change in outcome.files.changes),
         'did': list(outcome.did),
-        'diff': [diff_of(change) for change in outcome.files.changes],
+        'diff': diffs_of(outcome.files.changes, host),
     }
 
 

@@ -13,10 +13,10 @@ description:
     run made goes, with its directories, and what it removed comes back.
   - The modules of this collection keep a journal of what they change, below C(/var/lib/quickpull.registry/journal), readable by root alone since it holds
     former contents. The last ten runs are kept, and what a host's own refresh changed since; refreshes with no other run in between are one run, which
-    began with the first of them. A run of the role R(quickpull.registry.registry_access,
-    ansible_collections.quickpull.registry.registry_access_role) is one run on all of its hosts. Each module that is used without the role is a run of its own,
-    unless C(QUICKPULL_REGISTRY_RUN) in the task's C(environment) gives several of them one name. With V(none) there, no journal is kept,
-    and neither is one by a module that does not run as root.
+    began with the first of them. A run of the role R(quickpull.registry.registry_access, ansible_collections.quickpull.registry.registry_access_role), also
+    one that takes all away, is one run on all of its hosts. Each module that is used without the role is a run of its own, unless
+    C(QUICKPULL_REGISTRY_RUN) in the task's C(environment) gives several of them one name. With V(none) there, no journal is kept, and neither is one by a
+    module that does not run as root.
   - A run is taken back together with all that came after it on the host, since that was built upon it.
   - A file is put back where it still holds what the run wrote. What somebody else edited since survives and is listed in RV(left). From a JSON file, such as
     C(daemon.json) or C(config.json), only what the run changed is taken out then, key by key. Any other file that was edited is left as it is.
@@ -36,6 +36,7 @@ attributes:
     support: full
     details:
       - Passwords are masked. Of files that only their owner may read, and that are no C(daemon.json) or logins, it says alone that they change.
+      - The program of M(quickpull.registry.registry_mirror_refresh) is told in one line.
   idempotent:
     support: full
     details:
@@ -96,6 +97,14 @@ rolled_back:
   type: list
   elements: str
   sample: [20261129T013000.123456Z-site]
+stays:
+  description:
+    - Ids of later runs that are not taken back, the newest first, since O(run) names one that was taken back before. What they wrote stays.
+    - To go further back, name one of them, or an earlier one of RV(runs).
+  returned: success
+  type: list
+  elements: str
+  sample: []
 put_back:
   description: The files that were put back, or would be in check mode.
   returned: success
@@ -141,7 +150,7 @@ runs:
   elements: dict
   contains:
     id:
-      description: Its id. Runs of the role end in C(-site), those of a module alone in C(-alone).
+      description: Its id. Runs of the role end in C(-site), or where they take all away in C(-remove); those of a module alone end in C(-alone).
       returned: success
       type: str
       sample: 20261129T013000.123456Z-site
@@ -172,7 +181,7 @@ from ansible_collections.quickpull.registry.plugins.module_utils import _io, _jo
 from ansible_collections.quickpull.registry.plugins.module_utils._docker_host import DockerHost
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._rollback_engines import DaemonJson, Hosts
-from ansible_collections.quickpull.registry.plugins.module_utils._rollback_report import diff_of
+from ansible_collections.quickpull.registry.plugins.module_utils._rollback_report import diffs_of
 from ansible_collections.quickpull.registry.plugins.module_utils._state import State
 
 _MOMENT = re.compile(r'^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$')
@@ -193,7 +202,7 @@ def daemon_jsons(state: State, planned: _rollback.Plan, concerned: _rollback_eng
     records = {item.path: item for item in planned.records}
     found = []
     for item in concerned.daemon_json:
-        if item.left and not item.changed:
+        if item.stays or (item.left and not item.changed):
             continue
         record = records.get(_rollback_engines.record_path(state, item.path))
         found.append(_rollback_engines.daemon_json(state, item, record.target if record else None, hosts.docker))
@@ -211,10 +220,10 @@ def write(state: State, planned: _rollback.Plan, concerned: _rollback_engines.Co
     apart = {one.item.path for one in special} | {_rollback_engines.record_path(state, one.item.path) for one in special}
     of_refresh = [item for item in planned.files if item.changed and _refresh_units.is_ours(item.path)]
     units = _refresh_units.Host()
-    _refresh_units.before_files_go(units, [item.path for item in of_refresh if item.target.kind == _journal.NOTHING])
+    metrics = _refresh_units.before_files_go(units, [item.path for item in of_refresh if item.target.kind == _journal.NOTHING])
     _rollback.write([item for item in (*planned.files, *planned.records) if item.path not in apart])
     if of_refresh:
-        _refresh_units.after_files_came(units)
+        _refresh_units.after_files_came(units, metrics)
     for run in planned.runs:
         if not run.undone:
             _journal.mark_undone(run)
@@ -224,7 +233,9 @@ def run(module: AnsibleModule, state: State, hosts: Hosts, docker_host: DockerHo
     """Look, compare, write, and ask the engines."""
     with contextlib.nullcontext() if module.check_mode or module.params['count'] == 0 else _io.locked(state, journal=False):
         known = _rollback.known_runs(state)
-        planned = _rollback.plan(chosen_runs(module.params, state))
+        chosen = chosen_runs(module.params, state)
+        stays = _rollback.later(_journal.runs(state), chosen)
+        planned = _rollback.plan(chosen, stays)
         concerned = _rollback_engines.sort_out(state, planned)
         special = daemon_jsons(state, planned, concerned, hosts)
         by_path = {one.item.path: one.item for one in special}
@@ -242,11 +253,12 @@ def run(module: AnsibleModule, state: State, hosts: Hosts, docker_host: DockerHo
     return {
         'changed': changed,
         'rolled_back': list(dict.fromkeys(one.id for one in planned.runs)),
+        'stays': list(dict.fromkeys(one.id for one in stays)),
         'put_back': [{'path': item.path, 'action': action_of(item)} for item in planned.files if is_file(item) and by_path.get(item.path, item).changed],
         'left': left,
         'engines': engines,
         'runs': known,
-        'diff': [diff_of(item, item.path in by_path) for item in items if item.changed and is_file(item)],
+        'diff': diffs_of([item for item in items if item.changed and is_file(item)], by_path),
     }
 
 

@@ -25,6 +25,12 @@ TELLS = {
     'main': [
         {'ansible.builtin.debug': {'msg': "TOUCH {{ inventory_hostname }} {{ registry_access_state | default('present') }}"}},
         {'ansible.builtin.debug': {'msg': 'asks'}, 'changed_when': True, 'notify': 'Apply'},
+        {
+            'ansible.builtin.ping': {},
+            'register': '__registry_access_config',
+            'vars': {'ansible_connection': 'ssh', 'ansible_host': '127.0.0.1', 'ansible_port': 1},
+            'when': "inventory_hostname == task_loses | default('')",
+        },
         {'ansible.builtin.fail': {'msg': 'a task failed'}, 'when': 'inventory_hostname in task_fails | default([])'},
         {'ansible.builtin.meta': 'flush_handlers', 'when': "registry_access_apply | default('now') == 'now'"},
     ],
@@ -65,20 +71,32 @@ def core(request: pytest.FixtureRequest) -> Path:
 
 @pytest.fixture
 def ansible(core: Path, tmp_path: Path) -> t.Callable[..., Ran]:
-    collection = tmp_path / 'ansible_collections/quickpull/registry'
-    role = collection / 'roles/registry_access'
+    """With a role that only tells."""
+    role = tmp_path / 'ansible_collections/quickpull/registry/roles/registry_access'
     for folder in ('tasks', 'handlers'):
         (role / folder).mkdir(parents=True)
-    for name in ('plugins', 'playbooks', 'meta', 'galaxy.yml'):
-        (collection / name).symlink_to(ROOT / name)
     for name, tasks in TELLS.items():
         (role / f'tasks/{name}.yml').write_text(yaml.safe_dump(tasks), encoding='utf-8')
     (role / 'handlers/main.yml').write_text(yaml.safe_dump(TELLS_LATE), encoding='utf-8')
+    return runner(core, tmp_path, 'plugins', 'playbooks', 'meta', 'galaxy.yml')
+
+
+@pytest.fixture
+def whole(core: Path, tmp_path: Path) -> t.Callable[..., Ran]:
+    """With the role as it is."""
+    return runner(core, tmp_path, 'plugins', 'playbooks', 'roles', 'meta', 'galaxy.yml')
+
+
+def runner(core: Path, tmp_path: Path, *linked: str) -> t.Callable[..., Ran]:
+    collection = tmp_path / 'ansible_collections/quickpull/registry'
+    collection.mkdir(parents=True, exist_ok=True)
+    for name in linked:
+        (collection / name).symlink_to(ROOT / name)
 
     def run(*plays: t.Mapping[str, t.Any], hosts: str = 'a b c d', config: str = '', check: bool = False, **variables: t.Any) -> Ran:
         (tmp_path / 'plays.yml').write_text(yaml.safe_dump(list(plays)), encoding='utf-8')
         (tmp_path / 'ansible.cfg').write_text(f'[defaults]\n{config}\n', encoding='utf-8')
-        lines = [f'{host} ansible_connection=local' for host in hosts.split()]
+        lines = hosts.splitlines() if '=' in hosts else [f'{host} ansible_connection=local' for host in hosts.split()]
         (tmp_path / 'hosts').write_text('\n'.join(['[web]', *lines, '[retired]', '']), encoding='utf-8')
         environment = {
             **os.environ,
@@ -189,7 +207,7 @@ def test_a_host_that_is_lost_at_the_probe_leaves_it_to_another(ansible: t.Callab
     specs = yaml.safe_load((ROOT / 'roles/registry_access/defaults/main.yml').read_text(encoding='utf-8'))
     given = {name: value for name, value in specs.items() if name.startswith('registry_access_probe') or name == 'registry_access_allow_lapsed'}
     given.update(__registry_access_upstream='docker.io', __registry_access_probe_key='key', __registry_access_candidates=[])
-    given['__registry_access_probe_request'] = {'images': [], 'site': ''}
+    given.update(__registry_access_probe_request={'images': [], 'site': ''}, __registry_access_probe_view='view')
     # Nobody answers at this port.
     given.update(ansible_connection='ssh', ansible_host='127.0.0.1', ansible_port=1)
     tasks = [
@@ -199,3 +217,89 @@ def test_a_host_that_is_lost_at_the_probe_leaves_it_to_another(ansible: t.Callab
     ]
     ran = ansible({'hosts': 'a', 'gather_facts': False, 'ignore_unreachable': True, 'vars': given, 'tasks': tasks}, hosts='a')
     assert ran.said('READY') == ["'' none"], ran.text
+
+
+# Defaults of the role, which audit.yml takes from it.
+AUDITS = {'registry_access_audit_kinds': 'file, unreachable', 'registry_access_audit_fails': True}
+
+
+@pytest.mark.parametrize('name', ['site', 'finish', 'remove', 'audit'])
+def test_each_playbook_carries_on_what_is_at_the_path(ansible: t.Callable[..., Ran], tmp_path: Path, name: str) -> None:
+    point = {'time': '2026-11-28T00:00:00Z', 'state': 'ok', 'latency_ms': 2, 'throughput_bps': None}
+    series = {'upstream': 'docker.io', 'site': '', 'url': 'http://a.lab', 'history': [point]}
+    seen = tmp_path / 'seen.json'
+    seen.write_text(json.dumps({'schema_version': 1, 'earlier': [series]}), encoding='utf-8')
+    seen.chmod(0o600)
+    ran = ansible({'import_playbook': f'quickpull.registry.{name}'}, hosts='a b', registry_access_report_path=str(tmp_path / 'seen.html'), **AUDITS)
+    assert ran.rc == 0, ran.text
+    assert [one['history'] for one in probed(tmp_path)['earlier']] == [[point]]
+    assert seen.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize('name, told', [('audit', 'No drift on 2 hosts.'), ('rollback', 'No host remembers a run that could be rolled back.')])
+def test_what_is_told_of_all_hosts_is_told_once(ansible: t.Callable[..., Ran], name: str, told: str) -> None:
+    ran = ansible({'import_playbook': f'quickpull.registry.{name}'}, hosts='a b', config='strategy = free', check=True, **AUDITS)
+    assert (ran.rc, ran.text.count(told)) == (0, 1), ran.text
+    assert ran.text.count('"msg": [') == 1, ran.text
+
+
+@pytest.mark.parametrize('hosts', ['a', 'a b'])
+def test_an_audit_tells_hosts_that_it_lost_on_the_way(ansible: t.Callable[..., Ran], tmp_path: Path, hosts: str) -> None:
+    given = {'registry_access_report_path': str(tmp_path / 'seen.json'), 'task_loses': 'a', **AUDITS}
+    ran = ansible({'import_playbook': 'quickpull.registry.audit'}, hosts=hosts, **given)
+    (sentence,) = probed(tmp_path)['hosts']['a']['drift']
+    assert sentence.startswith('It was lost while it was looked at: ')
+    assert re.findall(r'^(\w+) .*failed=1', ran.text, re.MULTILINE) == ['a'], ran.text
+    assert ran.rc != 0
+
+
+# Nobody answers at this port.
+LOST = 'ansible_host=127.0.0.1 ansible_port=1'
+LOCAL = 'ansible_connection=local'
+PROBE = {'import_playbook': 'quickpull.registry.probe'}
+DEAD = {'docker.io': ['http://127.0.0.1:9', 'http://127.0.0.1:19']}
+
+
+def probed(tmp_path: Path) -> dict[str, t.Any]:
+    assert sorted(path.name for path in tmp_path.glob('seen.*')) == ['seen.html', 'seen.json', 'seen.md', 'seen.txt']
+    report: dict[str, t.Any] = json.loads((tmp_path / 'seen.json').read_text(encoding='utf-8'))
+    return report
+
+
+def test_a_probe_tells_hosts_that_it_lost(whole: t.Callable[..., Ran], tmp_path: Path) -> None:
+    # In one site another host stands in, in the next nobody can; what cannot run the probe is no better than what cannot be reached.
+    hosts = [
+        f'lost {LOST} registry_access_site=berlin',
+        f'here {LOCAL} registry_access_site=berlin',
+        f'away {LOST} registry_access_site=tokyo',
+        f'broken {LOCAL} registry_access_site=oslo its_python=/nowhere/python',
+    ]
+    given = {'registry_access_probe_scope': 'site', 'registry_access_report_path': str(tmp_path / 'seen.json'), 'registry_access_mirrors': DEAD}
+    ran = whole(PROBE, hosts='\n'.join(hosts), ansible_python_interpreter="{{ its_python | default('%s') }}" % sys.executable, **given)
+    report = probed(tmp_path)
+    assert ran.rc != 0, ran.text
+    assert {name: host['skipped'] for name, host in report['hosts'].items()} == {'lost': 'unreachable', 'away': 'unreachable', 'broken': ''}
+    assert all('Connection refused' in ' '.join(report['hosts'][name]['warnings']) for name in ('lost', 'away')), report['hosts']
+    assert report['hosts']['broken']['failed']
+    assert report['hosts']['broken']['failures']
+    assert [(probe['host'], probe['site']) for probe in report['probes']] == [('here', 'berlin')]
+    assert '0 of 2 mirrors ok, 3 hosts, 1 failed, 2 unreachable.' in ran.text
+    assert re.findall(r'^(\w+) .*failed=1', ran.text, re.MULTILINE) == ['away', 'broken', 'lost']
+
+
+def test_there_is_a_report_when_a_probe_can_reach_nobody(whole: t.Callable[..., Ran], tmp_path: Path) -> None:
+    ran = whole(PROBE, hosts=f'a {LOST}\nb {LOST}', registry_access_mirrors=DEAD, registry_access_report_path=str(tmp_path / 'seen.json'))
+    report = probed(tmp_path)
+    assert ran.rc != 0, ran.text
+    assert {name: host['skipped'] for name, host in report['hosts'].items()} == {'a': 'unreachable', 'b': 'unreachable'}
+    assert report['probes'] == []
+    assert '2 hosts, 2 unreachable.' in ran.text
+
+
+def test_a_probe_that_lost_nobody_tells_of_mirrors_alone(whole: t.Callable[..., Ran], tmp_path: Path) -> None:
+    both = {'registry_access_mirrors': DEAD, 'registry_access_report_path': str(tmp_path / 'seen.json'), 'registry_access_probe_scope': 'host'}
+    ran = whole(PROBE, hosts='a b', config='strategy = free', **both)
+    report = probed(tmp_path)
+    assert (ran.rc, report['hosts']) == (0, {}), ran.text
+    assert sorted(probe['host'] for probe in report['probes']) == ['a', 'b']
+    assert ran.text.count('0 of 4 mirrors ok.') == 1

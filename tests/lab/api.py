@@ -36,6 +36,11 @@ CONTROLLER_ACTIONS = frozenset(('add_host', 'assert', 'debug', 'fail', 'group_by
 ModuleResult = t.Dict[str, t.Any]
 
 
+def bin_of_ansible() -> Path:
+    """Whose ansible-playbook is run: of the virtual environment ``.cache/venv``, or of the one that ``QUICKPULL_LAB_CORE`` names."""
+    return ROOT / '.cache' / os.environ.get('QUICKPULL_LAB_CORE', 'venv') / 'bin'
+
+
 @dataclass(frozen=True)
 class Host:
     """One host of the lab. Commands go through `docker exec`, which is quicker than SSH and survives a broken sshd."""
@@ -249,7 +254,7 @@ class Lab:
         with tempfile.TemporaryDirectory(prefix='quickpull-') as folder:
             path = self._as_file(playbook, Path(folder))
             results = Path(folder) / 'results.jsonl'
-            words = [str(ROOT / '.cache' / 'venv' / 'bin' / 'ansible-playbook'), '-i', str(inventory or self.place.inventory), *arguments]
+            words = [str(bin_of_ansible() / 'ansible-playbook'), '-i', str(inventory or self.place.inventory), *arguments]
             limit = limit or (','.join(self.hosts) if len(self.hosts) < len(self.facts['hosts']) else '')
             words += ['--limit', limit] if limit else []
             words += (['--check'] if check else []) + (['--diff'] if diff else []) + (['--tags', tags] if tags else [])
@@ -279,7 +284,7 @@ class Lab:
         return path
 
     def _environment(self, results: Path) -> dict[str, str]:
-        bin_dir = ROOT / '.cache' / 'venv' / 'bin'
+        bin_dir = bin_of_ansible()
         kept = {name: value for name, value in os.environ.items() if not name.startswith('ANSIBLE_')}
         return {**kept, 'PATH': f'{bin_dir}:{os.environ["PATH"]}', 'ANSIBLE_COLLECTIONS_PATH': str(ROOT / '.cache' / 'collections'),
                 'ANSIBLE_HOME': str(ROOT / '.cache' / 'ansible-home'), 'ANSIBLE_NOCOLOR': '1', 'ANSIBLE_PIPELINING': '1', 'ANSIBLE_RETRY_FILES_ENABLED': '0',

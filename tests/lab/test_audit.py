@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import subprocess
 import typing as t
 from dataclasses import dataclass
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from lab.api import Host, Lab, PlaybookRun
 from lab.registries import BASIC, LOGINS, OAUTH_USER, TOKEN, TOKEN_LOGINS
 
+ROOT = Path(__file__).resolve().parents[2]
 BOOKWORM, TRIXIE, FORKY, GONE = 'lab-bookworm', 'lab-trixie', 'lab-forky', 'lab-gone'
 DAEMON_JSON = '/etc/docker/daemon.json'
 DROPIN = '/etc/containers/registries.conf.d/500-quickpull-docker.io.conf'
@@ -101,6 +104,9 @@ class Story:
     after: dict[str, str]
     report: dict[str, t.Any]
     table: str
+    page: str
+    markdown: str
+    files: list[str]
 
     def findings(self, host: str, kind: str) -> list[dict[str, t.Any]]:
         return [one for one in self.report['hosts'][host]['findings'] if one['kind'] == kind]
@@ -146,7 +152,9 @@ def story(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> t.Iterator[Stor
         after = trees(lab)
     report = json.loads((folder / 'audit.json').read_text())
     table = ' '.join((folder / 'audit.txt').read_text().split())
-    yield Story(clean, before_clean, after_clean, in_force, dead, drifted, before, after, report, table)
+    page, markdown = ((folder / f'audit.{ending}').read_text(encoding='utf-8') for ending in ('html', 'md'))
+    files = sorted(path.name for path in folder.glob('audit.*'))
+    yield Story(clean, before_clean, after_clean, in_force, dead, drifted, before, after, report, table, page, markdown, files)
     lab.everywhere(Host.reset)
 
 
@@ -234,8 +242,19 @@ def test_the_report_and_the_data_say_the_same(story: Story) -> None:
     assert 'Drift on 4 of 4 hosts; 1 host not looked at to the end.' in story.table
 
 
+def test_the_page_and_markdown_say_it_too(story: Story) -> None:
+    assert story.files == ['audit.html', 'audit.json', 'audit.md', 'audit.txt']
+    jsonschema.validate(story.report, json.loads((ROOT / 'docs' / 'report.schema.json').read_text()), jsonschema.Draft202012Validator)
+    (data,) = re.findall(r'<script type="application/json"[^>]*>(.*?)</script>', story.page, re.DOTALL)
+    assert {host['name']: host.get('drift') for host in json.loads(data)['hosts']} == {name: host['drift'] for name, host in story.report['hosts'].items()}
+    assert '### Drift' in story.markdown
+    assert f'{BASIC} refuses the login of acme' in story.markdown.replace('\\', '')
+    assert all(mirror['history'] for probe in story.report['probes'] for mirror in probe['mirrors'])
+
+
 def test_no_password_is_shown(story: Story) -> None:
-    shown = [story.clean.stdout, story.clean.stderr, story.drifted.stdout, story.drifted.stderr, json.dumps(story.report), story.table]
+    shown = [story.clean.stdout, story.clean.stderr, story.drifted.stdout, story.drifted.stderr]
+    shown += [json.dumps(story.report), story.table, story.page, story.markdown]
     assert 'registry_auth' in story.drifted.stdout
     for secret in (LOGINS['acme'], TOKEN_LOGINS[OAUTH_USER]):
         assert not any(secret in text for text in shown)

@@ -28,7 +28,11 @@ def chromium() -> str:
 def pages(tmp_path_factory: pytest.TempPathFactory) -> Pages:
     """The pages of the reports in sample.py, as files."""
     folder = tmp_path_factory.mktemp('pages')
-    made = {'small': sample.small(), 'evil': sample.evil(), 'hosts': sample.large(), 'sites': sample.large(apart=False), 'nothing': sample.report({})}
+    made = {'small': sample.small(), 'fleet': sample.fleet(), 'check': sample.fleet(check_mode=True), 'evil': sample.worse(), 'hosts': sample.large(),
+            'sites': sample.large(apart=False), 'five': sample.five(), 'nothing': sample.report({})}  # fmt: skip
     for name, report in made.items():
         (folder / f'{name}.html').write_bytes(page_of(report).encode('utf-8', 'replace'))
-    return {name: folder / f'{name}.html' for name in made}
+    # A page that cannot be drawn.
+    whole = (folder / 'fleet.html').read_text(encoding='utf-8')
+    (folder / 'broken.html').write_text(whole.replace('"upstreams":[', '"upstreams":{},"former":['), encoding='utf-8')
+    return {**{name: folder / f'{name}.html' for name in made}, 'broken': folder / 'broken.html'}

@@ -39,7 +39,11 @@ async function look(visit) {
   for (const [what, ...rest] of visit.steps) {
     if (what === 'ask') told.answers.push(await page.evaluate(rest[0]));
     else if (what === 'click') await page.click(rest[0]);
-    else if (what === 'fill') await page.fill(rest[0], rest[1]);
+    else if (what === 'fill') {
+      await page.fill(rest[0], rest[1]);
+      // The page searches when no key was pressed for a moment.
+      while (await page.evaluate(() => document.documentElement.dataset.searching)) await new Promise((done) => setTimeout(done, 10));
+    }
     else if (what === 'press') await page.press(rest[0], rest[1]);
     else throw new Error('there is no step ' + what);
   }

@@ -1,7 +1,9 @@
 # Copyright (c) 2026, quickpull.registry contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reports to draw: one as a small fleet gives it, one of 500 hosts with 20 mirrors, one of mirrors that mean harm."""
+"""Reports to draw: one as a small fleet gives it, one of hosts with several engines of which much failed, one of 500 hosts with 20 mirrors, one of mirrors
+that mean harm.
+"""
 
 from __future__ import annotations
 
@@ -52,6 +54,66 @@ def probe(upstream: str, host: str, site: str, mirrors: t.Sequence[tuple[str, fl
 
 def report(data: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     return carried(_report.as_data(data, NOW))
+
+
+def engine(name: str, version: str = '', plan: str = '', proved: bool | None = None, pending: t.Sequence[str] = ()) -> dict[str, t.Any]:
+    """An engine of a host. Without a proof, true or false, its plan was not applied."""
+    return {'engine': name, 'version': version, 'plan': plan, 'applied': '' if proved is None else plan, 'proved': proved, 'pending': list(pending)}
+
+
+def fleet(check_mode: bool = False) -> dict[str, t.Any]:
+    """Hosts with several engines, and some that failed, could not be reached or were held back; a mirror that fails in many ways."""
+    urls = [f'https://m{number}.example.com/' for number in range(5)]
+    faults: list[dict[str, t.Any]] = [
+        {'state': 'timeout', 'failed_at': 'manifest', 'reason': 'The manifest failed: nothing came for 5 seconds'},
+        {'state': 'tls_error', 'failed_at': 'tls', 'reason': 'Its certificate has expired.'},
+        {'ok': True, 'state': 'ok', 'notes': ['digest_differs', 'budget_spent_at_blob: team/my_app:1']},
+        {'ok': True, 'state': 'ok', 'notes': ['ping_odd'], 'warnings': ['It is a mirror of a_friend.']},
+        {'state': 'rate_limited', 'failed_at': 'pull', 'reason': 'It has had enough.'},
+        {'state': 'stale', 'failed_at': 'manifest', 'reason': 'Its image is 40 days old.'},
+    ]
+    probes = [
+        {'upstream': 'docker.io', 'host': f'probe{number}', 'site': f'site-{number:02}', 'elapsed': 2, 'results': [
+            {'url': 'https://a.example', 'ok': True, 'state': 'ok', 'latency_ms': 999.7 + 100 * number, 'throughput_bps': 999_960 + number},
+            {'url': 'https://b.example', 'ok': False, **fault},
+        ]}
+        for number, fault in enumerate(faults)
+    ]  # fmt: skip
+    waits = ['Swarm is active, so a restart would stop its services.']
+    docker = {'engine': 'Docker 26.1.5', 'before': urls, 'after': urls[::-1]}
+    hosts: dict[str, dict[str, t.Any]] = {
+        'all1': {**docker, 'plan': {'reasons': ['registry-mirrors changed.']}, 'drift': ['daemon.json is not as it was left.'],
+                 'refresh': {'checked_at': NOW, 'because': 'm4 was slow.', 'mirrors': {'docker.io': urls[:1]}},
+                 'apply': {'proof': {'ok': True, 'containers_before': 4, 'containers_kept': 4}}},
+        'cri1': {'upstreams': [
+            {'engine': 'CRI-O 1.30.4', 'upstream': 'quay.io', 'before': [], 'after': urls[:1], 'proof': 'written'},
+            {'engine': 'Podman 5.4.2', 'upstream': 'quay.io', 'before': [], 'after': urls[:1], 'proof': 'read by podman'},
+            {'engine': 'BuildKit of ann', 'upstream': 'quay.io', 'before': [], 'after': urls[:1], 'proof': 'a restart'},
+        ]},
+        'k3s1': {'pending': ['K3s: It is a server.']},
+        'wait1': {**docker, 'apply': {'pending': True, 'pending_because': waits}},
+        'broke1': {'apply': {'failed': True, 'msg': 'Its facts could not be had.'}},
+        'broke2': {**docker, 'apply': {'failed': True, 'msg': 'dockerd refused the key foo.', 'rolled_back': True}},
+        'lost1': {'skipped': _report.UNREACHABLE, 'warnings': ['Unreachable: Connection refused']},
+        'held1': {'skipped': _report.HELD_BACK}, 'held2': {'skipped': _report.HELD_BACK},
+        'none1': {'skipped': 'no engine'},
+    }  # fmt: skip
+    engines = {
+        'all1': [engine('Docker', '26.1.5', 'reload', True), engine('containerd', '1.7.24', 'restart', False), engine('Podman', '5.4.2', 'none')],
+        'cri1': [engine('Podman', '5.4.2', 'none'), engine('CRI-O', '1.30.4', 'reload', True)],
+        'k3s1': [engine('K3s', 'v1.30.4+k3s1', 'restart', pending=['It is a server.'])],
+        'wait1': [engine('Docker', '26.1.5', 'restart', pending=waits), engine('RKE2', '', 'reload', True)],
+    }
+    for name, listed in engines.items():
+        hosts[name]['engines'] = listed
+    return report({'check_mode': check_mode, 'probes': probes, 'hosts': hosts})
+
+
+def five() -> dict[str, t.Any]:
+    """The large fleet with five upstreams."""
+    made = large()
+    made['probes'] = [{**one, 'upstream': name} for name in ('docker.io', 'quay.io', 'ghcr.io', 'gcr.io', 'registry.k8s.io') for one in made['probes']]
+    return made
 
 
 def small() -> dict[str, t.Any]:
@@ -146,7 +208,16 @@ def evil() -> dict[str, t.Any]:
             'apply': {'failed': True, 'msg': bad, 'pending': True, 'pending_because': [bad]}, 'left_out': [{'url': bad, 'reason': bad}],
             'warnings': [bad], 'logins': [bad], 'drift': [bad], 'refresh': {'checked_at': bad, 'because': bad, 'mirrors': {bad: [bad]}},
             'upstreams': [{'engine': bad, 'upstream': bad, 'before': [bad], 'after': [bad], 'proof': bad}],
+            'engines': [engine(bad, bad, bad, False, [bad]), engine(bad)],
         }
         for bad in EVIL
     }  # fmt: skip
     return report({'probes': probes, 'hosts': hosts})
+
+
+def worse() -> dict[str, t.Any]:
+    """The same with figures that the schema would refuse."""
+    made = evil()
+    for number, one in enumerate(made['probes']):
+        one['mirrors'][0].update(latency_ms='5', throughput_bps=EVIL[number])
+    return made

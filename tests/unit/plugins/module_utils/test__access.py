@@ -197,6 +197,21 @@ def test_summary_of_a_rollout_tells_who_failed_and_who_was_not_begun() -> None:
     assert _report.render(told).endswith('5 hosts, 2 failed, 1 unreachable, 1 held back.')
 
 
+def test_summary_of_a_run_that_only_probed_tells_the_hosts_that_it_lost() -> None:
+    probe = {'site': '', 'of': 'docker.io', 'elapsed': 2, 'results': []}
+    told = _access.summary({
+        'well': {'__registry_access_failed': {}, '__registry_access_probes': {'key': probe}},
+        'asked by nobody': {'__registry_access_failed': {}},
+        'lost': {'__registry_access_failed': {'unreachable': True, 'msg': 'No route.'}},
+        'broken': {'__registry_access_failed': {'failed': True, 'msg': 'There is no Python.'}},
+    })
+    report = _report.as_data(told)
+    assert list(report['hosts']) == ['lost', 'broken']
+    assert (report['hosts']['lost']['skipped'], report['hosts']['lost']['warnings']) == ('unreachable', ['Unreachable: No route.'])
+    assert report['hosts']['broken']['failures'] == ['There is no Python.']
+    assert {name: count for name, count in report['summary'].items() if count} == {'hosts': 2, 'hosts_failed': 1, 'hosts_unreachable': 1}
+
+
 def test_summary_of_a_run_that_only_finishes() -> None:
     seen = {'__registry_access_engines': ENGINES}
     docker = {'plan': {'action': 'restart', 'restart_keys': ['proxies.http-proxy']}, 'applied': 'none', 'pending': True, 'pending_because': ['Swarm is on.']}
@@ -209,6 +224,25 @@ def test_summary_of_a_run_that_only_finishes() -> None:
     assert told['hosts']['waits']['plan']['action'] == 'restart'
     assert hosts['waits']['pending'] == ['Docker: Swarm is on.', 'containerd: It would stop.']
     assert (hosts['said']['pending'], hosts['nothing']['pending']) == (['Pending: x.'], [])
+    rke2 = {'__registry_access_engines': {'engines': {'rke2': {'version': '1.30'}}}, '__registry_access_k3s_apply': {'pending': ['It is a server.']}}
+    host = _report.as_data(_access.summary({'a': rke2}))['hosts']['a']
+    assert (host['pending'], host['engines'][0]['pending']) == (['RKE2: It is a server.'], ['RKE2: It is a server.'])
+
+
+def test_the_report_of_a_removal_tells_what_stays() -> None:
+    logins = [{'path': '/root/.docker/config.json', 'user': 'root', 'registries': ['docker.io', 'quay.io']}]
+    sentence = 'The login at docker.io of root stays in /root/.docker/config.json: a removal takes away those alone that registry_access_auths names.'
+    named = {'logins': [{'registry': 'quay.io', 'user': 'root', 'state': 'absent', 'changed': True}]}
+    record = {'told': ['The record of this host stays.'], 'logins': logins}
+    told = _access.summary({
+        'some': {'__registry_access_engines': ENGINES, '__registry_access_record': record, '__registry_access_logins': named},
+        'none': {'__registry_access_engines': ENGINES, '__registry_access_record': {'logins': logins[:0]}},
+        'all': {'__registry_access_engines': ENGINES, '__registry_access_record': {'logins': logins}},
+    })
+    warnings = {name: host['warnings'] for name, host in told['hosts'].items()}
+    assert warnings['some'] == ['The record of this host stays.', sentence]
+    assert warnings['none'] == []
+    assert warnings['all'][0].startswith('The logins at docker.io, quay.io of root stay in /root/.docker/config.json')
 
 
 @pytest.mark.parametrize('task', ['__registry_access_none_serves', '__registry_access_kept', '__registry_access_config', '__registry_access_apply'])
@@ -494,6 +528,104 @@ def test_the_report_tells_what_each_engine_has() -> None:
     assert told['logins'] == ['a at quay.io, for bob: logged in.']
 
 
+def engines_of(found: dict[str, t.Any], **left: t.Any) -> list[tuple[t.Any, ...]]:
+    told = _access.summary({'a': {'__registry_access_engines': {'engines': found}, **{f'__registry_access_{name}': value for name, value in left.items()}}})
+    engines = _report.as_data(told)['hosts']['a']['engines']
+    return [(one['engine'], one['version'], one['plan'], one['applied'], one['proved'], one['pending']) for one in engines]
+
+
+WAS = 'http://old/'
+NEEDS_RESTART: dict[str, t.Any] = {'action': 'restart', 'reasons': ['It reads that when it starts.']}
+
+
+def test_the_report_tells_of_each_engine_what_became_of_its_plan() -> None:
+    found = {
+        'k3s': {'version': '1.30'}, 'podman': {'version': '5.4.2'}, 'crio': {'version': '1.34.1'}, 'containerd': {'version': '1.7.24'},
+        'docker': {'version': '26.1.5', 'registry_mirrors': []},
+    }  # fmt: skip
+    assert engines_of(
+        found,
+        config={'plan': {'action': 'reload'}},
+        apply={'applied': 'reload', 'proof': {'ok': True}},
+        containerd_written={'plan': NEEDS_RESTART},
+        containerd_apply={'changed': True, 'action': 'restart', 'proved': True, 'pending': [], 'plan': NEEDS_RESTART},
+        podman_written={'plan': {'action': 'reload'}},
+        crio_apply={'changed': True, 'action': 'reload', 'proved': False, 'pending': []},
+        k3s_apply={'changed': False, 'action': 'none', 'proved': False, 'pending': ['It is a server.'], 'plan': NEEDS_RESTART},
+    ) == [
+        ('Docker', '26.1.5', 'reload', 'reload', True, []),
+        ('containerd', '1.7.24', 'restart', 'restart', True, []),
+        ('Podman', '5.4.2', '', '', None, []),
+        ('CRI-O', '1.34.1', 'reload', 'reload', False, []),
+        ('K3s', '1.30', 'restart', 'none', None, ['K3s: It is a server.']),
+    ]
+
+
+def test_an_engine_that_failed_was_not_proved() -> None:
+    docker, containerd = engines_of({'containerd': {'version': '2.0'}, 'docker': {}}, apply={'failed': True}, containerd_apply={'unreachable': True})
+    assert (docker[3:5], containerd[3:5]) == (('', False), ('', False))
+
+
+def test_engines_that_nobody_pulls_through_are_left_out() -> None:
+    aside = {'docker': {'version': '28'}, 'containerd': {'version': '1.7', 'for_docker_alone': True}, 'podman': {'version': ''}, 'crio': {'version': '1.34'}}
+    assert [one[0] for one in engines_of(aside)] == ['Docker', 'CRI-O']
+    assert [one[0] for one in engines_of(aside, containerd_written={'plan': {'action': 'none'}})] == ['Docker', 'containerd', 'CRI-O']
+    assert [one[0] for one in engines_of({'rke2': {'version': '1'}}, k3s_apply={'action': 'none'}, containerd_apply={'skipped': True})] == ['RKE2']
+
+
+def test_a_host_without_docker_is_told_by_what_it_has() -> None:
+    variables = {
+        '__registry_access_engines': {'engines': {'containerd': {'version': '1.7.24'}}},
+        '__registry_access_containerd_written': {'plan': NEEDS_RESTART, 'files': []},
+        '__registry_access_containerd_apply': {'changed': True, 'action': 'restart', 'proved': True, 'plan': NEEDS_RESTART},
+    }
+    report = _report.as_data(_access.summary({'a': variables}))
+    assert report['summary']['hosts_proved'] == 1
+    host = report['hosts']['a']
+    assert (host['plan'], host['plan_reasons'], host['applied'], host['proved']) == ('restart', NEEDS_RESTART['reasons'], 'restart', True)
+    assert _report.proof_words(host) == ['restarted, proved']
+
+
+def test_in_check_mode_the_report_says_what_would_be_done() -> None:
+    files = [{'upstream': 'quay.io', 'mirrors': [CACHE], 'changed': True}]
+    variables = {
+        '__registry_access_engines': {'engines': {'docker': {'version': '28', 'registry_mirrors': []}, 'k3s': {'version': '1'}, 'podman': {'version': '5'}}},
+        '__registry_access_config': {'plan': {'action': 'reload'}, 'registry_mirrors': [CACHE]},
+        '__registry_access_apply': {'applied': 'reload', 'proof': {}},
+        '__registry_access_k3s_written': {'plan': NEEDS_RESTART, 'files': files},
+        '__registry_access_k3s_apply': {'changed': True, 'action': 'restart', 'proved': False},
+        '__registry_access_podman_written': {'files': files, 'validated_by': 'podman'},
+        '__registry_access_logins': {'logins': [{'registry': 'quay.io', 'state': 'present', 'changed': True}]},
+    }
+    told = _access.summary({'a': variables}, check_mode=True)
+    host = told['hosts']['a']
+    assert [one['proof'] for one in host['upstreams']] == ['would be written', 'would restart']
+    assert host['logins'] == ['quay.io, for root: would be logged in.']
+    report = _report.as_data(told)
+    assert (report['check_mode'], report['hosts']['a']['applied'], report['summary']['hosts_proved']) == (True, '', 0)
+    assert _report.proof_words(report['hosts']['a']) == ['would restart']
+
+
+@pytest.mark.parametrize('apply, docker, k3s', [
+    ({'applied': 'none', 'action': 'none', 'changed': False}, [WAS], [WAS]),
+    ({'applied': 'reload', 'proof': {'ok': True, 'mirrors': [CACHE]}, 'action': 'restart', 'changed': True, 'proved': True}, [CACHE], None),
+    ({}, [WAS], [WAS]),
+])  # fmt: skip
+def test_what_waits_for_its_daemon_is_not_in_force(apply: dict[str, t.Any], docker: list[str], k3s: list[str] | None) -> None:
+    variables = {
+        '__registry_access_engines': {'engines': {'docker': {'registry_mirrors': [WAS]}, 'k3s': {'mirrors': {'quay.io': [WAS]}}, 'podman': {'version': '5'}}},
+        '__registry_access_config': {'plan': {'action': 'reload'}, 'registry_mirrors': [CACHE]},
+        '__registry_access_apply': apply,
+        '__registry_access_k3s_written': {'plan': NEEDS_RESTART, 'files': [{'upstream': 'quay.io', 'mirrors': [CACHE], 'changed': True}]},
+        '__registry_access_k3s_apply': apply,
+        # The plan is for a CRI-O; Podman reads them at once.
+        '__registry_access_podman_written': {'plan': {'action': 'reload'}, 'files': [{'upstream': 'quay.io', 'mirrors': [CACHE], 'changed': True}]},
+    }
+    host = _access.summary({'a': variables})['hosts']['a']
+    assert host['in_force'] == docker
+    assert [one.get('in_force') for one in host['upstreams']] == [None, k3s]
+
+
 def test_a_login_that_was_refused_is_told_as_no_login_that_was_written() -> None:
     refused = {'failed': True, 'msg': 'quay.io refuses the login of a.', 'logins': [{'registry': 'quay.io', 'state': 'present', 'changed': True}]}
     told = _access.summary({'a': {'__registry_access_engines': {'engines': {}}, '__registry_access_logins': refused}})['hosts']['a']
@@ -671,3 +803,26 @@ def test_the_report_says_that_it_is_the_hosts_own_choice_and_of_when() -> None:
     stands: list[dict[str, t.Any]] = [{'of': '2026-11-29T02:00:00Z', 'engines': {}}, {}]
     told = [_access.summary({'a': {**left, '__registry_access_as_host_chose': one}})['hosts']['a']['refresh']['because'] for one in stands]
     assert told == ['The mirrors are the choice that this host made by itself at 2026-11-29T02:00:00Z. a is dead.', 'a is dead.']
+
+
+def test_a_step_that_fails_behind_dockers_reload_takes_nothing_back_from_it() -> None:
+    plan = {'action': 'reload', 'reasons': ['registry-mirrors changed']}
+    proof = {'ok': True, 'mirrors': ['http://b.lan/'], 'containers_before': 2, 'containers_kept': 2, 'failures': []}
+    left = {
+        '__registry_access_engines': {'engines': {'docker': {'version': '26.1.5', 'registry_mirrors': ['http://a.lan/']}}},
+        '__registry_access_config': {'registry_mirrors': ['http://b.lan'], 'plan': plan},
+        '__registry_access_apply': {'changed': True, 'applied': 'reload', 'plan': plan, 'proof': proof},
+        '__registry_access_refresh': {'failed': True, 'msg': 'interval: 5 seconds are less than the least, 30.'},
+    }
+    data = _report.as_data(_access.summary({'h': left}))
+    host = data['hosts']['h']
+    assert (host['before'], host['after'], host['applied'], host['proved']) == (['http://a.lan/'], ['http://b.lan/'], 'reload', True)
+    assert (host['failed'], host['failures'], host['containers_kept']) == (True, ['interval: 5 seconds are less than the least, 30.'], 2)
+    words = _report.render_data(data)
+    assert '-> http://b.lan' in words and 'FAILED' in words and 'reloaded' in words
+
+
+def test_of_a_host_that_chooses_by_itself_the_last_change_is_told_where_the_last_look_changed_nothing() -> None:
+    told = {'installed': True, 'checked_at': '2026-11-29T08:10:00Z', 'because': '', 'last_change': '2026-11-29T08:00:00Z, docker.io: gone.', 'mirrors': {}}
+    assert _access._refresh_summary(told)['because'] == '2026-11-29T08:00:00Z, docker.io: gone.'
+    assert _access._refresh_summary({**told, 'because': 'A new reason.'})['because'] == 'A new reason.'

@@ -450,6 +450,14 @@ def test_the_data_of_the_report_has_the_sentences_and_the_findings() -> None:
     assert json.loads(json.dumps(data)) == data
 
 
+@pytest.mark.parametrize('step', [{'unreachable': True, 'msg': 'Timed out.'}, {'results': [{'changed': False}, {'unreachable': True, 'msg': 'Timed out.'}]}])
+@pytest.mark.parametrize('ended', [{'done': True}, {'failed': 'Timed out.'}])
+def test_a_host_that_was_lost_on_the_way_was_not_looked_at(step: dict[str, t.Any], ended: dict[str, t.Any]) -> None:
+    lost = {'__registry_access_engines': {'engines': {}}, '__registry_access_config': step, '__registry_access_audit': ended}
+    (one,) = _drift.audit({'web1': lost})['web1']
+    assert (one['kind'], one['sentence']) == ('unreachable', 'It was lost while it was looked at: Timed out.')
+
+
 def test_no_sentence_holds_a_password() -> None:
     secret = 'http://user:secret@proxy.lan'
     step = {'failed': True, 'msg': f'{secret} was refused'}

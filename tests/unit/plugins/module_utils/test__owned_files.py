@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from ansible_collections.quickpull.registry.plugins.module_utils import _io, _owned_files
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ChangedMeanwhileError, ConfigError
-from ansible_collections.quickpull.registry.plugins.module_utils._owned_files import FIRST_LINE, REPLACED, Content, Plan
-from ansible_collections.quickpull.registry.plugins.module_utils._state import State
+from ansible_collections.quickpull.registry.plugins.module_utils._owned_files import EDITED, FIRST_LINE, REPLACED, Content, Plan
+from ansible_collections.quickpull.registry.plugins.module_utils._state import State, escape_path
 
 KIND = 'test'
 OWNER = 'registry_access'
@@ -231,6 +231,36 @@ def test_a_file_that_was_edited_below_our_first_line_is_written_again(place: Pla
     place.put('one.conf', (OURS + 'edited').encode())
     assert place.apply({'one.conf': Content(OURS)}).changes
     assert (place.folder / 'one.conf').read_text() == OURS
+
+
+def test_an_edit_below_our_first_line_is_told_and_kept_where_the_file_goes(place: Place) -> None:
+    theirs = place.put('sub/two.conf', b'before', 0o640)
+    place.apply({'one.conf': Content(OURS), 'sub/two.conf': Content(OURS)}, overwrite=True)
+    one = place.folder / 'one.conf'
+    assert _owned_files.edits(place.state, place.plan({'one.conf': Content(OURS + 'new')})) == []
+    one.write_text(OURS + '# mine\n')
+    theirs.write_text(OURS + '# mine too\n')
+    again = place.plan({'one.conf': Content(OURS)})
+    assert _owned_files.edits(place.state, again) == [f'{one} {EDITED}, and is written anew, as its first line says.']
+    kept = [os.path.join(place.state.edited, escape_path(str(path))) for path in (one, theirs)]
+    for _twice in range(2):
+        goes = place.plan(dict.fromkeys(NAMES))
+        told = [f'{path} {EDITED}. It goes, since it is wholly of this collection; what it held is kept in {copy}.' for path, copy in zip((one, theirs), kept)]
+        assert _owned_files.edits(place.state, goes) == told
+        record = _owned_files.load(place.state, KIND)
+        _owned_files.apply(place.state, KIND, goes)
+        assert _owned_files.edits(place.state, goes) == told
+        assert (one.exists(), theirs.read_bytes()) == (False, b'before')
+        assert [Path(copy).read_text() for copy in kept] == [OURS + '# mine\n', OURS + '# mine too\n']
+        assert os.stat(kept[0]).st_mode & 0o777 == 0o600
+        if not _twice:
+            _owned_files.undo(place.state, KIND, goes, record)
+            assert (one.read_text(), os.path.exists(kept[0])) == (OURS + '# mine\n', False)
+    # Another edit of the same file is kept beside it.
+    place.apply({'one.conf': Content(OURS)})
+    one.write_text(OURS + '# once more\n')
+    place.remove()
+    assert sorted(os.listdir(place.state.edited))[:2] == [os.path.basename(kept[0]), f'{os.path.basename(kept[0])}.2']
 
 
 def test_ours_without_a_record_is_still_ours(place: Place) -> None:

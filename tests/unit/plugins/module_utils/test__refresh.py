@@ -17,7 +17,15 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ansible_collections.quickpull.registry.plugins.module_utils import _journal, _refresh, _refresh_engines, _refresh_metrics, _refresh_report
+from ansible_collections.quickpull.registry.plugins.module_utils import (
+    _journal,
+    _owned_files,
+    _refresh,
+    _refresh_choice,
+    _refresh_engines,
+    _refresh_metrics,
+    _refresh_report,
+)
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._mirror import normalise_url
 from ansible_collections.quickpull.registry.plugins.module_utils._probe import Job
@@ -151,6 +159,35 @@ def test_what_goes_on_failing_is_asked_less_and_less(site: Site) -> None:
     assert 3 <= asked <= 8
 
 
+def test_of_one_that_was_not_asked_it_is_told_when_it_last_was(site: Site) -> None:
+    site.dead.add(C)
+    site.refresh()
+    when = time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(site.time))
+    seen = site.time
+    told = []
+    for _round in range(4):
+        report = site.refresh()
+        if not any(C in urls for urls in site.asked):
+            told.append(_refresh_report.sentences(report)[0])
+            one = next(one for one in report['results'][HUB] if one['url'] == C)
+            assert one['asked'] == seen
+            line = next(line for line in _refresh_metrics.render(report).splitlines() if 'mirror_probe_timestamp' in line and f'mirror="{C}"' in line)
+            assert line.endswith(f' {seen:.10g}')
+        else:
+            seen, when = site.time, time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(site.time))
+            assert f'{C} (unreachable)' in _refresh_report.sentences(report)[0]
+    assert told and told[-1].endswith(f'not: {C} (unreachable at {when}, not asked since).')
+
+
+def test_the_last_change_is_told_for_as_long_as_nothing_newer_is(site: Site) -> None:
+    assert _refresh_report.facts(site.state)['last_change'] == ''
+    site.dead.add(A)
+    when = time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(site.refresh()['checked']))
+    for _round in range(3):
+        site.refresh()
+    assert _refresh_report.facts(site.state)['last_change'] == f'{when}, {HUB}: {A} does not serve any more.'
+
+
 def test_a_host_without_mirrors_in_use_takes_what_serves(tmp_path: Path) -> None:
     site = Site(tmp_path, in_force=())
     site.dead.add(A)
@@ -238,6 +275,14 @@ def test_while_the_role_runs_nothing_is_changed_and_nothing_is_learned_of_it_twi
     site.waits = ''
     site.refresh()
     assert site.mirrors == [B, C]
+
+
+def test_a_removal_is_waited_for_until_it_is_done_or_it_would_be_undone_on_the_way(site: Site) -> None:
+    for number, kind, waits in ((1, 'remove', True), (2, 'alone', False)):
+        (Path(site.state.journal) / f'{number:06d}.20261129T010000Z-{kind}').mkdir(parents=True)
+        assert (_refresh.busy(site.state) != '') == waits
+        _journal.mark_ended(site.state, f'20261129T010000Z-{kind}')
+        assert _refresh.busy(site.state) == ''
 
 
 def test_a_run_of_the_role_is_under_way_until_it_says_that_it_is_done(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -456,8 +501,27 @@ def test_what_is_in_force_is_told_by_the_candidates_own_names() -> None:
     }  # fmt: skip
 
 
+def test_a_file_that_is_written_anew_with_the_same_mirrors_is_told_with_the_reason(site: Site) -> None:
+    work = Work(site.settings, site.facts(), {}, _refresh_choice.load('', site.settings.steadiness), site.state)
+    path = '/etc/containers/registries.conf.d/500-quickpull-docker.io.conf'
+    edited = f'{path} {_owned_files.EDITED}, and is written anew, as its first line says.'
+    anew = f'{path} was not as this collection writes it.'
+    cases: list[tuple[bool, list[str], str]] = [(True, ['Podman says.', edited], edited), (True, [], anew), (False, [], '')]
+    for changed, warnings, because in cases:
+        told = {'files': [{'upstream': HUB, 'path': path, 'mirrors': [A], 'changed': changed}], 'warnings': warnings}
+        (done,) = _refresh_engines._done(work, 'podman', {HUB: [A]}, told)
+        assert (done.because, done.before, done.after) == (because, (A,), (A,))
+
+
 def test_the_alerts_that_we_give_know_the_metrics() -> None:
     rules = yaml.safe_load((Path(__file__).parents[4] / 'docs/prometheus-alerts.yml').read_text(encoding='utf-8'))['groups'][0]['rules']
     named = {name for rule in rules for name in re.findall(r'quickpull_registry_(\w+)', rule['expr'])}
     assert named
     assert named <= set(_refresh_metrics._HELP)
+
+
+def test_numbers_may_be_texts_as_templates_of_older_ansibles_make_them() -> None:
+    settings = parse({**RAW, 'asking': {'deadline': '20.0'}, 'apply_timeout': '60.0'})
+    assert (settings.asking.deadline, settings.apply_timeout) == (20.0, 60.0)
+    with pytest.raises(ConfigError, match=r'asking\.deadline: a number of seconds is expected'):
+        parse({**RAW, 'asking': {'deadline': 'soon'}})

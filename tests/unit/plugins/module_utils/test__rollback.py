@@ -23,7 +23,7 @@ from ansible_collections.quickpull.registry.plugins.module_utils import _as_user
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._journal import FILE, Look, Mark, Step
 from ansible_collections.quickpull.registry.plugins.module_utils._owned_files import Content
-from ansible_collections.quickpull.registry.plugins.module_utils._rollback_report import diff_of, last_run, report
+from ansible_collections.quickpull.registry.plugins.module_utils._rollback_report import diff_of, diffs_of, last_run, report
 from ansible_collections.quickpull.registry.plugins.module_utils._state import State
 
 Tree = t.Dict[str, t.Tuple[int, t.Optional[bytes]]]
@@ -61,7 +61,9 @@ class Place:
 
     def back(self, **which: t.Any) -> list[_rollback.Item]:
         """Take runs back; what is left of them."""
-        planned = _rollback.plan(_rollback.choose(_journal.runs(self.state), **which))
+        known = _journal.runs(self.state)
+        chosen = _rollback.choose(known, **which)
+        planned = _rollback.plan(chosen, _rollback.later(known, chosen))
         with _io.locked(self.state, journal=False):
             _rollback.write(planned.items)
         for run in planned.runs:
@@ -398,6 +400,46 @@ def test_once_more_leaves_what_came_since_it_was_taken_back(place: Place) -> Non
     assert {name: data for name, (_mode, data) in place.tree().items()} == {'a.toml': b'a', 'b.json': b'b'}
 
 
+@pytest.mark.parametrize('again', [b'other', b'X'])
+def test_what_later_runs_wrote_is_nobody_elses_and_stays(place: Place, again: bytes) -> None:
+    """Also where a later run wrote the very same, as the same site.yml does."""
+    place.put('b.json', b'{"theirs": 1}')
+
+    def bring(ident: str, data: bytes) -> None:
+        with place.run(ident):
+            write(place, 'deep/er/c.toml', data)
+            write(place, 'b.json', json.dumps({'theirs': 1, 'ours': data.decode()}).encode())
+            wanted = {place.path('deep/d.conf'): Content(f'{_owned_files.FIRST_LINE}\n{data!r}')}
+            _owned_files.apply(place.state, 'kind', _owned_files.plan(_owned_files.load(place.state, 'kind'), 'me', wanted))
+
+    bring('X', b'X')
+    for _twice in range(2):
+        assert place.back(run='X') == []
+        assert place.tree() == {'b.json': (0o644, b'{"theirs": 1}')}
+    bring('Y', b'Y')
+    bring('Z', again)
+    tree, record = place.tree(), Path(place.state.files('kind')).read_bytes()
+    assert place.back(run='X') == []
+    assert (place.tree(), Path(place.state.files('kind')).read_bytes()) == (tree, record)
+    known = _journal.runs(place.state)
+    assert [run.id for run in _rollback.later(known, _rollback.choose(known, run='X'))] == ['Z', 'Y']
+    assert _rollback.later(known, _rollback.choose(known, run='Y')) == []
+    assert place.back(run='Y') == []
+    assert place.tree() == {'b.json': (0o644, b'{"theirs": 1}')}
+
+
+def test_a_directory_that_a_later_run_has_something_in_is_not_told_as_others(place: Place) -> None:
+    with place.run('X'):
+        write(place, 'deep/d.conf', b'X')
+    place.put('deep/theirs', b'')
+    assert [item.path for item in place.back(run='X')] == [place.path('deep')]
+    os.unlink(place.path('deep/theirs'))
+    with place.run('Y'):
+        write(place, 'deep/er/c.toml', b'Y')
+    assert place.back(run='X') == []
+    assert 'deep/er/c.toml' in place.tree()
+
+
 @pytest.mark.parametrize('text', ['{\n\t"auths": {\n\t\t"r.lan": {"auth": "x"}\n\t}\n}', '{\n\t"auths": {}\n}', '{}\n'])
 def test_a_file_of_ours_goes_though_its_client_wrote_it_anew(place: Place, text: str) -> None:
     with place.run('run'):
@@ -458,6 +500,7 @@ def test_the_last_run_of_a_fleet_and_its_report() -> None:
     }
     assert last_run(told) == '20260102T000000.000000Z-site'
     assert last_run({'c': {}}) == ''
+    assert last_run({**told, 'd': {'runs': [{'id': '20260102T000000.000001Z-remove'}]}}) == '20260102T000000.000001Z-remove'
     assert last_run(told, '20260101T000000.000000Z-site') == '20260101T000000.000000Z-site'
     assert last_run(told, '20260101T000000.000000Z-stie') == ''
     assert 'No host remembers the run mistyped' in report({'a': {'result': told['a']}, 'c': {}}, 'mistyped')[0]
@@ -477,3 +520,52 @@ def test_the_last_run_of_a_fleet_and_its_report() -> None:
     for part in ('restored: /p', 'left: /q was edited.', 'docker: reload, proved', 'pending (crio): later',
                  'the run changed nothing here', 'FAILED: no.', 'so old'):
         assert part in text
+
+
+SITES = [f'2026010{number}T000000.000000Z-site' for number in range(1, 5)]
+
+
+def told_of(run: str, undone: t.Collection[str], **more: t.Any) -> dict[str, t.Any]:
+    """What the module returns where it took nothing back, with all of :data:`SITES` remembered."""
+    return {'rolled_back': [run], 'put_back': [], 'left': [], 'stays': [], **more,
+            'runs': [{'id': ident, 'rolled_back': ident in undone} for ident in reversed(SITES)]}  # fmt: skip
+
+
+def test_the_report_says_that_a_run_was_taken_back_before_and_which_to_name() -> None:
+    x, y, z = SITES[1:]
+    lines = report({'a': {'result': told_of(x, {x}, stays=[z, y])}, 'b': {'result': {'rolled_back': [], 'runs': []}}}, x)
+    assert lines[0] == f'{x} was taken back before; what later runs wrote stays. To go further back name one of: {z}, {y}, {SITES[0]}.'
+    assert lines[2] == '  nothing is to be rolled back: it was taken back here before, and what later runs wrote stays.'
+    assert 'omebody else' not in '\n'.join(lines) and 'Rolled' not in '\n'.join(lines)
+    again = report({'a': {'result': told_of(z, {z})}}, z)
+    assert (again[0], again[2]) == (f'{z} was taken back before already.', '  nothing is to be rolled back: all is as it was before already.')
+    # On a host that it was not reached on before, it is a roll-back.
+    some = {'a': {'result': told_of(z, {z})}, 'b': {'result': told_of(z, (), put_back=[{'path': '/p', 'action': 'removed'}])}}
+    assert report(some, z)[0] == f'Rolled back to what was there before {z}.'
+    assert report({'a': {'failed': 'It cannot be read.'}}, z)[0] == f'No host was rolled back to what was there before {z}.'
+
+
+def test_the_report_of_check_mode_says_what_would_be() -> None:
+    x = SITES[0]
+    put_back = [{'path': '/p', 'action': 'restored'}, {'path': '/q', 'action': 'removed'}]
+    applied = [{'applied': 'reload', 'proof': {}}]
+    hosts = {'a': {'result': told_of(x, (), put_back=put_back, left=[{'path': '/r', 'because': '/r was edited.'}]), 'applied': applied}}
+    assert report(hosts, x, check_mode=True) == [
+        f'Would be rolled back to what was there before {x}.', 'a:', '  would be restored: /p', '  would be removed: /q', '  would be left: /r was edited.',
+        '  docker: would need a reload',
+    ]  # fmt: skip
+    removal = '20260109T000000.000000Z-remove'
+    assert report({'a': {'result': told_of(removal, (), put_back=put_back)}}, removal)[0] == f'Rolled back to what was there before the removal {removal}.'
+
+
+def test_the_program_of_the_refresh_is_one_line() -> None:
+    paths = [f'/usr/local/lib/quickpull.registry/p{number}.py' for number in range(98)]
+    put_back = [{'path': path, 'action': 'removed'} for path in [*paths, '/etc/docker/daemon.json']]
+    lines = report({'a': {'result': told_of('x', (), put_back=put_back)}}, 'x')
+    assert lines[2:] == ["  removed: the refresh's program, 98 files below /usr/local/lib/quickpull.registry", '  removed: /etc/docker/daemon.json']
+    shown = diffs_of([_rollback.Item(path, None, False, Look(FILE, b'code'), Look()) for path in [*paths, '/etc/x']])
+    assert [one['before'] for one in shown if one['before_header'] != '/etc/x'] == [
+        "(the refresh's program, 98 files below /usr/local/lib/quickpull.registry)\n"
+    ]
+    assert [one['after'] for one in shown] == ['', '']
+    assert len(shown) == 2

@@ -1,12 +1,15 @@
 # Copyright (c) 2026, quickpull.registry contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A choice over many probes. The series are made up, with a seed; what real mirrors do is tried on the lab."""
+"""A choice over many probes. Some series are made up, with a seed. One is recorded: what a busy machine measured of the lab's good mirrors, a thousand times
+(tests/lab/record_probes.py). They are all equally near, so what differs is noise alone."""
 
 from __future__ import annotations
 
+import json
 import random
 import typing as t
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -21,8 +24,8 @@ RULES = Steadiness()
 Round = t.Mapping[str, t.Optional[float]]
 
 
-def results(latencies: Round) -> list[dict[str, t.Any]]:
-    return [{'url': url, 'ok': ms is not None, 'state': 'ok' if ms is not None else 'timeout', 'latency_ms': ms, 'throughput_bps': 50e6}
+def results(latencies: Round, rates: t.Mapping[str, float] | None = None) -> list[dict[str, t.Any]]:
+    return [{'url': url, 'ok': ms is not None, 'state': 'ok' if ms is not None else 'timeout', 'latency_ms': ms, 'throughput_bps': (rates or {}).get(url, 50e6)}
             for url, ms in latencies.items()]
 
 
@@ -33,10 +36,10 @@ class Site:
         self.memory, self.mirrors, self.policy = Memory(), tuple(in_force), policy or Policy(max=2)
         self.changes = 0
 
-    def probe(self, latencies: Round) -> Decision:
+    def probe(self, latencies: Round, rates: t.Mapping[str, float] | None = None) -> Decision:
         asked = due(self.memory, list(latencies), self.mirrors)
-        asked += further(list(latencies), results({url: latencies[url] for url in asked}))
-        decision = decide(self.memory, results({url: latencies[url] for url in asked}), self.mirrors, self.policy)
+        asked += further(list(latencies), results({url: latencies[url] for url in asked}, rates))
+        decision = decide(self.memory, results({url: latencies[url] for url in asked}, rates), self.mirrors, self.policy)
         self.memory, self.mirrors = decision.memory, decision.mirrors
         self.changes += decision.changed
         return decision
@@ -171,6 +174,43 @@ def test_days_and_nights_move_a_choice_no_more_than_twice_a_day(seed: int) -> No
         evening = (number % 288) > 220
         site.probe({A: around(rng, 600 if evening else 30, 0.2), B: around(rng, 150, 0.2)})
     assert site.changes <= 1 + 2 * 4
+
+
+# --- a thousand probes that were made ---------------------------------------------------------------------------------
+
+RECORDED = json.loads((Path(__file__).parent / 'recorded_probes.json').read_text(encoding='utf-8'))
+NAMES = tuple(f'http://{name}.lab' for name in RECORDED['mirrors'])
+
+
+def recorded() -> t.Iterator[tuple[dict[str, float | None], dict[str, float]]]:
+    """Latencies and rates, probe by probe."""
+    for one in RECORDED['rounds']:
+        seen = dict(zip(NAMES, one))
+        yield {url: said and said[0] for url, said in seen.items()}, {url: said[1] for url, said in seen.items() if said}
+
+
+def test_the_recording_is_what_it_is_said_to_be() -> None:
+    """A thousand probes, of which a choice without memory would be another one nearly each time."""
+    fastest = [min((ms, url) for url, ms in latencies.items() if ms is not None)[1] for latencies, _rates in recorded()]
+    assert len(fastest) == 1000
+    assert sum(one != other for one, other in zip(fastest, fastest[1:])) > 500
+
+
+@pytest.mark.parametrize('order_by', ['estimated', 'latency', 'throughput', 'listed'])
+def test_the_recorded_noise_moves_nothing(order_by: str) -> None:
+    site = Site(policy=Policy(max=2, order_by=order_by))
+    for latencies, rates in recorded():
+        site.probe(latencies, rates)
+    assert site.changes == 1
+
+
+def test_in_the_recorded_noise_one_that_fails_leaves_and_comes_back_once() -> None:
+    site = Site(policy=Policy(max=2, order_by='listed'))
+    for number, (latencies, rates) in enumerate(recorded()):
+        down = {NAMES[0]: None} if 300 <= number < 400 else {}
+        site.probe({**latencies, **down}, rates)
+        assert (NAMES[0] in site.mirrors) or number >= 300
+    assert (site.changes, site.mirrors) == (3, NAMES[:2])
 
 
 ROUNDS = st.lists(st.fixed_dictionaries({url: st.one_of(st.none(), st.floats(1, 2000)) for url in (A, B, C)}), max_size=30)

@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import json
+import os
 import typing as t
 from pathlib import Path
 
 import pytest
 
-from ansible_collections.quickpull.registry.plugins.module_utils import _as_user, _io, _owned_files, _ownership, _snapshot, _users
+from ansible_collections.quickpull.registry.plugins.module_utils import _as_user, _io, _journal, _owned_files, _ownership, _refresh_units, _snapshot, _users
 from ansible_collections.quickpull.registry.plugins.module_utils._dropin import default_path
 from ansible_collections.quickpull.registry.plugins.module_utils._owned_files import Content
 from ansible_collections.quickpull.registry.plugins.module_utils._ownership import Claim, Entries, Leaf, Record
@@ -97,7 +98,7 @@ def test_what_waits_keeps_everything(place: Place) -> None:
     before = place.tree()
     for check in (True, False):
         found = place.run(waits=['A restart waits.'], check=check)
-        assert (found['changed'], found['gone'], found['told']) == (False, False, ['A restart waits.'])
+        assert (found['changed'], found['gone'], found['told']) == (False, False, ['The record of this host stays as long as a change waits: A restart waits.'])
     assert place.tree() == before
 
 
@@ -140,6 +141,48 @@ def test_what_somebody_replaced_stays_and_is_told(place: Place) -> None:
     assert path.read_text() == 'theirs'
     again = place.run()
     assert (again['changed'], again['told']) == (False, [])
+
+
+def test_the_program_of_the_refresh_is_told_in_one_sentence(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_refresh_units, 'DIRECTORY', f'{place.etc}/lib')
+    for number in range(3):
+        place.write(f'lib/p{number}.py', kind='refresh')
+    unit = place.write('x.timer', kind='refresh')
+    for check in (True, False):
+        told = place.run(owner='nobody_knows', check=check)['told']
+        assert told == [
+            f"On record for registry_access: the refresh's program, 3 files below {place.etc}/lib.",
+            f'{unit} has something of registry_access on record.',
+        ]
+
+
+def test_logins_that_runs_wrote_and_that_are_there_still_are_told(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = place.etc / 'config.json'
+    path.write_text('{"auths": {"theirs.lan": {"auth": "c2VjcmV0"}}}')
+    auths: dict[str, t.Any] = {name: {'auth': 'c2VjcmV0'} for name in ('theirs.lan', 'https://index.docker.io/v1/', 'gone.lan')}
+    monkeypatch.setenv(_journal.ENVIRON, '20260101T000000.000000Z-site')
+    with _io.locked(place.state):
+        _io.write_atomic(str(path), json.dumps({'auths': auths}).encode())
+        _io.write_atomic(str(place.etc / 'other.json'), b'{"auths": 1}')
+    path.write_text(json.dumps({'auths': {**auths, 'gone.lan': {}}}))
+    foreseen, done = place.run(check=True), place.run()
+    assert foreseen['logins'] == done['logins'] == [{'path': str(path), 'user': 'root', 'registries': ['docker.io']}]
+    assert done['gone'] and 'c2VjcmV0' not in str(done)
+    assert place.run()['logins'] == []
+
+
+def test_what_somebody_edited_is_kept_and_told_again(place: Place) -> None:
+    path = place.write('a.conf')
+    path.write_text(path.read_text() + '# mine\n')
+    foreseen, done = place.run(check=True), place.run()
+    assert (foreseen['gone'], foreseen['files']) == (done['gone'], done['files']) == (False, [str(path)])
+    (kept,) = done['unknown']
+    assert Path(kept).read_text().endswith('# mine\n')
+    assert f'{path} was edited by somebody' in done['told'][0] and kept in done['told'][0]
+    again = place.run()
+    assert (again['changed'], again['told']) == (False, [f'{kept} holds what somebody edited in a file that is gone, and stays until you delete it.'])
+    os.unlink(kept)
+    assert place.run()['gone']
 
 
 def test_check_mode_takes_what_is_ours_for_given_back(place: Place) -> None:

@@ -123,6 +123,24 @@ def test_an_upstream_that_is_not_named_stays(place: Place) -> None:
     assert [path.name for path in place.dropins.iterdir()] == [HUB]
 
 
+def test_an_edit_of_ours_is_overwritten_and_told_and_kept_where_ours_goes(place: Place) -> None:
+    for wanted in (ONE, {}):
+        place.run(ONE)
+        path = place.dropins / HUB
+        path.write_text(path.read_text() + '# mine\n')
+        told = []
+        for check in (True, False):
+            place.warnings.clear()
+            assert place.run(wanted, check=check)['changed']
+            told.append(list(place.warnings))
+        assert told[0] == told[1]
+        assert told[0][0].startswith(f'{path} was edited by somebody since this collection wrote it')
+        place.warnings.clear()
+        assert (place.run(wanted)['changed'], place.warnings) == (False, [])
+    (kept,) = Path(place.state.edited).iterdir()
+    assert kept.read_text().endswith('# mine\n')
+
+
 def test_directories_are_made_and_go_again(place: Place) -> None:
     place.dropins.rmdir()
     place.base.rmdir()

@@ -14,7 +14,15 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ansible_collections.quickpull.registry.plugins.module_utils import _journal, _refresh_install, _refresh_report, _refresh_settings, _refresh_units, _systemd
+from ansible_collections.quickpull.registry.plugins.module_utils import (
+    _io,
+    _journal,
+    _refresh_install,
+    _refresh_report,
+    _refresh_settings,
+    _refresh_units,
+    _systemd,
+)
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._refresh_units import OFFER, SERVICE, TIMER
 from ansible_collections.quickpull.registry.plugins.module_utils._state import State
@@ -168,6 +176,35 @@ def test_metrics_go_with_it_and_with_their_path(place: Place) -> None:
     assert (second.exists(), theirs.exists()) == (False, True)
 
 
+def test_metrics_go_with_a_refresh_that_is_rolled_back_and_with_their_path(place: Place) -> None:
+    first, theirs = (place.root / f'var/{name}.prom' for name in ('first', 'theirs'))
+    settings = place.root / 'etc/quickpull.registry/refresh.json'
+    host = _refresh_units.Host(str(place.root), place.systemd)
+    for path in (first, theirs):
+        path.parent.mkdir(exist_ok=True)
+    theirs.write_text('# HELP other x\n')
+    for now, then, goes in (('first', 'first', False), ('first', 'second', True), ('first', '', True), ('theirs', '', False)):
+        first.write_text('# HELP quickpull_registry_mirror_up x\n')
+        place.run(settings={**SETTINGS, 'metrics_path': f'/var/{now}.prom'})
+        text = settings.read_text()
+        metrics = _refresh_units.before_files_go(host, [])
+        settings.write_text(text.replace(f'/var/{now}.prom', f'/var/{then}.prom')) if then else settings.unlink()
+        _refresh_units.after_files_came(host, metrics)
+        assert (first.exists(), theirs.exists()) == (not goes, True)
+        settings.unlink(missing_ok=True)
+
+
+def test_the_program_is_told_in_one_line(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_refresh_install, 'sources', lambda: {f'ansible_collections/p{number}.py': '# x\n' for number in range(3)})
+    for state, sides in (('present', (False, True)), ('absent', (True, False))):
+        told = place.run(state=state)
+        (program,) = [one for one in told['diff'] if 'quickpull.registry' in one['before_header'] and not one['before_header'].endswith('.json')]
+        files = sum(f'/{PROGRAM}/' in path for path in told['files'])
+        assert files > 4
+        assert [f"the refresh's program, {files} files" in program[side] for side in ('before', 'after')] == list(sides)
+        assert len(told['diff']) == len(told['files']) - files + 1
+
+
 def test_the_end_of_a_run_of_the_role_is_noted(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv('QUICKPULL_REGISTRY_RUN', '20261129T010000.000001Z-site')
     place.run(check=True)
@@ -177,6 +214,12 @@ def test_the_end_of_a_run_of_the_role_is_noted(place: Place, monkeypatch: pytest
     monkeypatch.setenv('QUICKPULL_REGISTRY_RUN', '20261129T020000.000001Z-site')
     assert not place.run()['changed']
     assert len(_journal.runs(place.state)) == 1  # the second run changed nothing, so there is nothing to wait for
+    # A removal of another owner's, which leaves this refresh, is over with it as well.
+    monkeypatch.setenv('QUICKPULL_REGISTRY_RUN', '20261129T030000.000001Z-remove')
+    with _io.locked(place.state):
+        _io.write_atomic(str(place.root / 'var/x'), b'')
+    place.run(state='absent', owner='other')
+    assert [(run.id, run.ended) for run in _journal.runs(place.state)][1:] == [('20261129T030000.000001Z-remove', True)]
 
 
 def test_the_systems_python_is_preferred_where_it_will_do(place: Place) -> None:
