@@ -103,7 +103,7 @@ def access_upstreams(
     """What to configure of each upstream."""
     results = {name: apply_jmespath(probe.get('results', []), str(jmespath), _QUERY) for name, probe in plain(probed).items()} if probing else None
     return _access.choose_upstreams(
-        given(candidates), results, plain(current), plain(policy), plain(without), str(engine), given(own), as_host_chose=plain(as_host_chose)
+        given(candidates), results, plain(current), plain(policy), plain(without), str(engine), given(own), as_host_chose=given(as_host_chose)
     )
 
 
@@ -179,7 +179,7 @@ def access_choice(
 @as_filter
 def access_as_host_chose(told: t.Any, settings: t.Any, jitter: t.Any = None) -> dict[str, t.Any]:
     """The choice that a host made by itself, where it stands for that of the run."""
-    return _refresh_settings.standing(plain(told) or {}, plain(settings), given(jitter))
+    return _refresh_settings.standing(given(told) or {}, plain(settings), given(jitter))
 
 
 @as_filter

@@ -827,7 +827,7 @@ def _logins_that_stay(record: t.Mapping[str, t.Any], logins: t.Mapping[str, t.An
     return found
 
 
-def _refresh_summary(told: t.Mapping[str, t.Any], standing: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+def _refresh_summary(told: t.Mapping[str, t.Any], standing: t.Mapping[str, t.Any] | None = None) -> dict[str, t.Any]:
     """What the host saw when it last chose by itself, and whether that stood for the choice of the run; empty where it does not choose."""
     if not told.get('installed') or not told.get('checked_at'):
         return {}

@@ -773,29 +773,6 @@ def test_caches_of_ones_own_come_first_where_they_serve() -> None:
     assert [one['url'] for one in found['upstreams']['quay.io']] == [CACHE, FAR]
 
 
-def test_a_step_that_fails_behind_dockers_reload_takes_nothing_back_from_it() -> None:
-    plan = {'action': 'reload', 'reasons': ['registry-mirrors changed']}
-    proof = {'ok': True, 'mirrors': ['http://b.lan/'], 'containers_before': 2, 'containers_kept': 2, 'failures': []}
-    left = {
-        '__registry_access_engines': {'engines': {'docker': {'version': '26.1.5', 'registry_mirrors': ['http://a.lan/']}}},
-        '__registry_access_config': {'registry_mirrors': ['http://b.lan'], 'plan': plan},
-        '__registry_access_apply': {'changed': True, 'applied': 'reload', 'plan': plan, 'proof': proof},
-        '__registry_access_refresh': {'failed': True, 'msg': 'interval: 5 seconds are less than the least, 30.'},
-    }
-    data = _report.as_data(_access.summary({'h': left}))
-    host = data['hosts']['h']
-    assert (host['before'], host['after'], host['applied'], host['proved']) == (['http://a.lan/'], ['http://b.lan/'], 'reload', True)
-    assert (host['failed'], host['failures'], host['containers_kept']) == (True, ['interval: 5 seconds are less than the least, 30.'], 2)
-    words = _report.render_data(data)
-    assert '-> http://b.lan' in words and 'FAILED' in words and 'reloaded' in words
-
-
-def test_of_a_host_that_chooses_by_itself_the_last_change_is_told_where_the_last_look_changed_nothing() -> None:
-    told = {'installed': True, 'checked_at': '2026-11-29T08:10:00Z', 'because': '', 'last_change': '2026-11-29T08:00:00Z, docker.io: gone.', 'mirrors': {}}
-    assert _access._refresh_summary(told, {})['because'] == '2026-11-29T08:00:00Z, docker.io: gone.'
-    assert _access._refresh_summary({**told, 'because': 'A new reason.'}, {})['because'] == 'A new reason.'
-
-
 def test_what_the_host_chose_by_itself_stands_whatever_the_probe_says() -> None:
     a, b, c = (f'http://{name}.lan' for name in 'abc')
     found = _access.choose([a, {'url': b, 'third_party': True}, c], [serves(a), dead(b), serves(c)], [a], {'max': 1}, as_host_chose=[f'{b}/', c, 'http://x.lan'])
@@ -829,3 +806,26 @@ def test_the_report_says_that_it_is_the_hosts_own_choice_and_of_when() -> None:
     stands: list[dict[str, t.Any]] = [{'of': '2026-11-29T02:00:00Z', 'engines': {}}, {}]
     told = [_access.summary({'a': {**left, '__registry_access_as_host_chose': one}})['hosts']['a']['refresh']['because'] for one in stands]
     assert told == ['The mirrors are the choice that this host made by itself at 2026-11-29T02:00:00Z. a is dead.', 'a is dead.']
+
+
+def test_a_step_that_fails_behind_dockers_reload_takes_nothing_back_from_it() -> None:
+    plan = {'action': 'reload', 'reasons': ['registry-mirrors changed']}
+    proof = {'ok': True, 'mirrors': ['http://b.lan/'], 'containers_before': 2, 'containers_kept': 2, 'failures': []}
+    left = {
+        '__registry_access_engines': {'engines': {'docker': {'version': '26.1.5', 'registry_mirrors': ['http://a.lan/']}}},
+        '__registry_access_config': {'registry_mirrors': ['http://b.lan'], 'plan': plan},
+        '__registry_access_apply': {'changed': True, 'applied': 'reload', 'plan': plan, 'proof': proof},
+        '__registry_access_refresh': {'failed': True, 'msg': 'interval: 5 seconds are less than the least, 30.'},
+    }
+    data = _report.as_data(_access.summary({'h': left}))
+    host = data['hosts']['h']
+    assert (host['before'], host['after'], host['applied'], host['proved']) == (['http://a.lan/'], ['http://b.lan/'], 'reload', True)
+    assert (host['failed'], host['failures'], host['containers_kept']) == (True, ['interval: 5 seconds are less than the least, 30.'], 2)
+    words = _report.render_data(data)
+    assert '-> http://b.lan' in words and 'FAILED' in words and 'reloaded' in words
+
+
+def test_of_a_host_that_chooses_by_itself_the_last_change_is_told_where_the_last_look_changed_nothing() -> None:
+    told = {'installed': True, 'checked_at': '2026-11-29T08:10:00Z', 'because': '', 'last_change': '2026-11-29T08:00:00Z, docker.io: gone.', 'mirrors': {}}
+    assert _access._refresh_summary(told)['because'] == '2026-11-29T08:00:00Z, docker.io: gone.'
+    assert _access._refresh_summary({**told, 'because': 'A new reason.'})['because'] == 'A new reason.'
