@@ -34,7 +34,9 @@ from ansible_collections.quickpull.registry.plugins.module_utils._report import 
 
 _PREFIX = 'quickpull.registry.'
 _WIDTH = 200
-_PROBE, _DOCKER, _ENGINE = 'registry_mirror_probe', 'docker_daemon_apply', 'engine_apply'
+_PROBE = 'registry_mirror_probe'
+_DOCKER = 'docker_daemon_apply'
+_ENGINE = 'engine_apply'
 _NAMES = {'containerd': 'containerd', 'crio': 'CRI-O', 'k3s': 'K3s', 'rke2': 'RKE2'}
 # Control and format characters, which move the cursor or turn the direction of writing; line separators; what no terminal can be sent.
 _UNSEEN = ('Cc', 'Cf', 'Cs', 'Zl', 'Zp')

@@ -22,7 +22,7 @@ from ansible_collections.quickpull.registry.plugins.plugin_utils._run import run
 # What the user of the role knows the JMESPath expression by.
 _QUERY = 'registry_access_mirror_query'
 # A text on the command line is a list or a dict where registry_mirror_refresh has one, and null is what the module takes by itself.
-_REFRESH_TYPES: dict[str, t.Callable[[t.Any], t.Any]] = {'ask': check_type_list, 'steadiness': check_type_dict, 'metrics_path': str}
+_REFRESH_TYPES: dict[str, t.Callable[[t.Any], t.Any]] = {'ask': check_type_list, 'steadiness': check_type_dict, 'metrics_path': str, 'query': str}
 
 
 @as_filter
@@ -147,12 +147,17 @@ def access_auths_hold(auths: t.Any, state: str = 'present') -> bool:
 @as_filter
 def access_refresh_holds(settings: t.Any, jitter: t.Any = None, offer: str = '') -> bool:
     """True when a host can choose by itself by these settings; an error names the variable that is wrong, before any host is changed."""
+    _access_refresh.check(_as_the_module_takes(settings), given(jitter), str(offer))
+    return True
+
+
+def _as_the_module_takes(settings: t.Any) -> dict[str, t.Any]:
+    """The settings of a refresh with lists and dicts in place of texts, as the command line gives them and registry_mirror_refresh takes them."""
     typed = {name: value for name, value in plain(settings).items() if name not in _REFRESH_TYPES or value is not None}
     for name in _REFRESH_TYPES.keys() & typed.keys():
         with contextlib.suppress(TypeError):  # the check says what is wrong
             typed[name] = _REFRESH_TYPES[name](typed[name])
-    _access_refresh.check(typed, given(jitter), str(offer))
-    return True
+    return typed
 
 
 @as_filter
@@ -179,7 +184,7 @@ def access_choice(
 @as_filter
 def access_as_host_chose(told: t.Any, settings: t.Any, jitter: t.Any = None) -> dict[str, t.Any]:
     """The choice that a host made by itself, where it stands for that of the run."""
-    return _refresh_settings.standing(given(told) or {}, plain(settings), given(jitter))
+    return _refresh_settings.standing(given(told) or {}, _as_the_module_takes(settings), given(jitter))
 
 
 @as_filter

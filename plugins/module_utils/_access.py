@@ -831,7 +831,8 @@ def _refresh_summary(told: t.Mapping[str, t.Any], standing: t.Mapping[str, t.Any
     """What the host saw when it last chose by itself, and whether that stood for the choice of the run; empty where it does not choose."""
     if not told.get('installed') or not told.get('checked_at'):
         return {}
-    stands = [f'The mirrors are the choice that this host made by itself at {standing["of"]}.'] if standing else []
+    engines = ', '.join(standing.get('engines') or ()) if standing else ''
+    stands = [f'The mirrors of {engines} are the choice that this host made by itself at {standing["of"]}.'] if standing and engines else []
     because = ' '.join([*stands, told['because'] or told.get('last_change', '')]).strip()
     return {'checked_at': told['checked_at'], 'because': because, 'mirrors': told['mirrors']}
 

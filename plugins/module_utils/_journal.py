@@ -383,6 +383,8 @@ class Recorder:
             both_refresh = self.ident.endswith(REFRESH) and bool(known) and known[-1].id.endswith(REFRESH)
             if known and (known[-1].id == self.ident or both_refresh) and not known[-1].undone:
                 self._run = known[-1]
+                with contextlib.suppress(OSError):  # it goes on, as where a playbook applies the role twice
+                    os.unlink(os.path.join(self._run.folder, _ENDED))
             else:
                 self._run = self._begin(known)
         return self._run.folder

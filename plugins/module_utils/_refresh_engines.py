@@ -266,8 +266,8 @@ def _done(work: Work, engine: str, current: t.Mapping[str, t.Sequence[str]], tol
     found = []
     for name, one in files.items():
         because = work.steady.because.get((engine, name), '')
-        if one['changed'] and not because:  # with the same mirrors
+        if one['changed']:
             edited = [text for text in told['warnings'] if text.startswith(f'{one["path"]} {_owned_files.EDITED}')]
-            because = (edited or [f'{one["path"]} was not as this collection writes it.'])[0]
+            because = ' '.join([because, *edited]).strip() or f'{one["path"]} was not as this collection writes it.'
         found.append(Done(engine, name, tuple(current.get(name) or ()), tuple(one['mirrors']), one['changed'], because))
     return found

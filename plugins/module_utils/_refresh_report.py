@@ -55,8 +55,10 @@ def facts(state: State, root: str = '') -> dict[str, t.Any]:
     report = load(state)
     engines = report.get('engines', [])
     chosen: dict[str, dict[str, list[str]]] = {}
+    served = {name for name, results in report.get('results', {}).items() if any(one.get('ok') for one in results)}
     for one in engines:
-        if not one['waits']:  # else what it has is not what was chosen
+        # Where it waits, what it has is not what was chosen; where no mirror served, nothing was.
+        if not one['waits'] and one['upstream'] in served:
             chosen.setdefault(one['engine'], {})[one['upstream']] = one['mirrors']
     told = [one['because'] or one['waits'] for one in engines]
     return {

@@ -10,7 +10,8 @@ import typing as t
 import pytest
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.quickpull.registry.plugins.filter.access import access_refresh_holds
+from ansible_collections.quickpull.registry.plugins.filter.access import access_as_host_chose, access_refresh_holds
+from ansible_collections.quickpull.registry.plugins.module_utils._refresh_settings import choice_key, parse
 
 SETTINGS: dict[str, t.Any] = {'mirrors': {'docker.io': ['https://mirror.example']}, 'interval': '10m'}
 STEADINESS = 'registry_access_refresh_steadiness'
@@ -38,3 +39,10 @@ def test_what_is_wrong_is_told(change: dict[str, t.Any], told: str) -> None:
     with pytest.raises(AnsibleFilterError) as info:
         access_refresh_holds({**SETTINGS, **change})
     assert told in str(info.value)
+
+
+@pytest.mark.parametrize('change', [{}, {'ask': 'http://cache1.lan:8377'}, {'steadiness': '{"proven": 2}'}, {'query': None}, {'metrics_path': None}])
+def test_a_hosts_own_choice_stands_whatever_form_its_settings_are_given_in(change: dict[str, t.Any]) -> None:
+    chosen = {'docker': {'docker.io': ['https://mirror.example']}}
+    told = {'installed': True, 'age': 5, 'errors': [], 'chosen': chosen, 'goes_by': choice_key(parse(SETTINGS)), 'checked_at': '2026-11-29T02:00:00Z'}
+    assert access_as_host_chose(told, {**SETTINGS, **change}) == {'of': '2026-11-29T02:00:00Z', 'engines': chosen}

@@ -775,7 +775,8 @@ def test_caches_of_ones_own_come_first_where_they_serve() -> None:
 
 def test_what_the_host_chose_by_itself_stands_whatever_the_probe_says() -> None:
     a, b, c = (f'http://{name}.lan' for name in 'abc')
-    found = _access.choose([a, {'url': b, 'third_party': True}, c], [serves(a), dead(b), serves(c)], [a], {'max': 1}, as_host_chose=[f'{b}/', c, 'http://x.lan'])
+    by_host = [f'{b}/', c, 'http://x.lan']
+    found = _access.choose([a, {'url': b, 'third_party': True}, c], [serves(a), dead(b), serves(c)], [a], {'max': 1}, as_host_chose=by_host)
     assert (found['mirrors'], found['alive'], found['reasons']) == ([{'url': b, 'third_party': True}, {'url': c}], True, [])
     assert _access.choose([a, b], None, as_host_chose=[b])['mirrors'] == [{'url': b}], 'nor does it matter that nothing is probed'
     assert _access.choose([a, b], [serves(a), dead(b)], as_host_chose=['http://x.lan'])['mirrors'] == [{'url': a}], 'none of it is wanted any more'
@@ -803,9 +804,9 @@ def test_what_the_host_chose_of_each_upstream_stands(engine: str, named: list[st
 def test_the_report_says_that_it_is_the_hosts_own_choice_and_of_when() -> None:
     refresh = {'installed': True, 'checked_at': '2026-11-29T02:00:00Z', 'because': 'a is dead.', 'mirrors': {}}
     left = {'__registry_access_engines': {'engines': {'docker': {'version': '28', 'registry_mirrors': []}}, 'refresh': refresh}}
-    stands: list[dict[str, t.Any]] = [{'of': '2026-11-29T02:00:00Z', 'engines': {}}, {}]
+    stands: list[dict[str, t.Any]] = [{'of': '2026-11-29T02:00:00Z', 'engines': {'docker': {}}}, {}]
     told = [_access.summary({'a': {**left, '__registry_access_as_host_chose': one}})['hosts']['a']['refresh']['because'] for one in stands]
-    assert told == ['The mirrors are the choice that this host made by itself at 2026-11-29T02:00:00Z. a is dead.', 'a is dead.']
+    assert told == ['The mirrors of docker are the choice that this host made by itself at 2026-11-29T02:00:00Z. a is dead.', 'a is dead.']
 
 
 def test_a_step_that_fails_behind_dockers_reload_takes_nothing_back_from_it() -> None:

@@ -525,3 +525,21 @@ def test_numbers_may_be_texts_as_templates_of_older_ansibles_make_them() -> None
     assert (settings.asking.deadline, settings.apply_timeout) == (20.0, 60.0)
     with pytest.raises(ConfigError, match=r'asking\.deadline: a number of seconds is expected'):
         parse({**RAW, 'asking': {'deadline': 'soon'}})
+
+
+def test_a_refresh_that_found_no_mirror_that_serves_chose_none(site: Site) -> None:
+    site.refresh()
+    assert _refresh_report.facts(site.state)['chosen'] == {'containerd': {HUB: [A, B]}}
+    site.dead.update((A, B, C))
+    site.refresh()
+    assert _refresh_report.facts(site.state)['chosen'] == {}
+
+
+def test_a_run_that_goes_on_after_its_end_is_under_way_again(site: Site) -> None:
+    """As where a playbook applies the role twice to a host."""
+    for _turn in range(2):
+        path = str(Path(site.state.root) / 'ownership' / 'x')
+        _journal.Recorder(site.state, '20261129T010000Z-site').add((path, _journal.Look(), _journal.Mark('x'), None, ()))
+        assert _refresh.busy(site.state) != ''
+        _journal.mark_ended(site.state, '20261129T010000Z-site')
+        assert _refresh.busy(site.state) == ''
