@@ -10,6 +10,7 @@ Environment variables:
 - ``QUICKPULL_LAB_SUBNET``: the bridge's subnet, a /24 (default: the first free one from 10.213.77.0/24 on).
 - ``QUICKPULL_LAB_SOURCE``: ``mmdebstrap`` or ``official`` (default: detected).
 - ``QUICKPULL_LAB_FLAGS``: ``caps`` or ``privileged`` (default: what fits the source).
+- ``QUICKPULL_LAB_CORE``: the environment below ``.cache`` whose ansible-playbook is run (default ``venv``; ``core-2.17`` once that check has made it).
 """
 from __future__ import annotations
 
