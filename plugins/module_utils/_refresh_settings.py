@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import typing as t
 from dataclasses import dataclass, field, fields
 
@@ -119,7 +120,8 @@ def _numbers(given: dict[str, t.Any], *names: str) -> dict[str, t.Any]:
     for name in names:
         if isinstance(given.get(name), str):
             with contextlib.suppress(ValueError):
-                given = {**given, name: float(given[name])}
+                number = float(given[name])
+                given = {**given, name: number if math.isfinite(number) else given[name]}
     return given
 
 

@@ -523,8 +523,9 @@ def test_the_alerts_that_we_give_know_the_metrics() -> None:
 def test_numbers_may_be_texts_as_templates_of_older_ansibles_make_them() -> None:
     settings = parse({**RAW, 'asking': {'deadline': '20.0'}, 'apply_timeout': '60.0'})
     assert (settings.asking.deadline, settings.apply_timeout) == (20.0, 60.0)
-    with pytest.raises(ConfigError, match=r'asking\.deadline: a number of seconds is expected'):
-        parse({**RAW, 'asking': {'deadline': 'soon'}})
+    for none in ('soon', 'nan', 'inf'):
+        with pytest.raises(ConfigError, match=r'asking\.deadline: a number of seconds is expected'):
+            parse({**RAW, 'asking': {'deadline': none}})
 
 
 def test_a_refresh_that_found_no_mirror_that_serves_chose_none(site: Site) -> None:
