@@ -9,7 +9,6 @@ A refresh never restarts anything and never empties a list. When nothing answers
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 import time
@@ -131,7 +130,7 @@ def run(settings: Settings, state: State, host: Host | None = None) -> dict[str,
                 _show(path, text)
             except OSError as exc:
                 report['errors'].append(f'Cannot write {path}: {exc.strerror or exc}.')
-    _io.write_private(reports.report_path(state), (json.dumps(report, indent=1, sort_keys=True) + '\n').encode(), root=state.root)
+    _io.write_private(reports.report_path(state), reports.dump(report), root=state.root)
     return report
 
 

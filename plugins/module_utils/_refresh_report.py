@@ -75,6 +75,23 @@ def facts(state: State, root: str = '') -> dict[str, t.Any]:
     }
 
 
+def keep_choice(state: State, chosen: t.Any) -> None:
+    """Let the host's choice count no more, until its next refresh, where it is another by now than the one that a run went by.
+
+    A refresh may decide between the run's look at the host and its first write; then the run has overtaken it.
+
+    :param chosen: what :func:`facts` told at the beginning of the run, or empty where that did not stand for the choice of the run.
+    """
+    report = load(state)
+    if report.get('decided') and facts(state)['chosen'] != (chosen or {}):
+        _io.write_private(report_path(state), dump({**report, 'decided': 0.0}), root=state.root)
+
+
+def dump(report: t.Mapping[str, t.Any]) -> bytes:
+    """The file of a report."""
+    return (json.dumps(report, indent=1, sort_keys=True) + '\n').encode()
+
+
 def _moment(seconds: float) -> str:
     return time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(seconds))
 

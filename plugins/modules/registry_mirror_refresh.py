@@ -146,6 +146,13 @@ options:
       - When empty, nothing listens.
     type: str
     default: ''
+  chosen:
+    description:
+      - The host's own choice that the tasks before this one went by, as C(refresh.chosen) of M(quickpull.registry.container_engine_info) told it;
+        empty where they went by a probe.
+      - Where the host has chosen otherwise meanwhile, those tasks have overtaken it, and its choice is not taken for what is wanted until its next refresh.
+      - By default nothing is compared.
+    type: dict
   owner:
     description: Who put the refresh there. Another owner neither changes nor removes it.
     type: str
@@ -214,7 +221,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
-from ansible_collections.quickpull.registry.plugins.module_utils import _journal, _owned_files, _refresh_install, _refresh_settings
+from ansible_collections.quickpull.registry.plugins.module_utils import _journal, _owned_files, _refresh_install, _refresh_report, _refresh_settings
 from ansible_collections.quickpull.registry.plugins.module_utils._errors import ConfigError
 from ansible_collections.quickpull.registry.plugins.module_utils._mirror import header_secrets
 from ansible_collections.quickpull.registry.plugins.module_utils._plain import plain
@@ -272,6 +279,8 @@ def run(module: AnsibleModule, state: State, host: _refresh_install.Host) -> dic
     for sentence in _owned_files.edits(state, outcome.files):
         module.warn(sentence)
     if not module.check_mode:
+        if wish.settings is not None and module.params['chosen'] is not None:
+            _refresh_report.keep_choice(state, plain(module.params['chosen']))
         _journal.mark_ended(state, os.environ.get(_journal.ENVIRON, ''))
     return {
         'changed': outcome.changed,
@@ -308,6 +317,7 @@ def main() -> None:
             'settings': {'type': 'dict', 'options': settings, 'no_log': True},
             'jitter': {'type': 'float'},
             'offer': {'type': 'str', 'default': ''},
+            'chosen': {'type': 'dict'},
             'owner': {'type': 'str', 'default': 'registry_access'},
             'state': {'type': 'str', 'choices': ['absent', 'present'], 'default': 'present'},
         },

@@ -62,7 +62,7 @@ class Place:
 
     def run(self, check: bool = False, **params: t.Any) -> dict[str, t.Any]:
         self.commands.clear()
-        given = {'settings': SETTINGS, 'jitter': None, 'offer': '', 'owner': 'registry_access', 'state': 'present', **params}
+        given = {'settings': SETTINGS, 'jitter': None, 'offer': '', 'chosen': None, 'owner': 'registry_access', 'state': 'present', **params}
         host = _refresh_units.Host(str(self.root), self.systemd)
         return registry_mirror_refresh.run(t.cast(t.Any, FakeModule(check, given)), self.state, host)
 
@@ -353,3 +353,24 @@ def test_the_program_runs_by_itself(tmp_path: Path, python: str) -> None:
 def test_documented_settings_are_those_that_are_understood() -> None:
     documented = set(yaml.safe_load(registry_mirror_refresh.DOCUMENTATION)['options']['settings']['suboptions'])
     assert documented == set(_refresh_settings.Settings.__dataclass_fields__)
+
+
+A, B = ('https://a.example', 'https://b.example')
+
+
+@pytest.mark.parametrize('chosen, stays', [
+    (None, True), ({'docker': {'docker.io': [B]}}, True), ({'docker': {'docker.io': [A]}}, False), ({}, False),
+])  # fmt: skip
+def test_a_choice_that_the_run_did_not_go_by_counts_no_more(place: Place, chosen: t.Any, stays: bool) -> None:
+    """The host decided for B while the run was on its way."""
+    engine = {'engine': 'docker', 'upstream': 'docker.io', 'mirrors': [B], 'because': '', 'waits': ''}
+    results = {'docker.io': [{'url': B, 'ok': True}]}
+    report = {'version': _refresh_report.VERSION, 'checked': 5.0, 'decided': 5.0, 'engines': [engine], 'results': results}
+    path = Path(_refresh_report.report_path(place.state))
+    path.parent.mkdir(parents=True)
+    path.write_bytes(_refresh_report.dump(report))
+    place.run(chosen=chosen, check=True)
+    assert path.read_bytes() == _refresh_report.dump(report)
+    place.run(chosen=chosen)
+    assert (_refresh_report.facts(place.state)['age'] is not None) == stays
+    assert _refresh_report.load(place.state)['results'] == results
